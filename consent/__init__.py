@@ -1,0 +1,1 @@
+"""Who allowed what, since when, and the proof."""

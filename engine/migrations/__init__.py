@@ -1,0 +1,1 @@
+"""The records store's schema, step by step (Alembic)."""

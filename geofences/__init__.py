@@ -1,0 +1,1 @@
+"""What a place is, and how one is entered and left."""

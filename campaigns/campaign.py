@@ -1,0 +1,176 @@
+"""A campaign: what is said at which moment, to whom, when and how often, and the life it leads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
+from campaigns.cap import ONCE_A_DAY, Cap
+from campaigns.errors import FieldError, StateConflict
+from campaigns.template import check_template
+from campaigns.window import Window, window_from_json, window_json
+from consent.entry import Channel
+from geofences.event import EventKind
+
+DEFAULT_PRIORITY = 50
+DEFAULT_SHELF_LIFE_SECONDS = 900
+
+
+class CampaignState(StrEnum):
+    """Where a campaign is in its life; only an active one sends."""
+
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+class Action(StrEnum):
+    """What a marketer may do to a campaign's state."""
+
+    ACTIVATE = "activate"
+    PAUSE = "pause"
+    RESUME = "resume"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """The moment: an event of one kind at one of the geofences, at one that carries a tag, or anywhere."""
+
+    event: EventKind
+    geofences: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    any: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One campaign. Its state changes through `next_state` and `due_state` alone.
+
+    `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
+    Of several campaigns that fit a moment the higher `priority` (0 to 100) is judged first.
+    """
+
+    id: str
+    name: str
+    trigger: Trigger
+    channel: Channel
+    template: str
+    state: CampaignState = CampaignState.DRAFT
+    audience: Audience = EVERYONE
+    windows: tuple[Window, ...] = ()
+    caps: tuple[Cap, ...] = (ONCE_A_DAY,)
+    priority: int = DEFAULT_PRIORITY
+    shelf_life_seconds: int = DEFAULT_SHELF_LIFE_SECONDS
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if any(at is not None and at.tzinfo is None for at in (self.starts_at, self.ends_at)):
+            raise ValueError("a naive datetime has no instant; give it a zone")
+
+
+def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignState:
+    """The state after `action` at `now`. Repeating an action is harmless.
+
+    Raises `StateConflict` where the action makes no sense: anything but ending an ended campaign, pausing
+    or resuming a draft, activating one whose `ends_at` has passed.
+    """
+    state = due_state(campaign, now)
+    if action is Action.END:
+        return CampaignState.ENDED
+    if state is CampaignState.ENDED:
+        raise _conflict(campaign, action, "it has ended; save a new one to run it again")
+    if state is CampaignState.DRAFT and action is not Action.ACTIVATE:
+        raise _conflict(campaign, action, "it is a draft and sends nothing; activate it")
+    if action is Action.PAUSE:
+        return CampaignState.PAUSED
+    if campaign.ends_at is not None and campaign.ends_at <= now:
+        raise _conflict(campaign, action, "its ends_at has passed; save it with a later one")
+    return _running(campaign, now)
+
+
+def due_state(campaign: Campaign, now: datetime) -> CampaignState:
+    """The state that the clock asks for: scheduled until `starts_at`, ended from `ends_at` on.
+
+    A draft stays a draft, and a paused campaign stays paused until its end.
+    """
+    if campaign.state in (CampaignState.DRAFT, CampaignState.ENDED):
+        return campaign.state
+    if campaign.ends_at is not None and campaign.ends_at <= now:
+        return CampaignState.ENDED
+    return CampaignState.PAUSED if campaign.state is CampaignState.PAUSED else _running(campaign, now)
+
+
+def campaign_problems(campaign: Campaign) -> tuple[FieldError, ...]:
+    """The rules between fields that a campaign breaks, its template's included."""
+    problems = list(check_template(campaign.template))
+    trigger = campaign.trigger
+    if not (trigger.geofences or trigger.tags or trigger.any):
+        problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
+    if trigger.any and (trigger.geofences or trigger.tags):
+        problems.append(FieldError("trigger.any", "any geofence and named ones exclude each other; drop one"))
+    if campaign.starts_at and campaign.ends_at and campaign.ends_at <= campaign.starts_at:
+        problems.append(FieldError("ends_at", "must be later than starts_at"))
+    return tuple(problems)
+
+
+def campaign_json(campaign: Campaign) -> dict[str, Any]:
+    """The campaign as the API writes it, every default spelled out."""
+    trigger = campaign.trigger
+    return {
+        "id": campaign.id,
+        "name": campaign.name,
+        "state": campaign.state.value,
+        "trigger": {
+            "event": trigger.event.value,
+            "geofences": list(trigger.geofences),
+            "tags": list(trigger.tags),
+            "any": trigger.any,
+        },
+        "audience": audience_json(campaign.audience),
+        "windows": [window_json(window) for window in campaign.windows],
+        "cap": [{"max": cap.max, "per_seconds": cap.per_seconds} for cap in campaign.caps],
+        "priority": campaign.priority,
+        "channel": campaign.channel.value,
+        "template": campaign.template,
+        "shelf_life_seconds": campaign.shelf_life_seconds,
+        "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
+        "ends_at": campaign.ends_at.isoformat() if campaign.ends_at else None,
+    }
+
+
+def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
+    """Read back what `campaign_json` wrote; for stored campaigns, whose shape was checked when they were saved."""
+    trigger = raw["trigger"]
+    audience, _ = parse_audience(raw["audience"])
+    return Campaign(
+        id=raw["id"],
+        name=raw["name"],
+        state=CampaignState(raw["state"]),
+        trigger=Trigger(
+            EventKind(trigger["event"]), tuple(trigger["geofences"]), tuple(trigger["tags"]), trigger["any"]
+        ),
+        audience=audience,
+        windows=tuple(window_from_json(window) for window in raw["windows"]),
+        caps=tuple(Cap(cap["max"], cap["per_seconds"]) for cap in raw["cap"]),
+        priority=raw["priority"],
+        channel=Channel(raw["channel"]),
+        template=raw["template"],
+        shelf_life_seconds=raw["shelf_life_seconds"],
+        starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,
+        ends_at=datetime.fromisoformat(raw["ends_at"]) if raw["ends_at"] else None,
+    )
+
+
+def _running(campaign: Campaign, now: datetime) -> CampaignState:
+    early = campaign.starts_at is not None and campaign.starts_at > now
+    return CampaignState.SCHEDULED if early else CampaignState.ACTIVE
+
+
+def _conflict(campaign: Campaign, action: Action, why: str) -> StateConflict:
+    return StateConflict(f"campaign {campaign.id} cannot {action}: {why}")

@@ -1,0 +1,100 @@
+"""Text messages through Twilio's Messages API; its client and its error codes stay in this file."""
+
+from typing import NoReturn
+from urllib.parse import urlencode
+
+from requests.exceptions import ConnectionError as NoConnection
+from requests.exceptions import ConnectTimeout, RequestException
+from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
+from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+from campaigns.channels.channel import DeliveryError, Outgoing, Receipt
+
+TIMEOUT_SECONDS = 10.0
+MAX_VALIDITY_SECONDS = 36_000
+"""The longest that Twilio keeps a message in its queue."""
+
+
+class TwilioSms:
+    """Sends from a messaging service, or else from a number; exactly one of them is given.
+
+    `api_url` replaces Twilio's address (a local server, a proxy); `status_callback` is where Twilio reports, and
+    gets our message id as a query parameter, so that even a report on an unanswered call finds its message.
+    """
+
+    def __init__(
+        self,
+        account_sid: str,
+        auth_token: str,
+        *,
+        messaging_service_sid: str | None = None,
+        from_: str | None = None,
+        api_url: str | None = None,
+        status_callback: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        if (messaging_service_sid is None) == (from_ is None):
+            raise ValueError(
+                "Twilio sends from a messaging service or from a number: give exactly one of them"
+            )
+        self._client = Client(
+            account_sid,
+            auth_token,
+            http_client=TwilioHttpClient(timeout=timeout_seconds),
+            environment={"TWILIO_EDGE": ""},  # not empty, or the client reads the process's own
+        )
+        if api_url is not None:
+            self._client.api.base_url = api_url.rstrip("/")
+        self._sender = (
+            {"from_": from_}
+            if messaging_service_sid is None
+            else {"messaging_service_sid": messaging_service_sid}
+        )
+        self._status_callback = status_callback
+
+    def send(self, message: Outgoing) -> Receipt:
+        """Create the message at Twilio. Raises `DeliveryError`; a call that got no clear answer is unknown."""
+        report_to = {"status_callback": self._report_url(message.id)} if self._status_callback else {}
+        try:
+            created = self._client.messages.create(
+                to=message.to,
+                body=message.text,
+                validity_period=max(1, min(message.valid_seconds, MAX_VALIDITY_SECONDS)),
+                **self._sender,
+                **report_to,
+            )
+        except (TwilioRestException, TwilioServiceException) as error:
+            _refused(int(error.status), error.code)
+        except RequestException as error:
+            _unreachable(error)
+        except (TwilioException, ValueError):  # an answer that is no JSON is a ValueError
+            raise DeliveryError(
+                "Twilio's answer is not understood", permanent=False, outcome_unknown=True
+            ) from None
+        return Receipt(provider_id=created.sid)
+
+    def _report_url(self, message_id: str) -> str:
+        return f"{self._status_callback}?{urlencode({'message': message_id})}"
+
+
+def _refused(status: int, code: int | None) -> NoReturn:
+    """Twilio answered with an error. Its own words are dropped, for they name the number."""
+    # 429 is never processed and always safe to repeat (twilio.com/docs/api/errors/20429); of a 5xx nobody knows.
+    raise DeliveryError(
+        f"Twilio answered {status}, code {code}",
+        permanent=400 <= status < 500 and status != 429,
+        code=None if code is None else str(code),
+        outcome_unknown=not 400 <= status < 500,
+    ) from None
+
+
+def _unreachable(error: RequestException) -> NoReturn:
+    """No answer. Only if there never was a connection is it certain that nothing was taken."""
+    reason = error.args[0].reason if error.args and isinstance(error.args[0], MaxRetryError) else None
+    never_connected = isinstance(error, ConnectTimeout) or (
+        isinstance(error, NoConnection) and isinstance(reason, NewConnectionError)
+    )
+    words = "Twilio cannot be reached" if never_connected else "Twilio did not answer"
+    raise DeliveryError(words, permanent=False, outcome_unknown=not never_connected) from None

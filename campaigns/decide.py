@@ -1,0 +1,139 @@
+"""The judgement: whether this event makes this campaign speak to this subject now, and exactly why or why not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from campaigns.campaign import Campaign, CampaignState, due_state
+from campaigns.cap import full_cap
+from campaigns.gates import (
+    Gate,
+    GateName,
+    Moment,
+    Reason,
+    Verdict,
+    ask,
+    gate_json,
+    location_consent,
+    marketing_consent,
+    text_values,
+)
+from campaigns.message import Message, derived_id, message_id
+from campaigns.template import render
+from campaigns.window import is_open
+from consent.entry import Standing
+
+
+class Outcome(StrEnum):
+    """What a decision leads to."""
+
+    MESSAGE = "message"
+    REFUSED = "refused"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One judgement, unique per event and campaign. `gates` holds every `GateName` once, in order."""
+
+    id: str
+    event: str
+    campaign: str
+    subject: str | None
+    geofence: str | None
+    outcome: Outcome
+    reason: Reason
+    gates: tuple[Gate, ...]
+    at: datetime
+
+
+def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
+    """Judge one campaign at one moment. Every gate is asked and recorded; the first that fails is the reason.
+
+    For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.recent`
+    and records the decision; otherwise both might find room under the cap.
+    """
+    gates, reasons = [], []
+    for name in GateName:
+        answer = ask(name, campaign, moment, now)
+        if answer is None:
+            gates.append(Gate(name, Verdict.SKIP, {}))
+            continue
+        gates.append(Gate(name, Verdict.PASS if answer.reason is Reason.OK else Verdict.FAIL, answer.input))
+        reasons.append(answer.reason)
+    reason = next((reason for reason in reasons if reason is not Reason.OK), Reason.OK)
+    return Decision(
+        id=derived_id("decision", moment.event.id, campaign.id),
+        event=moment.event.id,
+        campaign=campaign.id,
+        subject=moment.recipient.id if moment.recipient else None,
+        geofence=moment.event.geofence,
+        outcome=Outcome.MESSAGE if reason is Reason.OK else Outcome.REFUSED,
+        reason=reason,
+        gates=tuple(gates),
+        at=now,
+    )
+
+
+def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message | None:
+    """The message that a decision calls for; None if it calls for none."""
+    if decision.outcome is not Outcome.MESSAGE or moment.recipient is None:
+        return None
+    return Message(
+        id=message_id(decision.event, campaign.id),
+        event=decision.event,
+        campaign=campaign.id,
+        subject=moment.recipient.id,
+        geofence=decision.geofence,
+        channel=campaign.channel,
+        text=render(campaign.template, text_values(campaign, moment)),
+        created_at=decision.at,
+        valid_until=moment.event.at + timedelta(seconds=campaign.shelf_life_seconds),
+    )
+
+
+def may_still_send(
+    message: Message,
+    campaign: Campaign | None,
+    *,
+    marketing: Standing,
+    location: Standing,
+    zone: str | None,
+    earlier: Sequence[datetime],
+    has_address: bool,
+    now: datetime,
+) -> Reason:
+    """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
+
+    `zone` is the geofence's. `earlier` holds when the campaign's messages to the subject that come before this
+    one went, or will go.
+    """
+    if now >= message.valid_until:
+        return Reason.TOO_LATE
+    if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
+        return Reason.CAMPAIGN_NOT_ACTIVE
+    for answer in (location_consent(location), marketing_consent(marketing, message.channel)):
+        if answer.reason is not Reason.OK:
+            return answer.reason
+    if not is_open(campaign.windows, now, zone):
+        return Reason.OUTSIDE_WINDOW
+    if full_cap(campaign.caps, earlier, now):
+        return Reason.CAP_REACHED
+    return Reason.OK if has_address else Reason.NO_ADDRESS
+
+
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """A decision as the API and the export write it."""
+    return {
+        "id": decision.id,
+        "event": decision.event,
+        "campaign": decision.campaign,
+        "subject": decision.subject,
+        "geofence": decision.geofence,
+        "outcome": decision.outcome.value,
+        "reason": decision.reason.value,
+        "gates": [gate_json(gate) for gate in decision.gates],
+        "at": decision.at.isoformat(),
+    }

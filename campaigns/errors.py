@@ -1,0 +1,67 @@
+"""What a campaign caller can do wrong, with the words and the HTTP status that tell them what to do next."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field of the input, by its path (``trigger.event``), and what is wrong with it."""
+
+    field: str
+    detail: str
+
+
+class CampaignError(Exception):
+    """Base of what this package raises at its callers; the engine answers it as problem+json."""
+
+    status = 400
+    code = "campaign_error"
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+
+
+class CampaignNotFound(CampaignError):
+    """No campaign has this id."""
+
+    status = 404
+    code = "campaign_not_found"
+
+
+class StateConflict(CampaignError):
+    """The campaign's state does not allow this."""
+
+    status = 409
+    code = "campaign_state_conflict"
+
+
+class InvalidCampaign(CampaignError):
+    """A campaign breaks a rule; `errors` names every field at fault."""
+
+    status = 422
+    code = "invalid_campaign"
+
+
+class InvalidCursor(CampaignError):
+    """A page was asked for with a cursor that this list did not give out."""
+
+    status = 422
+    code = "invalid_cursor"
+
+    def __init__(self) -> None:
+        said = "leave it out for the first page, or repeat the `next` of the page before unchanged"
+        super().__init__(f"cursor: {said}", (FieldError("cursor", said),))
+
+
+class NotSigned(CampaignError):
+    """A provider's callback is not signed with a key of ours."""
+
+    status = 403
+    code = "not_signed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the signature is missing or wrong; check the auth token and the public URL in the settings"
+        )

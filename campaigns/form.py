@@ -1,0 +1,177 @@
+"""The JSON form of a campaign as a marketer sends it: its shape and limits, and the campaign it describes."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+from campaigns.audience import EVERYONE, MAX_TEXT_CHARS, audience_json, parse_audience
+from campaigns.campaign import (
+    DEFAULT_PRIORITY,
+    DEFAULT_SHELF_LIFE_SECONDS,
+    Campaign,
+    CampaignState,
+    Trigger,
+    campaign_problems,
+)
+from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
+from campaigns.errors import FieldError, InvalidCampaign
+from campaigns.template import MAX_TEMPLATE_CHARS
+from campaigns.window import MAX_WINDOWS, Day, window_from_json
+from consent.entry import Channel
+from geofences.event import EventKind
+
+ID_PATTERN = r"^[A-Za-z0-9._:@~-]{1,128}$"
+MAX_GEOFENCES = 1000
+MAX_TAGS = 50
+MAX_SHELF_LIFE_SECONDS = 7 * 86_400
+
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _rfc3339(value: Any) -> Any:
+    if not isinstance(value, str | datetime):
+        raise ValueError("an RFC 3339 text is expected, such as 2026-11-24T06:00:00+01:00")  # noqa: TRY004  # pydantic's
+    return value
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("printable characters are expected, and not only spaces")
+    return text
+
+
+Instant = Annotated[
+    AwareDatetime,
+    Field(strict=False),
+    BeforeValidator(_rfc3339),
+    AfterValidator(lambda at: at.astimezone(UTC)),
+]
+"""An RFC 3339 instant, in UTC once it is read; one without an offset is refused."""
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS), AfterValidator(_printable)]
+
+
+class PreviewForm(BaseModel):
+    """A made-up subject to render a template for; `geofence` is the name of the place."""
+
+    model_config = ConfigDict(
+        **_STRICT,
+        json_schema_extra={"examples": [{"attributes": {"first_name": "Ana"}, "geofence": "Bakery"}]},
+    )
+    attributes: Annotated[
+        dict[Line, Annotated[str, StringConstraints(max_length=500)] | int | float | bool],
+        Field(max_length=50),
+    ] = {}
+    geofence: Line | None = None
+
+
+class TriggerForm(BaseModel):
+    """The moment; `geofences` holds ids, and `tags` those that a geofence may carry."""
+
+    model_config = _STRICT
+    event: Annotated[EventKind, Field(strict=False)]
+    geofences: Annotated[list[Line], Field(max_length=MAX_GEOFENCES)] = []
+    tags: Annotated[list[Line], Field(max_length=MAX_TAGS)] = []
+    any: bool = False
+
+
+class WindowForm(BaseModel):
+    """Weekly hours on the wall clock of the geofence; from > to runs across midnight."""
+
+    model_config = _STRICT
+    days: Annotated[list[Annotated[Day, Field(strict=False)]], Field(min_length=1, max_length=7)]
+    opens: Annotated[str, Field(alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    closes: Annotated[str, Field(alias="to", pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+
+
+class CapForm(BaseModel):
+    """At most `max` messages to one subject in any `per_seconds` seconds."""
+
+    model_config = _STRICT
+    max: Annotated[int, Field(ge=1, le=1000)]
+    per_seconds: Annotated[int, Field(ge=1, le=MAX_CAP_SECONDS)]
+
+
+class CampaignForm(BaseModel):
+    """A campaign as it is saved."""
+
+    model_config = ConfigDict(
+        **_STRICT,
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Bread",
+                    "trigger": {"event": "enter", "geofences": ["bakery"]},
+                    "channel": "sms",
+                    "template": "Fresh bread until ten",
+                },
+                {
+                    "name": "Jam coffee",
+                    "starts_at": "2026-11-24T06:00:00+01:00",
+                    "ends_at": "2026-12-24T20:00:00+01:00",
+                    "trigger": {"event": "stuck", "tags": ["city-centre"]},
+                    "audience": {"all": [{"attribute": "tier", "in": ["gold"]}]},
+                    "windows": [{"days": ["mon", "tue"], "from": "08:00", "to": "20:00"}],
+                    "cap": [{"max": 1, "per_seconds": 86400}],
+                    "priority": 50,
+                    "channel": "push",
+                    "template": "{{ first_name | default: 'Hello' }}, a coffee while you wait?",
+                    "shelf_life_seconds": 900,
+                },
+            ]
+        },
+    )
+    name: Line
+    trigger: TriggerForm
+    channel: Annotated[Channel, Field(strict=False)]
+    template: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE_CHARS)]
+    starts_at: Instant | None = None
+    ends_at: Instant | None = None
+    audience: Annotated[dict[str, Any], Field(description="Default: everyone.")] = audience_json(EVERYONE)
+    windows: Annotated[list[WindowForm], Field(max_length=MAX_WINDOWS, description="Default: any time.")] = []
+    cap: Annotated[list[CapForm], Field(min_length=1, max_length=MAX_CAPS)] = [
+        CapForm(max=ONCE_A_DAY.max, per_seconds=ONCE_A_DAY.per_seconds)
+    ]
+    priority: Annotated[int, Field(ge=0, le=100)] = DEFAULT_PRIORITY
+    shelf_life_seconds: Annotated[int, Field(ge=1, le=MAX_SHELF_LIFE_SECONDS)] = DEFAULT_SHELF_LIFE_SECONDS
+
+
+def campaign_of(form: CampaignForm, campaign_id: str, state: CampaignState) -> Campaign:
+    """The campaign that a form describes. Raises `InvalidCampaign` with every field that breaks a rule."""
+    audience, problems = parse_audience(form.audience)
+    problems += tuple(
+        FieldError(f"windows[{i}].to", "must differ from `from`; the whole day is 00:00 to 24:00")
+        for i, window in enumerate(form.windows)
+        if window.opens == window.closes
+    )
+    trigger = form.trigger
+    campaign = Campaign(
+        id=campaign_id,
+        name=form.name,
+        state=state,
+        trigger=Trigger(trigger.event, tuple(trigger.geofences), tuple(trigger.tags), trigger.any),
+        audience=audience,
+        windows=()
+        if problems
+        else tuple(window_from_json(w.model_dump(by_alias=True)) for w in form.windows),
+        caps=tuple(Cap(cap.max, cap.per_seconds) for cap in form.cap),
+        priority=form.priority,
+        channel=form.channel,
+        template=form.template,
+        shelf_life_seconds=form.shelf_life_seconds,
+        starts_at=form.starts_at,
+        ends_at=form.ends_at,
+    )
+    problems += campaign_problems(campaign)
+    if problems:
+        raise InvalidCampaign("the campaign breaks a rule; see errors", problems)
+    return campaign

@@ -1,0 +1,242 @@
+"""The gates between a moment and a message: each asks one question and tells what its answer rests on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from campaigns.audience import attribute_names, matches
+from campaigns.campaign import Campaign, CampaignState, Trigger, due_state
+from campaigns.cap import full_cap
+from campaigns.template import TextRefused, render
+from campaigns.window import WEEK, is_open, local_time
+from consent.entry import Action, Channel, Standing
+from geofences.event import PlaceEvent
+from geofences.geofence import Geofence
+
+
+class GateName(StrEnum):
+    """Every question a decision asks, in the order in which it asks them."""
+
+    CAMPAIGN_ACTIVE = "campaign_active"
+    TRIGGER = "trigger"
+    SUBJECT = "subject"
+    LOCATION_CONSENT = "location_consent"
+    CONSENT = "consent"
+    AUDIENCE = "audience"
+    SHELF_LIFE = "shelf_life"
+    WINDOW = "window"
+    CAP = "cap"
+    ADDRESS = "address"
+    TEXT = "text"
+
+
+class Verdict(StrEnum):
+    """A gate's answer; `skip` where there is no subject to ask about."""
+
+    PASS = "pass"  # noqa: S105  # a verdict, no secret
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+class Reason(StrEnum):
+    """Why a decision came out as it did, or a message was not sent after all."""
+
+    OK = "ok"
+    CAMPAIGN_NOT_ACTIVE = "campaign_not_active"
+    TRIGGER_MISMATCH = "trigger_mismatch"
+    UNKNOWN_SUBJECT = "unknown_subject"
+    NO_LOCATION_CONSENT = "no_location_consent"
+    LOCATION_CONSENT_WITHDRAWN = "location_consent_withdrawn"
+    NO_CONSENT = "no_consent"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    NOT_IN_AUDIENCE = "not_in_audience"
+    TOO_LATE = "too_late"
+    OUTSIDE_WINDOW = "outside_window"
+    CAP_REACHED = "cap_reached"
+    NO_ADDRESS = "no_address"
+    TEXT_REFUSED = "text_refused"
+    NO_CHANNEL = "no_channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One question, its answer and what the answer was based on; never a phone number or a position."""
+
+    gate: GateName
+    verdict: Verdict
+    input: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What a judgement may know of a subject: attributes, and over which channels it has an address at all."""
+
+    id: str
+    attributes: Mapping[str, Any] = field(repr=False)
+    channels: frozenset[Channel]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """All that a judgement is based on, read in the transaction that will record it.
+
+    `geofence` is None once it is deleted, `recipient` when nobody is known behind the device; `marketing` (on
+    the campaign's channel) and `location` are the subject's standings, None counting as no. `recent` holds when
+    messages of the campaign went, or will go, to the subject, as far back as the caps reach.
+    """
+
+    event: PlaceEvent
+    geofence: Geofence | None
+    recipient: Recipient | None
+    marketing: Standing | None
+    location: Standing | None
+    recent: Sequence[datetime] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A gate's answer, and what it rests on."""
+
+    input: Mapping[str, Any]
+    reason: Reason = Reason.OK
+
+
+def gate_json(gate: Gate) -> dict[str, Any]:
+    """A gate as the API writes it."""
+    return {"gate": gate.gate.value, "verdict": gate.verdict.value, "input": dict(gate.input)}
+
+
+def ask(name: GateName, campaign: Campaign, moment: Moment, now: datetime) -> Answer | None:
+    """One gate's answer, or None where there is no subject to ask about."""
+    if name in _ANYBODY:
+        return _ANYBODY[name](campaign, moment, now)
+    return _SOMEBODY[name](campaign, moment, moment.recipient, now) if moment.recipient else None
+
+
+def _campaign_active(campaign: Campaign, now: datetime) -> Answer:
+    state = due_state(campaign, now)
+    active = state is CampaignState.ACTIVE
+    return Answer({"state": state.value}, Reason.OK if active else Reason.CAMPAIGN_NOT_ACTIVE)
+
+
+def fits(trigger: Trigger, event: PlaceEvent, geofence: Geofence | None) -> bool:
+    """Whether the event is a moment that the trigger names; only then is a decision worth making and keeping."""
+    here = trigger.any or event.geofence in trigger.geofences or bool(_shared_tags(trigger, geofence))
+    return here and event.kind is trigger.event
+
+
+def _trigger(campaign: Campaign, moment: Moment) -> Answer:
+    trigger, event = campaign.trigger, moment.event
+    told = {
+        "event": event.kind.value,
+        "geofence": event.geofence,
+        "tags": _shared_tags(trigger, moment.geofence),
+    }
+    return Answer(told, Reason.OK if fits(trigger, event, moment.geofence) else Reason.TRIGGER_MISMATCH)
+
+
+def _shared_tags(trigger: Trigger, geofence: Geofence | None) -> list[str]:
+    return sorted(set(geofence.tags) & set(trigger.tags)) if geofence else []
+
+
+def _subject(moment: Moment) -> Answer:
+    known = moment.recipient is not None
+    return Answer({"known": known}, Reason.OK if known else Reason.UNKNOWN_SUBJECT)
+
+
+def location_consent(standing: Standing | None) -> Answer:
+    """Whether the subject's place may be used at all; no standing counts as no."""
+    reason = _standing_reason(standing, Reason.NO_LOCATION_CONSENT, Reason.LOCATION_CONSENT_WITHDRAWN)
+    return Answer({"purpose": "location", **_because(standing)}, reason)
+
+
+def marketing_consent(standing: Standing | None, channel: Channel) -> Answer:
+    """Whether offers are welcome on this channel; no standing counts as no."""
+    reason = _standing_reason(standing, Reason.NO_CONSENT, Reason.CONSENT_WITHDRAWN)
+    return Answer({"purpose": "marketing", "channel": channel.value, **_because(standing)}, reason)
+
+
+def _standing_reason(standing: Standing | None, none: Reason, withdrawn: Reason) -> Reason:
+    if standing is not None and standing.allowed:
+        return Reason.OK
+    because = standing.because if standing else None
+    return withdrawn if because is not None and because.action is Action.WITHDRAW else none
+
+
+def _because(standing: Standing | None) -> dict[str, Any]:
+    """Which entry of the ledger decided, and when it was made."""
+    if standing is None or standing.because is None:
+        return {"entry": None}
+    entry = standing.because
+    return {"entry": entry.id, "action": entry.action.value, "since": entry.at.isoformat()}
+
+
+def _audience(campaign: Campaign, recipient: Recipient) -> Answer:
+    asked = sorted(attribute_names(campaign.audience))
+    missing = [name for name in asked if recipient.attributes.get(name) is None]
+    inside = matches(campaign.audience, recipient.attributes)
+    told = {"attributes": asked, "missing": missing}
+    return Answer(told, Reason.OK if inside else Reason.NOT_IN_AUDIENCE)
+
+
+def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    age_seconds = (now - moment.event.at).total_seconds()
+    told = {"age_seconds": age_seconds, "shelf_life_seconds": campaign.shelf_life_seconds}
+    return Answer(told, Reason.OK if age_seconds < campaign.shelf_life_seconds else Reason.TOO_LATE)
+
+
+def _window(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    zone = moment.geofence.timezone if moment.geofence else None
+    local = local_time(now, zone)
+    told = {"zone": zone, "local_time": f"{WEEK[local.weekday()]} {local:%H:%M}" if local else None}
+    return Answer(told, Reason.OK if is_open(campaign.windows, now, zone) else Reason.OUTSIDE_WINDOW)
+
+
+def _cap(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    full = full_cap(campaign.caps, moment.recent, now)
+    told = {
+        "recent": len(moment.recent),
+        "full": {"max": full.max, "per_seconds": full.per_seconds} if full else None,
+    }
+    return Answer(told, Reason.CAP_REACHED if full else Reason.OK)
+
+
+def _address(campaign: Campaign, recipient: Recipient) -> Answer:
+    has = campaign.channel in recipient.channels
+    return Answer({"channel": campaign.channel.value}, Reason.OK if has else Reason.NO_ADDRESS)
+
+
+def _text(campaign: Campaign, moment: Moment) -> Answer:
+    try:
+        text = render(campaign.template, text_values(campaign, moment))
+    except TextRefused as refused:
+        return Answer({"problem": str(refused)}, Reason.TEXT_REFUSED)
+    return Answer({"characters": len(text)})
+
+
+def text_values(campaign: Campaign, moment: Moment) -> dict[str, Any]:
+    """What a template may name: the subject's attributes, and over them the place and the campaign."""
+    attributes = moment.recipient.attributes if moment.recipient else {}
+    place = moment.geofence.name if moment.geofence else None
+    return {**attributes, "geofence": place, "campaign": campaign.name}
+
+
+_ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
+    GateName.CAMPAIGN_ACTIVE: lambda campaign, _moment, now: _campaign_active(campaign, now),
+    GateName.TRIGGER: lambda campaign, moment, _now: _trigger(campaign, moment),
+    GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
+    GateName.SHELF_LIFE: _shelf_life,
+    GateName.WINDOW: _window,
+}
+_SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], Answer]] = {
+    GateName.LOCATION_CONSENT: lambda _campaign, moment, _who, _now: location_consent(moment.location),
+    GateName.CONSENT: lambda campaign, moment, _who, _now: marketing_consent(
+        moment.marketing, campaign.channel
+    ),
+    GateName.AUDIENCE: lambda campaign, _moment, who, _now: _audience(campaign, who),
+    GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
+    GateName.ADDRESS: lambda campaign, _moment, who, _now: _address(campaign, who),
+    GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),
+}

@@ -1,0 +1,111 @@
+"""A message: the offer that a decision became, and the states it may pass through on its way to a phone."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+
+from consent.entry import Channel
+
+
+class MessageState(StrEnum):
+    """Where a message is.
+
+    `sent` means that the provider took it, `unknown` that nobody can tell whether it did; neither is ever sent
+    again. `expired` and `cancelled` were never handed to a provider.
+    """
+
+    DUE = "due"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    SENT = "sent"
+    FAILED = "failed"
+    UNDELIVERED = "undelivered"
+    DELIVERED = "delivered"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED, MessageState.CANCELLED})
+"""States that do not count towards a cap: nothing reached the subject."""
+
+_RANK = {
+    MessageState.DUE: 0,
+    MessageState.SENDING: 1,
+    MessageState.UNKNOWN: 2,
+    MessageState.SENT: 3,
+    MessageState.FAILED: 4,
+    MessageState.UNDELIVERED: 5,
+    MessageState.DELIVERED: 6,
+    MessageState.EXPIRED: 7,
+    MessageState.CANCELLED: 7,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One offer to one subject. `valid_until` is excluded: at that instant it is too late.
+
+    `geofence` is where it was earned; its wall clock rules. `provider_id` is the provider's name for the
+    message and `error_code` the provider's own; `reason` says why it was cancelled or expired.
+    """
+
+    id: str
+    event: str
+    campaign: str
+    subject: str
+    geofence: str | None
+    channel: Channel
+    text: str = field(repr=False)
+    created_at: datetime
+    valid_until: datetime
+    state: MessageState = MessageState.DUE
+    sent_at: datetime | None = None
+    provider_id: str | None = None
+    error_code: str | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.created_at.tzinfo is None or self.valid_until.tzinfo is None:
+            raise ValueError("a naive datetime has no instant; give it a zone")
+
+
+def message_id(event: str, campaign: str) -> str:
+    """The id of the message that this event causes in this campaign; the same however often it is asked."""
+    return derived_id("message", event, campaign)
+
+
+def derived_id(kind: str, *cause: str) -> str:
+    """A 32-digit id that follows from its cause, so that a replay meets its own traces."""
+    # Each part is preceded by its length, so that no two causes read the same.
+    joined = "".join(f"{len(part)}:{part}" for part in cause)
+    return blake2b(joined.encode(), digest_size=16, person=kind.encode()).hexdigest()
+
+
+def after_receipt(was: MessageState, reported: MessageState) -> MessageState:
+    """The state once a provider reports one; the further of the two.
+
+    Reports come late, twice and in any order, so the answer must not depend on the order: a message never goes
+    back, and what never left the house stays there.
+    """
+    return reported if _RANK[reported] > _RANK[was] else was
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """A message as the API and the export write it."""
+    return {
+        "id": message.id,
+        "event": message.event,
+        "campaign": message.campaign,
+        "subject": message.subject,
+        "geofence": message.geofence,
+        "channel": message.channel.value,
+        "state": message.state.value,
+        "text": message.text,
+        "created_at": message.created_at.isoformat(),
+        "sent_at": message.sent_at.isoformat() if message.sent_at else None,
+        "valid_until": message.valid_until.isoformat(),
+        "reason": message.reason,
+        "error_code": message.error_code,
+    }

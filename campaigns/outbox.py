@@ -1,0 +1,210 @@
+"""The way of a message from due to its end: taken, claimed, attempted, settled, and reported on by the provider.
+
+Every function takes an open connection in a transaction of the caller's. A message is never handed to a provider
+twice: only a claim makes it `sending`, and from there it returns to `due` only where the provider surely refused.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection, func, or_, select, update
+
+from campaigns.gates import Reason
+from campaigns.message import Message, MessageState, after_receipt
+from campaigns.store import attempts, message_of_row, messages
+
+TAKEN_SECONDS = 60
+"""How long a message that one sender took is left alone by the others."""
+
+BACKOFF_SECONDS = (5, 20, 60, 180)
+"""Pauses after the first, second, ... attempt that may be repeated; after the last there is no further one."""
+
+
+class AttemptOutcome(StrEnum):
+    """How one call of a provider came out."""
+
+    SENT = "sent"
+    RETRY = "retry"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A message to send, and the subject whose lock comes first."""
+
+    message: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderReport:
+    """What a provider says later about a message, found by our id, else by the provider's."""
+
+    state: MessageState
+    message: str | None
+    provider_id: str | None
+    error_code: str | None
+
+
+def has_work(conn: Connection, now: datetime) -> bool:
+    """Whether a message is due, or was left `sending`; a quick look that locks nothing."""
+    due = (messages.c.state == MessageState.DUE.value) & (messages.c.next_at <= now)
+    waiting = select(messages.c.id).where(or_(due, messages.c.state == MessageState.SENDING.value)).limit(1)
+    return conn.scalar(waiting) is not None
+
+
+def take_due(conn: Connection, now: datetime, limit: int) -> list[Due]:
+    """Take messages whose time has come, the oldest first; another sender does not see them for a minute.
+
+    Taking is no claim: it spares senders each other's work, and keeps one bad message from being tried all the
+    time. It holds no subject's lock and waits for none.
+    """
+    due = (
+        select(messages.c.id, messages.c.subject)
+        .where(messages.c.state == MessageState.DUE.value, messages.c.next_at <= now)
+        .order_by(messages.c.next_at, messages.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = [Due(row.id, row.subject) for row in conn.execute(due)]
+    again_at = now + timedelta(seconds=TAKEN_SECONDS)
+    if taken:
+        ids = [due.message for due in taken]
+        conn.execute(update(messages).where(messages.c.id.in_(ids)).values(next_at=again_at))
+    return taken
+
+
+def lock_due(conn: Connection, message_id: str) -> Message | None:
+    """Lock a message that is still due; None if it is not. The caller holds the subject's lock already."""
+    row = conn.execute(select(messages).where(messages.c.id == message_id).with_for_update()).first()
+    return message_of_row(row) if row is not None and row.state == MessageState.DUE.value else None
+
+
+def refuse(conn: Connection, message: Message, reason: Reason) -> MessageState:
+    """End a locked message that may not be sent after all: expired if it came too late, else cancelled."""
+    state = MessageState.EXPIRED if reason is Reason.TOO_LATE else MessageState.CANCELLED
+    _change(conn, message.id, state=state.value, reason=reason.value)
+    return state
+
+
+def begin_attempt(conn: Connection, message: Message, now: datetime) -> int:
+    """Make a locked message `sending`; the number of the attempt, from 1. Commit before calling the provider."""
+    made = (
+        conn.scalar(select(func.count()).select_from(attempts).where(attempts.c.message == message.id)) or 0
+    )
+    conn.execute(attempts.insert().values(message=message.id, number=made + 1, started_at=now))
+    _change(conn, message.id, state=MessageState.SENDING.value)
+    return made + 1
+
+
+def record_sent(
+    conn: Connection, message_id: str, number: int, provider_id: str | None, now: datetime
+) -> MessageState | None:
+    """The provider took the message. Its report may have come first; then the further state stands."""
+    _end_attempt(conn, message_id, number, AttemptOutcome.SENT, None, now)
+    was = _locked_state(conn, message_id)
+    if was is None:
+        return None  # erased with its subject meanwhile
+    state = after_receipt(was, MessageState.SENT)
+    _change(conn, message_id, state=state.value, sent_at=now, provider_id=provider_id)
+    return state
+
+
+def record_failure(
+    conn: Connection,
+    message: Message,
+    number: int,
+    outcome: AttemptOutcome,
+    error_code: str | None,
+    now: datetime,
+) -> MessageState | None:
+    """The call failed: for good, for now (then it is due again after a pause, within its validity), or unknowably."""
+    again_at = _again_at(message, number, now) if outcome is AttemptOutcome.RETRY else None
+    _end_attempt(conn, message.id, number, outcome, error_code, now)
+    was = _locked_state(conn, message.id)
+    if was is None:
+        return None
+    if was is not MessageState.SENDING:
+        return was  # given up as unknown, or reported on, meanwhile
+    if again_at is not None:
+        _change(conn, message.id, state=MessageState.DUE.value, next_at=again_at, error_code=error_code)
+        return MessageState.DUE
+    state = MessageState.UNKNOWN if outcome is AttemptOutcome.UNKNOWN else MessageState.FAILED
+    _change(conn, message.id, state=state.value, error_code=error_code)
+    return state
+
+
+def give_up(conn: Connection, started_before: datetime, now: datetime) -> list[str]:
+    """Messages left in `sending` by a process that died become `unknown`; their ids. They are never sent again."""
+    newest = (
+        select(func.max(attempts.c.started_at)).where(attempts.c.message == messages.c.id).scalar_subquery()
+    )
+    left = select(messages.c.id).where(
+        messages.c.state == MessageState.SENDING.value, newest < started_before
+    )
+    ids = list(conn.scalars(left.with_for_update(skip_locked=True, of=messages)))
+    if not ids:
+        return []
+    conn.execute(update(messages).where(messages.c.id.in_(ids)).values(state=MessageState.UNKNOWN.value))
+    open_ones = attempts.c.message.in_(ids) & attempts.c.ended_at.is_(None)
+    conn.execute(update(attempts).where(open_ones).values(ended_at=now, outcome=AttemptOutcome.UNKNOWN.value))
+    return ids
+
+
+def apply_report(conn: Connection, report: ProviderReport, now: datetime) -> bool:
+    """Take a provider's report into account; False if it is about no message of ours."""
+    known = (
+        messages.c.provider_id == report.provider_id
+        if report.message is None
+        else messages.c.id == report.message
+    )
+    row = conn.execute(select(messages).where(known).with_for_update()).first()
+    if row is None:
+        return False
+    was = MessageState(row.state)
+    state = after_receipt(was, report.state)
+    if state is not was:
+        _change(
+            conn,
+            row.id,
+            state=state.value,
+            sent_at=row.sent_at or now,
+            provider_id=row.provider_id or report.provider_id,
+            error_code=report.error_code or row.error_code,
+        )
+    return True
+
+
+def _again_at(message: Message, number: int, now: datetime) -> datetime | None:
+    if number > len(BACKOFF_SECONDS):
+        return None
+    spread = (
+        int(message.id[:2], 16) / 0xFF / 2
+    )  # up to half as long again, so that a crowd does not return at once
+    again_at = now + timedelta(seconds=BACKOFF_SECONDS[number - 1] * (1 + spread))
+    return again_at if again_at < message.valid_until else None
+
+
+def _locked_state(conn: Connection, message_id: str) -> MessageState | None:
+    state = conn.scalar(select(messages.c.state).where(messages.c.id == message_id).with_for_update())
+    return MessageState(state) if state else None
+
+
+def _end_attempt(
+    conn: Connection,
+    message_id: str,
+    number: int,
+    outcome: AttemptOutcome,
+    error_code: str | None,
+    now: datetime,
+) -> None:
+    this = (attempts.c.message == message_id) & (attempts.c.number == number)
+    conn.execute(
+        update(attempts).where(this).values(ended_at=now, outcome=outcome.value, error_code=error_code)
+    )
+
+
+def _change(conn: Connection, message_id: str, **values: object) -> None:
+    conn.execute(update(messages).where(messages.c.id == message_id).values(**values))

@@ -1,0 +1,386 @@
+"""The campaign API: campaigns and their states, what was decided and sent, and the provider's reports."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from sqlalchemy import Connection, Engine
+from starlette.datastructures import FormData
+
+from campaigns.campaign import Action, Campaign, CampaignState, Trigger, campaign_json, due_state, next_state
+from campaigns.channels.twilio_status import STATES
+from campaigns.decide import Outcome, decision_json
+from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
+from campaigns.form import ID_PATTERN, CampaignForm, Instant, Line, PreviewForm, campaign_of
+from campaigns.message import message_json
+from campaigns.outbox import ProviderReport, apply_report
+from campaigns.store import (
+    Filters,
+    campaign_report,
+    campaigns_page,
+    decisions_page,
+    delete_campaign,
+    get_campaign,
+    messages_page,
+    put_campaign,
+    set_state,
+)
+from campaigns.template import TextRefused, render
+from consent.entry import Channel
+from consent.store import subject_of_device
+from consent.twilio_signature import is_signed, public_address
+from geofences.event import EventKind
+
+STATUS_PATH = "/v1/twilio/status"
+FORM = "application/x-www-form-urlencoded"
+PROVIDER_ID = re.compile(r"[A-Za-z0-9]{1,64}")
+MAX_CODE_CHARS = 16
+MAX_PAGE = 200
+
+Now = Callable[[], datetime]
+CampaignId = Annotated[str, Path(pattern=ID_PATTERN, description="The campaign's id, of your choice")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioReports:
+    """What the status webhook needs: the address that Twilio calls (`public_url`, without a path of ours) and the
+    auth tokens that are valid now.
+    """
+
+    public_url: str
+    tokens: tuple[str, ...] = field(repr=False)
+
+
+def router(
+    *,
+    reads: Engine,
+    writes: Engine,
+    now: Now,
+    twilio: TwilioReports | None = None,
+    unknown_report: Callable[[], None] = lambda: None,
+) -> APIRouter:
+    """The routes of this package. Without `twilio`, every provider report is refused; `unknown_report` counts those
+    that are about no message of ours.
+    """
+    api = APIRouter()
+    _add_campaigns(api, reads, writes, now)
+    _add_states(api, writes, now)
+    _add_outcomes(api, reads, now)
+    _add_history(api, reads)
+    _add_reports(api, writes, now, twilio, unknown_report)
+    return api
+
+
+def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> None:
+    @api.put(
+        "/v1/campaigns/{campaign_id}",
+        operation_id="putCampaign",
+        summary="Save a campaign; a new one is a draft",
+        tags=["campaigns"],
+        responses={200: _example(_CAMPAIGN), 201: _example(_CAMPAIGN)},
+    )
+    def put(campaign_id: CampaignId, form: CampaignForm, response: Response) -> dict[str, Any]:
+        at = now()
+        campaign = campaign_of(form, campaign_id, CampaignState.DRAFT)
+        with writes.begin() as connection:
+            was = get_campaign(connection, campaign_id, lock=True)
+            if was is not None:
+                if due_state(was, at) is CampaignState.ENDED:
+                    raise StateConflict(f"campaign {campaign_id} has ended; save the change under a new id")
+                campaign = replace(campaign, state=was.state)
+                campaign = replace(campaign, state=due_state(campaign, at))
+            put_campaign(connection, campaign, at)
+        response.status_code = 201 if was is None else 200
+        return campaign_json(campaign)
+
+    @api.get(
+        "/v1/campaigns/{campaign_id}",
+        operation_id="getCampaign",
+        summary="One campaign",
+        tags=["campaigns"],
+        responses={200: _example(_CAMPAIGN)},
+    )
+    def get(campaign_id: CampaignId) -> dict[str, Any]:
+        with reads.connect() as connection:
+            return campaign_json(_known(connection, campaign_id))
+
+    @api.delete(
+        "/v1/campaigns/{campaign_id}",
+        operation_id="deleteCampaign",
+        summary="Delete a draft or ended campaign; its decisions and messages stay",
+        tags=["campaigns"],
+        status_code=204,
+    )
+    def delete(campaign_id: CampaignId) -> None:
+        with writes.begin() as connection:
+            state = due_state(_known(connection, campaign_id, lock=True), now())
+            if state not in (CampaignState.DRAFT, CampaignState.ENDED):
+                raise StateConflict(f"campaign {campaign_id} is {state}; end it before you delete it")
+            delete_campaign(connection, campaign_id)
+
+    @api.get(
+        "/v1/campaigns",
+        operation_id="listCampaigns",
+        summary="Campaigns, by id",
+        tags=["campaigns"],
+        responses={200: _example({"items": [_CAMPAIGN], "next": None})},
+    )
+    def page(limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+        with reads.connect() as connection:
+            found = campaigns_page(connection, limit, cursor)
+        return {"items": [campaign_json(campaign) for campaign in found.items], "next": found.next}
+
+
+def _add_states(api: APIRouter, writes: Engine, now: Now) -> None:
+    for action, summary in _ACTIONS.items():
+        api.add_api_route(
+            f"/v1/campaigns/{{campaign_id}}/{action}",
+            _state_change(action, writes, now),
+            methods=["POST"],
+            operation_id=f"{action}Campaign",
+            summary=summary,
+            tags=["campaigns"],
+            responses={200: _example(_CAMPAIGN)},
+        )
+
+
+def _state_change(action: Action, writes: Engine, now: Now) -> Callable[..., dict[str, Any]]:
+    def change(campaign_id: CampaignId) -> dict[str, Any]:
+        at = now()
+        with writes.begin() as connection:
+            campaign = _known(connection, campaign_id, lock=True)
+            state = next_state(campaign, action, at)
+            set_state(connection, campaign_id, state, at)
+        return campaign_json(replace(campaign, state=state))
+
+    return change
+
+
+def _add_outcomes(api: APIRouter, reads: Engine, now: Now) -> None:
+    @api.post(
+        "/v1/campaigns/{campaign_id}/preview",
+        operation_id="previewCampaign",
+        summary="The text that a subject with these attributes would get",
+        tags=["campaigns"],
+        responses={200: _example({"text": "Ana, a coffee while you wait?"})},
+    )
+    def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, str]:
+        with reads.connect() as connection:
+            campaign = _known(connection, campaign_id)
+        values = {**form.attributes, "geofence": form.geofence, "campaign": campaign.name}
+        try:
+            return {"text": render(campaign.template, values)}
+        except TextRefused as refused:
+            raise InvalidCampaign(str(refused), (FieldError("attributes", str(refused)),)) from refused
+
+    @api.get(
+        "/v1/campaigns/{campaign_id}/report",
+        operation_id="reportCampaign",
+        summary="How the campaign's decisions and messages came out",
+        tags=["campaigns"],
+        responses={200: _example(_REPORT)},
+    )
+    def report(campaign_id: CampaignId) -> dict[str, Any]:
+        with reads.connect() as connection:
+            campaign = _known(connection, campaign_id)
+            counted = campaign_report(connection, campaign_id)
+        return {
+            "campaign": campaign_id,
+            "state": due_state(campaign, now()).value,
+            "decisions": {
+                "total": sum(counted.outcomes.values()),
+                "by_outcome": counted.outcomes,
+                "by_reason": counted.reasons,
+            },
+            "messages": {"total": sum(counted.states.values()), "by_state": counted.states},
+        }
+
+
+def _filters(
+    subject: Line | None = None,
+    campaign: Line | None = None,
+    geofence: Line | None = None,
+    event: Line | None = None,
+    since: Annotated[Instant | None, Query(description="RFC 3339, included")] = None,
+    until: Annotated[Instant | None, Query(description="RFC 3339, excluded")] = None,
+) -> Filters:
+    return Filters(
+        subject=subject, campaign=campaign, geofence=geofence, event=event, since=since, until=until
+    )
+
+
+def _add_history(api: APIRouter, reads: Engine) -> None:
+    chosen = Annotated[Filters, Depends(_filters)]
+    of_device = Annotated[Line | None, Query(description="A device of the subject")]
+
+    @api.get(
+        "/v1/decisions",
+        operation_id="listDecisions",
+        summary="What was decided and why, the newest first",
+        tags=["campaigns"],
+        responses={200: _example({"items": [_DECISION], "next": None})},
+    )
+    def decisions(
+        filters: chosen,
+        device: of_device = None,
+        outcome: Outcome | None = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> dict[str, Any]:
+        with reads.connect() as connection:
+            narrowed = _narrowed(connection, replace(filters, outcome=outcome), device)
+            if narrowed is None:
+                return _NOTHING
+            found = decisions_page(connection, narrowed, limit, cursor)
+        return {"items": [decision_json(decision) for decision in found.items], "next": found.next}
+
+    @api.get(
+        "/v1/messages",
+        operation_id="listMessages",
+        summary="Messages and what became of them, the newest first",
+        tags=["campaigns"],
+        responses={200: _example({"items": [_MESSAGE], "next": None})},
+    )
+    def messages(
+        filters: chosen, device: of_device = None, limit: Limit = 50, cursor: Cursor = None
+    ) -> dict[str, Any]:
+        with reads.connect() as connection:
+            narrowed = _narrowed(connection, filters, device)
+            if narrowed is None:
+                return _NOTHING
+            found = messages_page(connection, narrowed, limit, cursor)
+        return {"items": [message_json(message) for message in found.items], "next": found.next}
+
+
+def _add_reports(
+    api: APIRouter,
+    writes: Engine,
+    now: Now,
+    twilio: TwilioReports | None,
+    unknown_report: Callable[[], None],
+) -> None:
+    async def signed_form(request: Request) -> FormData:
+        if (
+            twilio is None
+            or request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM
+        ):
+            raise NotSigned
+        form = await request.form()
+        url = public_address(twilio.public_url, STATUS_PATH.encode(), request.scope["query_string"])
+        if not is_signed(url, form, request.headers.get("x-twilio-signature"), twilio.tokens):
+            raise NotSigned
+        return form
+
+    @api.post(
+        STATUS_PATH,
+        operation_id="twilioStatus",
+        summary="Twilio's report on a message (form post, signed)",
+        tags=["campaigns"],
+        status_code=204,
+        openapi_extra={"requestBody": {"content": {FORM: {"example": _STATUS}}}},
+    )
+    def status(
+        form: Annotated[FormData, Depends(signed_form)],
+        message: Annotated[str | None, Query(pattern="^[0-9a-f]{32}$")] = None,
+    ) -> None:
+        state = STATES.get(str(form.get("MessageStatus")))
+        provider_id, error_code = str(form.get("MessageSid", "")), str(form.get("ErrorCode", ""))
+        if state is None or not PROVIDER_ID.fullmatch(provider_id):
+            return
+        report = ProviderReport(state, message, provider_id, error_code[:MAX_CODE_CHARS] or None)
+        with writes.begin() as connection:
+            if not apply_report(connection, report, now()):
+                unknown_report()
+
+
+def _narrowed(connection: Connection, filters: Filters, device: str | None) -> Filters | None:
+    """The filters with the device's subject among them; None if they cannot be met."""
+    if device is None:
+        return filters
+    subject = subject_of_device(connection, device)
+    if subject is None or filters.subject not in (None, subject):
+        return None
+    return replace(filters, subject=subject)
+
+
+def _known(connection: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:
+    campaign = get_campaign(connection, campaign_id, lock=lock)
+    if campaign is None:
+        raise CampaignNotFound(f"no campaign {campaign_id}; PUT /v1/campaigns/{campaign_id} makes it")
+    return campaign
+
+
+def _example(example: Any) -> dict[str, Any]:
+    return {"content": {"application/json": {"example": example}}}
+
+
+_ACTIONS = {
+    Action.ACTIVATE: "Let a draft or paused campaign speak, from its starts_at on",
+    Action.PAUSE: "Stop a campaign for now; nothing due is sent",
+    Action.RESUME: "Let a paused campaign speak again",
+    Action.END: "End a campaign for good",
+}
+_NOTHING: dict[str, Any] = {"items": [], "next": None}
+_CAMPAIGN = campaign_json(
+    Campaign(
+        id="bread",
+        name="Bread",
+        trigger=Trigger(EventKind.ENTER, ("bakery",)),
+        channel=Channel.SMS,
+        template="Fresh bread until ten",
+    )
+)
+_DECISION = {
+    "id": "0b3f7c5e9d1a4b6c8e2f0a1b3c5d7e9f",
+    "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
+    "campaign": "bread",
+    "subject": "ana",
+    "geofence": "bakery",
+    "outcome": "refused",
+    "reason": "consent_withdrawn",
+    "gates": [
+        {
+            "gate": "consent",
+            "verdict": "fail",
+            "input": {
+                "purpose": "marketing",
+                "channel": "sms",
+                "entry": "c-81",
+                "action": "withdraw",
+                "since": "2026-11-23T08:05:00+00:00",
+            },
+        }
+    ],
+    "at": "2026-11-23T10:00:01+00:00",
+}
+_MESSAGE = {
+    "id": "7d2c4b6a8f0e1d3c5b7a9f8e6d4c2b0a",
+    "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
+    "campaign": "bread",
+    "subject": "ana",
+    "geofence": "bakery",
+    "channel": "sms",
+    "state": "delivered",
+    "text": "Fresh bread until ten",
+    "created_at": "2026-11-23T08:01:00+00:00",
+    "sent_at": "2026-11-23T08:01:01+00:00",
+    "valid_until": "2026-11-23T08:16:00+00:00",
+    "reason": None,
+    "error_code": None,
+}
+_REPORT = {
+    "campaign": "bread",
+    "state": "active",
+    "decisions": {
+        "total": 3,
+        "by_outcome": {"message": 1, "refused": 2},
+        "by_reason": {"ok": 1, "cap_reached": 2},
+    },
+    "messages": {"total": 1, "by_state": {"delivered": 1}},
+}
+_STATUS = {"MessageSid": "SM...", "MessageStatus": "delivered"}

@@ -1,0 +1,154 @@
+"""The settings of one process: defaults, then the environment. Read once, by engine, and handed down as values."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+PREFIX = "CHALAND_"
+DEMO_TWILIO_TOKEN = "demo"  # noqa: S105  # known to everybody, and refused in production
+"""Signs the texts of the demo's shoppers; known to everybody."""
+DEVELOPMENT_VALUES = {
+    "admin_key": ("",),
+    "public_url": ("http://127.0.0.1:8000",),
+    "twilio_auth_token": (DEMO_TWILIO_TOKEN,),
+}
+"""Values that production refuses, by setting."""
+
+
+class InvalidSettings(ValueError):
+    """Settings that cannot be used; the message has one line per problem."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting; `default.toml` explains each and holds the same defaults."""
+
+    env: Literal["development", "production"] = "development"
+    data_dir: Path = Path(".data")
+    database_url: str = field(default="", repr=False)
+    valkey_url: str = field(default="", repr=False)
+    public_url: str = "http://127.0.0.1:8000"
+    admin_key: str = field(default="", repr=False)
+
+    sms_channel: Literal["log", "twilio"] = "log"
+    brand: str = "Chaland"
+    contact: str = "contact@example.org"
+    replies_by: Literal["engine", "provider", "none"] = "engine"
+    default_region: str = "FR"
+
+    twilio_account_sid: str = ""
+    twilio_auth_token: str = field(default="", repr=False)
+    twilio_messaging_service_sid: str = ""
+    twilio_from: str = ""
+    twilio_api_url: str = ""
+
+    partitions: int = 16
+    lease_seconds: float = 10.0
+    batch_entries: int = 256
+    state_expiry_seconds: int = 1800
+    log_limit_entries: int = 100_000
+    event_limit_entries: int = 100_000
+
+    body_limit_bytes: int = 65_536
+    bulk_body_limit_bytes: int = 1_048_576
+    import_body_limit_bytes: int = 33_554_432
+    pings_per_body_limit: int = 1000
+    ping_age_limit_seconds: int = 900
+    ping_future_limit_seconds: int = 120
+    requests_per_second_limit: int = 2000
+
+    @property
+    def records_url(self) -> str:
+        """The records store's SQLAlchemy URL, the embedded SQLite file unless another is set."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'records.sqlite'}"
+
+    @property
+    def twilio_auth_tokens(self) -> tuple[str, ...]:
+        """The tokens that a callback may be signed with: the new one, and the old one while it is rotated."""
+        return tuple(token.strip() for token in self.twilio_auth_token.split(",") if token.strip())
+
+
+def load_settings(environ: Mapping[str, str], **given: Any) -> Settings:
+    """Defaults, then `environ`, then the values `given` (from a command line); `None` counts as not given.
+
+    Raises `InvalidSettings` that lists every problem, so that an operator mends them in one go.
+    """
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    known = {each.name: each.type for each in fields(Settings)}
+    for name, kind in known.items():
+        try:
+            text = _from_environment(environ, name)
+            if text is not None:
+                values[name] = _as(kind, text)
+        except (ValueError, OSError) as error:
+            problems.append(f"{PREFIX}{name.upper()}: {error}")
+    for variable in sorted(environ):
+        stem = variable.removeprefix(PREFIX).removesuffix("_FILE").lower()
+        if variable.startswith(PREFIX) and stem not in known:
+            problems.append(f"{variable}: no such setting; config/default.toml lists them all")
+    values |= {name: value for name, value in given.items() if value is not None}
+    if problems:
+        raise InvalidSettings("\n".join(problems))
+    settings = Settings(**values)
+    if problems := [*_impossible(settings), *_unfit_for_production(settings)]:
+        raise InvalidSettings("\n".join(problems))
+    return settings
+
+
+def default_values() -> dict[str, Any]:
+    """What `default.toml` says, by name."""
+    return tomllib.loads(resources.files("config").joinpath("default.toml").read_text(encoding="utf-8"))
+
+
+def _from_environment(environ: Mapping[str, str], name: str) -> str | None:
+    variable = PREFIX + name.upper()
+    if path := environ.get(f"{variable}_FILE"):
+        return Path(path).read_text(encoding="utf-8").strip()
+    return environ.get(variable)
+
+
+def _as(kind: Any, text: str) -> Any:
+    if get_origin(kind) is Literal:
+        allowed = get_args(kind)
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError("must be a whole number" if kind is int else "must be a number") from None
+    return kind(text)
+
+
+def _impossible(settings: Settings) -> list[str]:
+    problems = [
+        f"{PREFIX}{each.name.upper()}: must be greater than zero"
+        for each in fields(Settings)
+        if each.type in (int, float) and getattr(settings, each.name) <= 0
+    ]
+    if settings.sms_channel == "twilio":
+        problems += [
+            f"{PREFIX}{name.upper()}: needed when CHALAND_SMS_CHANNEL is twilio"
+            for name in ("twilio_account_sid", "twilio_auth_token")
+            if not getattr(settings, name)
+        ]
+        if not (settings.twilio_messaging_service_sid or settings.twilio_from):
+            problems.append(
+                "CHALAND_TWILIO_MESSAGING_SERVICE_SID or CHALAND_TWILIO_FROM: one of them is needed"
+            )
+    return problems
+
+
+def _unfit_for_production(settings: Settings) -> list[str]:
+    if settings.env != "production":
+        return []
+    return [
+        f"{PREFIX}{name.upper()}: a development value, refused in production; set your own"
+        for name, refused in DEVELOPMENT_VALUES.items()
+        if getattr(settings, name) in refused
+    ]

@@ -1,0 +1,127 @@
+"""What a shopper means by a text: stop, start, help, or something else. The words are data, in `keywords.toml`."""
+
+import re
+import tomllib
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+SHORT_MESSAGE_WORDS = 4
+"""A stop word anywhere among so few words means stop; in a longer message only as the first one."""
+
+SHORT_HELP_WORDS = 3
+
+
+class Verdict(StrEnum):
+    """What a text is taken to mean. `ambiguous` holds a stop word in a longer text: doubt favours the opt-out."""
+
+    OPT_OUT = "opt_out"
+    OPT_IN = "opt_in"
+    HELP = "help"
+    AMBIGUOUS = "ambiguous"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Every language's words and patterns, as one."""
+
+    stop: frozenset[str]
+    alone: frozenset[str]
+    only: frozenset[str]
+    start: frozenset[str]
+    yes: frozenset[str]
+    help: frozenset[str]
+    phrases: re.Pattern[str]
+    innocent: re.Pattern[str]
+    polite: re.Pattern[str]
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """The union of all languages in `keywords.toml`."""
+    languages = tomllib.loads(files("consent").joinpath("keywords.toml").read_text("utf-8")).values()
+
+    def union(kind: str) -> list[str]:
+        return sorted({word for language in languages for word in language[kind]}, key=len, reverse=True)
+
+    return Vocabulary(
+        stop=frozenset(union("stop")),
+        alone=frozenset(union("alone")),
+        only=frozenset(union("only")),
+        start=frozenset(union("start")),
+        yes=frozenset(union("yes")),
+        help=frozenset(union("help")),
+        phrases=_any_of(union("phrases")),
+        innocent=_any_of(union("innocent")),
+        polite=_any_of(union("polite")),
+    )
+
+
+def normalise_text(text: str) -> str:
+    """Small letters without accents, invisible characters or punctuation, one space between words."""
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    seen = "".join(char for char in letters if unicodedata.category(char) not in ("Mn", "Mc", "Me", "Cf"))
+    return " ".join(re.findall(r"[^\W_]+", seen))
+
+
+def classify(text: str) -> Verdict:
+    """What the text means, whatever its language. An opt-out wins over anything else it might mean as well."""
+    known = vocabulary()
+    clauses = _clauses(text, known)
+    core = _words(_spelt_plainly(" ".join(clauses)))
+    if _opts_out(core, known) or any(_opts_out_alone(_words(clause), known) for clause in clauses):
+        return Verdict.OPT_OUT
+    if any(word in known.stop or word in known.alone for word in core):
+        return Verdict.AMBIGUOUS
+    if " ".join(core) in known.start | known.yes:
+        return Verdict.OPT_IN
+    if len(core) <= SHORT_HELP_WORDS and any(word in known.help for word in core):
+        return Verdict.HELP
+    return Verdict.OTHER
+
+
+def is_mere_yes(text: str) -> bool:
+    """Whether the text only says yes: an answer to a question, not a wish of its own."""
+    known = vocabulary()
+    return " ".join(_words(" ".join(_clauses(text, known)))) in known.yes
+
+
+def _opts_out(core: list[str], known: Vocabulary) -> bool:
+    if not core:
+        return False
+    whole = " ".join(core)
+    if whole in known.only or all(word in known.stop or word in known.alone for word in core):
+        return True
+    short = len(core) <= SHORT_MESSAGE_WORDS and any(word in known.stop for word in core)
+    return short or core[0] in known.stop or known.phrases.search(whole) is not None
+
+
+def _opts_out_alone(clause: list[str], known: Vocabulary) -> bool:
+    """A sentence of its own: "I asked you twice already, stop"."""
+    return bool(clause) and all(word in known.stop for word in clause)
+
+
+def _clauses(text: str, known: Vocabulary) -> list[str]:
+    """The normalised text, clause by clause, less what only looks like a stop word and what says nothing:
+    "non-stop" goes, the stop of "Non, stop" stays.
+    """
+    written = re.split(r"[.,;:!?…\n]+", unicodedata.normalize("NFKC", text))
+    return [known.polite.sub(" ", known.innocent.sub(" ", normalise_text(clause))) for clause in written]
+
+
+def _words(said: str) -> list[str]:
+    """Numbers, such as the short code that is to stop, say nothing."""
+    return re.findall(r"[^\W\d_]+", said)
+
+
+def _spelt_plainly(said: str) -> str:
+    """Stoooop and s t o p become stop."""
+    drawn = re.sub(r"([^\W\d_])\1{2,}", r"\1", " ".join(said.split()))
+    return re.sub(r"\b(?:[^\W\d_] ){2,}[^\W\d_]\b", lambda spelt: spelt[0].replace(" ", ""), drawn)
+
+
+def _any_of(patterns: list[str]) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(patterns)})\b")

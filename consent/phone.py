@@ -1,0 +1,60 @@
+"""One value for one phone number, however it was written."""
+
+import unicodedata
+
+from phonenumbers import (
+    NumberParseException,
+    PhoneNumberFormat,
+    ValidationResult,
+    format_number,
+    is_possible_number_with_reason,
+    parse,
+    region_code_for_country_code,
+)
+
+from consent.errors import FieldError, InvalidConsent
+
+WRITTEN_LIMIT_CHARS = 40
+SHORTEST_E164_CHARS = 9
+"""A plus and eight digits. Below that some numbering plans cannot tell a short code from a number."""
+
+_EXTENSION_MARKS = frozenset(";#,*")
+
+
+def normalise(phone: str, region: str = "FR", field: str = "phone") -> str:
+    """The number in E.164. One written without a country code belongs to `region` (ISO 3166).
+
+    It is judged by its shape, not by whether its range is handed out already: ranges move faster than a library, and
+    those reserved for fiction must serve in tests. Raises InvalidConsent, which names `field` and never the number,
+    for extensions, short codes, letters and anything that is not one whole number.
+    """
+    written = unicodedata.normalize("NFKC", phone).strip().removeprefix("tel:")
+    if len(phone) > WRITTEN_LIMIT_CHARS or any(
+        char.isalpha() or char in _EXTENSION_MARKS for char in written
+    ):
+        raise _refused(field)
+    try:
+        number = parse(written, region)
+    except NumberParseException:
+        raise _refused(field) from None  # its message may hold the number
+    e164 = format_number(number, PhoneNumberFormat.E164)
+    possible = is_possible_number_with_reason(number) == ValidationResult.IS_POSSIBLE
+    if number.extension or not possible or len(e164) < SHORTEST_E164_CHARS:
+        raise _refused(field)
+    return e164
+
+
+def region_of(phone: str) -> str:
+    """The main region (ISO 3166) of an E.164 number's country code; ``ZZ`` when there is none."""
+    try:
+        return region_code_for_country_code(parse(phone).country_code or 0)
+    except NumberParseException:
+        return "ZZ"
+
+
+def _refused(field: str) -> InvalidConsent:
+    said = (
+        "must be one whole phone number, such as +33639980001 or 06 39 98 00 01:"
+        f" at most {WRITTEN_LIMIT_CHARS} characters, no extension, no short code, no letters"
+    )
+    return InvalidConsent("invalid_phone", [FieldError(field, said)])

@@ -1,0 +1,161 @@
+"""HTTP calls about subjects and their consents."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from sqlalchemy import Engine
+
+from consent.bodies import (
+    ID_PATTERN,
+    ConsentBody,
+    ConsentsAnswer,
+    EntryAnswer,
+    SubjectAnswer,
+    SubjectBody,
+    export_of,
+    standings,
+)
+from consent.desk import Desk, Erase, Records
+from consent.entry import Entry, occurred
+from consent.errors import FieldError, InvalidConsent
+from consent.twilio_inbound import TwilioInbound, twilio_router
+
+SubjectId = Annotated[
+    str, Path(alias="id", pattern=ID_PATTERN, description="The subject's id, chosen by you.")
+]
+
+_EXPORT_EXAMPLE = {
+    "exported_at": "2026-11-23T08:00:00Z",
+    "subject": {"id": "ana", "phone": "+33639980001", "devices": [{"device": "phone-1", "push": None}]},
+    "consents": [{"purpose": "location", "action": "grant", "source": "app", "text_version": "loc-3-fr"}],
+    "standing": [{"purpose": "location", "channel": None, "allowed": True, "reason": "granted"}],
+    "texts": [],
+    "messages": [],
+}
+
+
+def router(
+    *,
+    reads: Engine,
+    writes: Engine,
+    now: Callable[[], datetime],
+    withdrawing: Callable[[str], None],
+    changed: Callable[[str], None],
+    messages_of: Mapping[str, Records],
+    on_erasure: Sequence[Erase],
+    twilio: TwilioInbound | None,
+    default_region: str = "FR",
+) -> APIRouter:
+    """The consent calls, built from what they serve.
+
+    `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit. `messages_of`
+    names the other domains' records in an export, `on_erasure` deletes them. `default_region` (ISO 3166) reads a phone
+    number without a country code.
+    """
+    desk = Desk(
+        reads=reads,
+        writes=writes,
+        now=now,
+        withdrawing=withdrawing,
+        changed=changed,
+        records_of=messages_of,
+        on_erasure=on_erasure,
+    )
+    api = APIRouter()
+    api.include_router(_subject_calls(desk, default_region))
+    api.include_router(_consent_calls(desk))
+    api.include_router(twilio_router(desk, twilio))
+    return api
+
+
+def _subject_calls(desk: Desk, region: str) -> APIRouter:
+    api = APIRouter(prefix="/v1/subjects/{id}", tags=["consent"])
+
+    @api.put(
+        "",
+        operation_id="putSubject",
+        summary="Make a subject known, or replace what is held about it",
+        responses={201: {"model": SubjectAnswer, "description": "The subject is new."}},
+    )
+    def put_subject(subject: SubjectId, body: SubjectBody, response: Response) -> SubjectAnswer:
+        meant = body.subject(subject, region)
+        response.status_code = 201 if desk.put(meant) else 200
+        return SubjectAnswer.of(meant)
+
+    @api.get("", operation_id="getSubject", summary="What is held about a subject")
+    def get_subject(subject: SubjectId) -> SubjectAnswer:
+        return SubjectAnswer.of(desk.subject(subject))
+
+    @api.delete("", operation_id="eraseSubject", summary="Erase a subject", status_code=204)
+    def erase_subject(subject: SubjectId, request: Request) -> None:
+        desk.erase(subject, _actor(request))
+
+    @api.get(
+        "/export",
+        operation_id="exportSubject",
+        summary="Everything held about a subject, in one call",
+        responses={200: {"content": {"application/json": {"example": _EXPORT_EXAMPLE}}}},
+    )
+    def export_subject(subject: SubjectId) -> dict[str, Any]:
+        return export_of(desk.held(subject), desk.now())
+
+    return api
+
+
+def _consent_calls(desk: Desk) -> APIRouter:
+    api = APIRouter(prefix="/v1/subjects/{id}/consents", tags=["consent"])
+
+    @api.post("", operation_id="recordConsent", summary="Grant or withdraw one purpose", status_code=201)
+    def record_consent(subject: SubjectId, body: ConsentBody, request: Request) -> EntryAnswer:
+        now = desk.now()
+        entry = Entry(
+            id=uuid4().hex,
+            subject=subject,
+            purpose=body.purpose,
+            channel=body.channel,
+            action=body.action,
+            source=body.source,
+            text_version=body.text_version,
+            at=occurred(body.at, now),
+            recorded_at=now,
+            actor=_actor(request),
+        )
+        return EntryAnswer.model_validate(desk.record(entry))
+
+    @api.get("", operation_id="listConsents", summary="What a subject said, and what stands")
+    def list_consents(
+        subject: SubjectId,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(max_length=64)] = None,
+    ) -> ConsentsAnswer:
+        entries = desk.entries(subject)
+        after = _seq(cursor)
+        rest = [EntryAnswer.model_validate(entry) for entry in entries if (entry.seq or 0) > after]
+        page = rest[:limit]
+        following = _cursor(page[-1].seq) if len(rest) > limit else None
+        return ConsentsAnswer(items=page, standing=standings(entries, desk.now()), next=following)
+
+    return api
+
+
+def _actor(request: Request) -> str:
+    return str(getattr(request.state, "actor", "unknown"))
+
+
+def _cursor(seq: int) -> str:
+    return urlsafe_b64encode(str(seq).encode()).decode()
+
+
+def _seq(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    try:
+        return int(urlsafe_b64decode(cursor.encode()))
+    except ValueError:
+        raise InvalidConsent(
+            "invalid_cursor", [FieldError("cursor", "must be the `next` of an earlier page")]
+        ) from None

@@ -1,0 +1,258 @@
+"""The composition root: builds every part from the settings, opens the stores, and starts the roles asked for."""
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from prometheus_client import make_asgi_app
+from sqlalchemy import Connection
+from starlette.responses import JSONResponse
+
+import campaigns.routes
+import campaigns.store
+import consent.routes
+import geofences.routes
+import geofences.store
+from campaigns.channels.channel import Channel as DeliveryChannel
+from campaigns.channels.log import LogChannel
+from campaigns.channels.sms_twilio import TwilioSms
+from campaigns.decide import decision_json
+from campaigns.message import message_json
+from campaigns.routes import TwilioReports
+from config import Settings
+from consent.entry import Channel
+from consent.inbound import InboundPolicy
+from consent.twilio_inbound import TwilioInbound
+from engine import metrics
+from engine.clock import wall_clock
+from engine.console.feed import Feed
+from engine.console.page import People, add_console
+from engine.decider import Decider
+from engine.gate import ConsentGate
+from engine.idempotency import Idempotency
+from engine.intake import Intake
+from engine.intake import router as intake_router
+from engine.keys import Keys, Scope
+from engine.leases import Leases
+from engine.limits import RateLimit
+from engine.live import Live, open_live
+from engine.log import SignalLog
+from engine.places import Places
+from engine.records import Records, open_records
+from engine.scheduler import Job, Scheduler
+from engine.schema import upgrade
+from engine.sender import Sender
+from engine.web import BodyGuard, requires, speak_problem_json
+from engine.worker import Worker
+
+
+class Role(StrEnum):
+    """What a process does; `all` is every one of them."""
+
+    ALL = "all"
+    API = "api"
+    ENGINE = "engine"
+    SENDER = "sender"
+    SCHEDULER = "scheduler"
+    CONSOLE = "console"
+
+
+class Engine:
+    """Everything wired. `open` first; then either `start` the threads, or drive it step by step with `settle`."""
+
+    def __init__(self, settings: Settings, now: Callable[[], datetime] = wall_clock) -> None:
+        self.settings = settings
+        self.now = now
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._scheduler: Scheduler | None = None
+
+    def open(self) -> None:
+        """Open both stores, bring the schema up to date and build the parts."""
+        settings = self.settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.live: Live = open_live(settings.valkey_url, settings.data_dir, settings.partitions)
+        try:
+            self.records: Records = open_records(settings.records_url)
+            upgrade(self.records)
+        except BaseException:
+            self.live.close()
+            raise
+        self.keys = Keys(self.records, settings.admin_key, self.now)
+        self.gate = ConsentGate(self.live, self.records, self.now)
+        self.log = SignalLog(self.live, settings.log_limit_entries)
+        self.leases = Leases(self.live, f"{os.getpid()}-{secrets.token_hex(4)}", settings.lease_seconds)
+        self.worker = Worker(
+            self.live,
+            self.log,
+            self.leases,
+            Places(self.records),
+            batch_entries=settings.batch_entries,
+            state_expiry_seconds=settings.state_expiry_seconds,
+            event_limit_entries=settings.event_limit_entries,
+        )
+        self.decider = Decider(self.live, self.records, self.leases, self.now)
+        self.sender = Sender(
+            reads=self.records.reads,
+            writes=self.records.writes,
+            channels=self._channels(),
+            zone_of=geofences.store.zone_of,
+            now=self.now,
+        )
+        self.intake = Intake(self.log, settings, self.now)
+        self.gate.rebuild()
+
+    def close(self) -> None:
+        """Stop what runs, in the order of the data's flow, and close the stores."""
+        if self._scheduler:
+            self._scheduler.stop()
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self.worker.close()
+        self.records.close()
+        self.live.close()
+
+    def start(self, roles: Iterable[Role]) -> None:
+        """Start the background work of the given roles."""
+        wanted = set(Role) if Role.ALL in (roles := set(roles)) else roles
+        if Role.ENGINE in wanted:
+            refresh_seconds = self.settings.lease_seconds / 3
+            self._spawn("worker", lambda: self.worker.run(self._stop, refresh_seconds))
+            self._spawn("decider", lambda: self.decider.run(self._stop))
+        if Role.SENDER in wanted:
+            self._spawn("sender", lambda: self.sender.run(self._stop))
+        if Role.SCHEDULER in wanted:
+            self._scheduler = Scheduler(self.jobs())
+            self._scheduler.start()
+
+    def jobs(self) -> tuple[Job, ...]:
+        """The table of timed jobs."""
+        return (
+            Job("campaign moves", 1, self.move_campaigns),
+            Job("consent gate rebuild", 600, self.gate.rebuild),
+            Job("log depth", 5, lambda: metrics.LOG_DEPTH.set(self.log.depth())),
+        )
+
+    def move_campaigns(self) -> int:
+        """Start and end campaigns whose time has come. Answers how many moved."""
+        now = self.now()
+        with self.records.writes.begin() as connection:
+            moves = campaigns.store.due_moves(connection, now)
+            for campaign_id, state in moves:
+                campaigns.store.set_state(connection, campaign_id, state, now)
+        return len(moves)
+
+    def settle(self) -> None:
+        """Do, in this thread, all the work there is now: for stories and tests, in place of `start`."""
+        self.move_campaigns()
+        self.worker.refresh()
+        while self.worker.run_once():
+            pass
+        while self.decider.run_once():
+            pass
+        while self.sender.run_once():
+            pass
+
+    def web(self, *, with_console: bool = False, people: People = tuple) -> FastAPI:
+        """The HTTP application; with the console's page at ``/`` if asked for, where `people` are drawn."""
+        app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
+        reads, writes, now = self.records.reads, self.records.writes, self.now
+        app.include_router(intake_router(self.intake, self.keys, self._rate_limit()))
+        app.include_router(
+            geofences.routes.router(reads=reads, writes=writes, now=now),
+            dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
+        )
+        app.include_router(
+            campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
+            dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
+        )
+        app.include_router(self._consent_routes(), dependencies=[Depends(requires(self.keys, Scope.PRIVACY))])
+        app.mount("/metrics", make_asgi_app())
+        self._add_health(app)
+        speak_problem_json(app)
+        if with_console:
+            add_console(app, Feed(self.records, now), people)
+        app.add_middleware(Idempotency, records=self.records, now=now)
+        app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes, unparsed=frozenset({"/v1/pings"}))
+        return app
+
+    def _consent_routes(self) -> APIRouter:
+        settings = self.settings
+        policy = InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
+        return consent.routes.router(
+            reads=self.records.reads,
+            writes=self.records.writes,
+            now=self.now,
+            withdrawing=self.gate.withdrawing,
+            changed=self.gate.changed,
+            messages_of={
+                "events": geofences.store.events_of,
+                "decisions": _as_json(campaigns.store.decisions_of, decision_json),
+                "messages": _as_json(campaigns.store.messages_of, message_json),
+            },
+            on_erasure=(campaigns.store.forget_subject, geofences.store.forget_subject),
+            twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, policy)
+            if settings.twilio_auth_tokens
+            else None,
+            default_region=settings.default_region,
+        )
+
+    def _twilio_reports(self) -> TwilioReports | None:
+        tokens = self.settings.twilio_auth_tokens
+        return TwilioReports(self.settings.public_url, tokens) if tokens else None
+
+    def _body_limit_bytes(self, path: str) -> int:
+        if path == "/v1/pings":
+            return self.settings.bulk_body_limit_bytes
+        if path == "/v1/geofences/import" or path.startswith("/v1/geofences/"):
+            return self.settings.import_body_limit_bytes
+        return self.settings.body_limit_bytes
+
+    def _rate_limit(self) -> RateLimit:
+        return RateLimit(self.live, self.settings.requests_per_second_limit)
+
+    def _channels(self) -> dict[Channel, DeliveryChannel]:
+        settings = self.settings
+        silent = LogChannel()
+        if settings.sms_channel == "log":
+            return {Channel.SMS: silent, Channel.PUSH: silent}
+        sms = TwilioSms(
+            settings.twilio_account_sid,
+            settings.twilio_auth_tokens[0],
+            messaging_service_sid=settings.twilio_messaging_service_sid or None,
+            from_=settings.twilio_from or None,
+            api_url=settings.twilio_api_url or None,
+            status_callback=f"{settings.public_url.rstrip('/')}/v1/twilio/status",
+        )
+        return {Channel.SMS: sms, Channel.PUSH: silent}
+
+    def _spawn(self, name: str, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=run, name=name)
+        thread.start()
+        self._threads.append(thread)
+
+    def _add_health(self, app: FastAPI) -> None:
+        @app.get("/healthz", operation_id="health", tags=["operations"], summary="Is the process alive?")
+        async def healthz() -> dict[str, str]:
+            return {"status": "ok"}
+
+        @app.get("/readyz", operation_id="ready", tags=["operations"], summary="Do both stores answer?")
+        def readyz() -> JSONResponse:
+            stores = {"live": self.live.answers(), "records": self.records.answers()}
+            return JSONResponse(
+                {"status": "ready" if all(stores.values()) else "not ready", "stores": stores},
+                status_code=200 if all(stores.values()) else 503,
+            )
+
+
+def _as_json(
+    items_of: Callable[[Connection, str], Iterable[Any]], json_of: Callable[[Any], dict[str, Any]]
+) -> Callable[[Connection, str], list[dict[str, Any]]]:
+    """One domain's records of a subject, as an export shows them."""
+    return lambda connection, subject: [json_of(item) for item in items_of(connection, subject)]

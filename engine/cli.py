@@ -1,0 +1,359 @@
+"""The command `chaland`."""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from config import DEMO_TWILIO_TOKEN, InvalidSettings, Settings, load_settings
+
+app = typer.Typer(
+    help="Chaland hears where consenting shoppers are, knows the moment that matters, and sends one lawful offer, "
+    "or nothing and says why.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+geofences_app = typer.Typer(help="Bring geofences in, or take them out, as GeoJSON.", no_args_is_help=True)
+consent_app = typer.Typer(help="The consent ledger, and what shoppers write.", no_args_is_help=True)
+keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
+app.add_typer(geofences_app, name="geofences")
+app.add_typer(consent_app, name="consent")
+app.add_typer(keys_app, name="keys")
+
+KEY_FILE = "development.key"
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
+
+
+def main() -> None:
+    """Run the command; a mistake in the settings or in a file is told in words, without a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for noisy in (
+        "httpx2",
+        "apscheduler",
+        "alembic",
+        "twilio",
+    ):  # their lines hold addresses and phone numbers
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    app()
+
+
+@app.command()
+def serve(
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What this process does: all, api, engine, sender, scheduler, console. May be repeated."
+        ),
+    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+) -> None:
+    """Run the engine.
+
+    Examples:  chaland serve    |    chaland serve --role api --host 0.0.0.0    |    chaland serve --role engine
+    """
+    from engine.app import Role
+
+    try:
+        roles = {Role(each) for each in role or ["all"]}
+    except ValueError:
+        raise typer.BadParameter(f"one of {', '.join(Role)}", param_hint="--role") from None
+    with _opened() as engine:
+        _greet(engine)
+        engine.start(roles)
+        if roles & {Role.ALL, Role.API, Role.CONSOLE}:
+            _serve_http(engine, host, port, with_console=bool(roles & {Role.ALL, Role.CONSOLE}))
+        else:
+            _wait_for_signal()
+
+
+@app.command()
+def demo(
+    seconds: Annotated[int | None, typer.Option(help="Stop after so long, and print what happened.")] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+) -> None:
+    """Run everything in one process with a sample town, and open the door at http://127.0.0.1:8000 .
+
+    Simulated shoppers, all of them consenting to location, walk and drive about; nobody real is messaged.
+
+    Examples:  chaland demo    |    chaland demo --seconds 30 --port 0
+    """
+    from engine.app import Role
+    from engine.demo import run_town
+
+    token = os.environ.get("CHALAND_TWILIO_AUTH_TOKEN", DEMO_TWILIO_TOKEN)
+    with _opened(twilio_auth_token=token) as engine:
+        key = _greet(engine)
+        engine.start({Role.ALL})
+        run_town(engine, key, host, port, seconds)
+
+
+@app.command()
+def replay(
+    geofences: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="GeoJSON FeatureCollection.")],
+    pings: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="JSON lines, .gz allowed, by received_at.")
+    ],
+    sightings: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Beacon sightings.")
+    ] = None,
+    beacons: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Where the beacons hang.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Events as JSON lines; standard output if not given.")
+    ] = None,
+) -> None:
+    """Run the engine's detection over recorded files, in arrival order, never looking ahead.
+
+    Example:  chaland replay --geofences shops.geojson --pings pings.jsonl.gz --out events.jsonl
+    """
+    from engine.replay import Unreadable
+    from engine.replay import replay as run_replay
+    from geofences.errors import GeofenceError
+
+    if sightings or beacons:
+        typer.echo("beacon sightings are not yet part of detection; they are left aside", err=True)
+    try:
+        with out.open("w", encoding="utf-8") if out else contextlib.nullcontext(sys.stdout) as target:
+            counts = run_replay(geofences, pings, target)
+    except (Unreadable, GeofenceError) as error:
+        _fail(str(error))
+    typer.echo(", ".join(f"{value} {name}" for name, value in counts.items()), err=True)
+
+
+@app.command()
+def story(files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)]) -> None:
+    """Play text stories against a fresh engine; print each expectation met or missed; exit 1 on a miss.
+
+    Example:  chaland story tests/stories/first_light.story
+    """
+    from engine.stage import Stage
+    from engine.story import FIRST_DAY, StoryError, report, tell
+
+    logging.getLogger().setLevel(logging.WARNING)
+    missed = 0
+    for file in files:
+        typer.echo(f"{file}")
+        try:
+            with Stage(datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)) as stage:
+                results = tell(file.read_text(encoding="utf-8"), stage)
+        except StoryError as error:
+            _fail(f"{file}: {error}")
+        for line in report(results):
+            typer.echo(f"  {line}")
+        missed += sum(not each.met for each in results)
+    raise typer.Exit(1 if missed else 0)
+
+
+@app.command()
+def bench(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here as well.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="End within 50 seconds.")] = False,  # noqa: FBT002  # a flag
+) -> None:
+    """Measure pings per CPU second, end to end and stage by stage.
+
+    Example:  chaland bench --quick --json figures.json
+    """
+    from engine.bench import measure, table
+
+    logging.getLogger().setLevel(logging.WARNING)
+    figures = measure(quick=quick)
+    typer.echo(table(figures))
+    if json_file:
+        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+@app.command()
+def check() -> None:
+    """Tell what is configured, and whether the stores answer; exit 1 if one does not."""
+    from engine.check import check_stores
+
+    settings = _settings()
+    fine = True
+    for line, good in check_stores(settings):
+        typer.echo(f"{'ok   ' if good else 'FAILS'}  {line}")
+        fine &= good
+    raise typer.Exit(0 if fine else 1)
+
+
+@geofences_app.command("import")
+def import_geofences(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="GeoJSON FeatureCollection, .gz allowed.")
+    ],
+) -> None:
+    """Bring geofences in, all or none; every feature that is wrong is named.
+
+    Example:  chaland geofences import shops.geojson
+    """
+    from engine.transfer import import_file
+    from geofences.errors import GeofenceError
+
+    with _opened() as engine:
+        try:
+            count = import_file(engine.records, file, engine.now())
+        except GeofenceError as error:
+            _fail("\n".join([error.detail, *(f"  {each.field}: {each.detail}" for each in error.errors)]))
+    typer.echo(f"{count} geofences imported")
+
+
+@geofences_app.command("export")
+def export_geofences(
+    out: Annotated[
+        Path | None, typer.Argument(help="The file to write; standard output if not given.")
+    ] = None,
+) -> None:
+    """Take every geofence out as one GeoJSON FeatureCollection.
+
+    Example:  chaland geofences export shops.geojson
+    """
+    from engine.transfer import export_to
+
+    with (
+        _opened() as engine,
+        out.open("w", encoding="utf-8") if out else contextlib.nullcontext(sys.stdout) as target,
+    ):
+        count = export_to(engine.records, target)
+    typer.echo(f"{count} geofences exported", err=True)
+
+
+@consent_app.command()
+def classify(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines with `text`.")],
+) -> None:
+    """Tell what each text a shopper wrote means: opt_out, opt_in, help, ambiguous or other.
+
+    Example:  chaland consent classify texts.jsonl
+    """
+    from consent.keywords import classify as verdict_of
+
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            fields = json.loads(line)
+            text = fields["text"]
+        except (ValueError, KeyError, TypeError):
+            _fail(f"{file}, line {number}: a JSON object with the field `text` is needed")
+        typer.echo(json.dumps(fields | {"verdict": verdict_of(str(text))}, ensure_ascii=False))
+
+
+@keys_app.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="Who or what will use it.")],
+    scope: Annotated[
+        list[str], typer.Option(help="ingest, marketing, privacy, operations. May be repeated.")
+    ],
+) -> None:
+    """Make a key and show it once.
+
+    Example:  chaland keys create "shop app" --scope ingest
+    """
+    from engine.keys import Scope
+
+    try:
+        scopes = [Scope(each) for each in scope]
+    except ValueError:
+        raise typer.BadParameter(f"one of {', '.join(Scope)}", param_hint="--scope") from None
+    with _opened() as engine:
+        key, secret = engine.keys.create(name, scopes)
+    typer.echo(f"{key.id}  {secret}")
+    typer.echo("this is the only time the key is shown", err=True)
+
+
+@keys_app.command("list")
+def list_keys() -> None:
+    """List keys, never their secrets."""
+    with _opened() as engine:
+        for key in engine.keys.all():
+            state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "live"
+            typer.echo(f"{key.id}  {state:24}  {' '.join(sorted(key.scopes)):40}  {key.name}")
+
+
+@keys_app.command("revoke")
+def revoke_key(key_id: Annotated[str, typer.Argument(help="The id that `keys list` shows.")]) -> None:
+    """End a key at once."""
+    with _opened() as engine:
+        if not engine.keys.revoke(key_id):
+            _fail(f"there is no live key {key_id}; `chaland keys list` shows them")
+    typer.echo(f"{key_id} is revoked")
+
+
+def _settings(**given: Any) -> Settings:
+    try:
+        return load_settings(os.environ, **given)
+    except InvalidSettings as error:
+        _fail(str(error))
+
+
+@contextlib.contextmanager
+def _opened(**given: Any) -> Iterator[Any]:
+    from engine.app import Engine
+    from engine.live import LiveStoreMismatch
+    from engine.valkey import ValkeyDidNotStart
+
+    engine = Engine(_settings(**given))
+    try:
+        engine.open()
+    except (LiveStoreMismatch, ValkeyDidNotStart) as error:
+        _fail(str(error))
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _greet(engine: Any) -> str:
+    """Make sure that there is a key in development; answers one that may do everything, or an empty string."""
+    settings: Settings = engine.settings
+    if settings.admin_key:
+        return settings.admin_key
+    file = settings.data_dir / KEY_FILE
+    if file.exists():
+        return file.read_text(encoding="utf-8").strip()
+    if engine.keys.all():
+        return ""
+    from engine.keys import EVERY_SCOPE
+
+    _, secret = engine.keys.create("development", EVERY_SCOPE)
+    file.touch(mode=0o600)
+    file.write_text(secret + "\n", encoding="utf-8")
+    typer.echo(f"made a first key, and wrote it to {file}:  {secret}")
+    return str(secret)
+
+
+def _serve_http(engine: Any, host: str, port: int, *, with_console: bool) -> None:
+    from engine.serving import Server
+
+    server = Server(engine.web(with_console=with_console), host, port)
+    typer.echo(f"Chaland is at {server.url}  (Ctrl-C stops it)")
+    server.run()
+
+
+def _wait_for_signal() -> None:
+    import signal
+
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    done.wait()
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    main()

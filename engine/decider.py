@@ -1,0 +1,132 @@
+"""Turns place events into decisions: gathers the facts, asks `campaigns.decide`, and records event, decision and
+message of one event in one transaction. Replaying an event changes nothing: its rows are there already.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import cast
+
+from redis.exceptions import RedisError
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from campaigns import store as campaign_store
+from campaigns.campaign import Campaign
+from campaigns.cap import counted_since
+from campaigns.decide import Decision, compose, decide
+from campaigns.gates import Moment, Recipient, fits
+from consent import ledger
+from consent import store as consent_store
+from consent.entry import Channel, Purpose, standing
+from consent.subject import Subject
+from engine import metrics
+from engine.leases import Leases
+from engine.live import Live, events_key
+from engine.records import Records
+from engine.worker import decode_event
+from geofences import store as geofence_store
+from geofences.event import PlaceEvent
+
+logger = logging.getLogger(__name__)
+
+BATCH_EVENTS = 100
+RETRY_SECONDS = 1.0
+IDLE_SECONDS = 0.05
+
+
+class Decider:
+    """Works through the event log of the partitions that its worker holds. One thread uses it."""
+
+    def __init__(self, live: Live, records: Records, leases: Leases, now: Callable[[], datetime]) -> None:
+        self._live = live
+        self._records = records
+        self._leases = leases
+        self._now = now
+
+    def run(self, stop: threading.Event) -> None:
+        """Decide until told to stop."""
+        while not stop.is_set():
+            try:
+                if not self.run_once():
+                    stop.wait(IDLE_SECONDS)
+            except (RedisError, SQLAlchemyError) as error:
+                logger.warning("decider: a store did not answer (%s); trying again", type(error).__name__)
+                stop.wait(RETRY_SECONDS)
+
+    def run_once(self) -> int:
+        """Decide on a batch of events of each held partition. Answers how many events it took."""
+        return sum(self._take(partition) for partition in self._leases.held)
+
+    def _take(self, partition: int) -> int:
+        entries = cast(
+            "Sequence[tuple[bytes, dict[bytes, bytes]]]",
+            self._live.client.xrange(events_key(partition), count=BATCH_EVENTS),
+        )
+        if not entries:
+            return 0
+        events = [decode_event(parts[b"e"]) for _, parts in entries]
+        with self._records.writes.begin() as connection:
+            decisions = self._decide_all(connection, events)
+        # Acknowledged only now: a crash before this line decides again, and finds everything recorded.
+        self._live.client.xdel(events_key(partition), *(entry_id for entry_id, _ in entries))
+        for decision in decisions:
+            metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
+        return len(entries)
+
+    def _decide_all(self, connection: Connection, events: Sequence[PlaceEvent]) -> list[Decision]:
+        owners = consent_store.subjects_of_devices(connection, sorted({event.device for event in events}))
+        for owner in sorted(
+            set(owners.values())
+        ):  # in one order everywhere, so that two deciders never deadlock
+            consent_store.lock_subject(connection, owner)
+        subjects = consent_store.get_subjects(connection, owners.values())
+        campaigns = campaign_store.live_campaigns(connection)
+        decisions: list[Decision] = []
+        for event in events:
+            subject = subjects.get(owners.get(event.device, ""))
+            decisions += self._decide_one(connection, event, subject, campaigns)
+        return decisions
+
+    def _decide_one(
+        self,
+        connection: Connection,
+        event: PlaceEvent,
+        subject: Subject | None,
+        campaigns: Sequence[Campaign],
+    ) -> list[Decision]:
+        """Judge every campaign that this event concerns; nothing at all is kept where location is not allowed."""
+        now = self._now()
+        entries = ledger.entries_of(connection, subject.id) if subject else ()
+        location = standing(entries, Purpose.LOCATION, None, now)
+        if subject is None or not location.allowed:
+            metrics.EVENTS_DROPPED.inc()
+            return []
+        geofence = geofence_store.get(connection, event.geofence)
+        geofence_store.add_events(connection, [(event, subject.id)], now)
+        decisions = []
+        for campaign in campaigns:
+            if not fits(campaign.trigger, event, geofence):
+                continue
+            moment = Moment(
+                event=event,
+                geofence=geofence,
+                recipient=_recipient(subject),
+                marketing=standing(entries, Purpose.MARKETING, campaign.channel, now),
+                location=location,
+                recent=campaign_store.recent_messages(
+                    connection, subject.id, campaign.id, counted_since(campaign.caps, now)
+                ),
+            )
+            decision = decide(campaign, moment, now)
+            if campaign_store.record_decision(connection, decision, compose(decision, campaign, moment)):
+                decisions.append(decision)
+        return decisions
+
+
+def _recipient(subject: Subject) -> Recipient:
+    channels = {Channel.SMS} if subject.phone else set()
+    if any(device.push for device in subject.devices):
+        channels.add(Channel.PUSH)
+    return Recipient(id=subject.id, attributes=subject.attributes, channels=frozenset(channels))

@@ -1,0 +1,17 @@
+"""Every metric of the engine, by name; this file is their documentation. No label ever holds personal data."""
+
+from prometheus_client import Counter, Gauge
+
+PINGS_ACCEPTED = Counter("chaland_pings_accepted_total", "Pings appended to the signal log.")
+PINGS_REJECTED = Counter("chaland_pings_rejected_total", "Pings not accepted, by reason.", ["reason"])
+PINGS_PROCESSED = Counter("chaland_pings_processed_total", "Pings that detection has taken in.")
+PINGS_LATE = Counter("chaland_pings_late_total", "Pings older than what their device had said already.")
+EVENTS_EMITTED = Counter("chaland_events_emitted_total", "Place events committed to the event log.")
+EVENTS_DROPPED = Counter(
+    "chaland_events_dropped_total",
+    "Place events not kept: their subject is gone or allows no location any more.",
+)
+DECISIONS = Counter(
+    "chaland_decisions_total", "Decisions recorded, by outcome and reason.", ["outcome", "reason"]
+)
+LOG_DEPTH = Gauge("chaland_log_depth_entries", "Signal log entries not yet processed, over all partitions.")

@@ -1,0 +1,41 @@
+"""A worker's own geofence index, kept in step with the records store."""
+
+import time
+
+from engine.records import Records
+from geofences import store
+from geofences.index import GeofenceIndex
+
+LOOK_EVERY_SECONDS = 0.25
+"""An edit is to reach every index within a second; looking costs one read of one row."""
+
+
+class Places:
+    """The index, and how far it has followed the edits. One thread uses it."""
+
+    def __init__(self, records: Records, look_every_seconds: float = LOOK_EVERY_SECONDS) -> None:
+        self._records = records
+        self._look_every_seconds = look_every_seconds
+        self._looked_at = float("-inf")
+        self._revision = 0
+        self.index = GeofenceIndex()
+
+    def refresh(self) -> None:
+        """Take over edits made since, looking at most every `look_every_seconds`."""
+        now = time.monotonic()
+        if now - self._looked_at < self._look_every_seconds:
+            return
+        self._looked_at = now
+        with self._records.reads.connect() as connection:
+            if store.revision(connection) == self._revision:
+                return
+            revision, edits = store.changed_since(connection, self._revision)
+        if not len(self.index):
+            self.index = GeofenceIndex.of(geofence for _, geofence in edits if geofence)
+        else:
+            for geofence_id, geofence in edits:
+                if geofence:
+                    self.index.put(geofence)
+                else:
+                    self.index.remove(geofence_id)
+        self._revision = revision

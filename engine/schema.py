@@ -1,0 +1,53 @@
+"""The records store's schema: every domain's tables, and the Alembic steps that lead to them."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, text
+
+import campaigns.store
+import consent.store
+import engine.store
+import geofences.store
+from engine.records import Records
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+METADATA: tuple[MetaData, ...] = (
+    consent.store.metadata,
+    geofences.store.metadata,
+    campaigns.store.metadata,
+    engine.store.metadata,
+)
+_UPGRADE_LOCK = 7_301_902
+"""PostgreSQL advisory lock: two processes that start together upgrade one after the other."""
+
+
+def upgrade(records: Records) -> None:
+    """Bring the schema to the newest step. Safe to call from several processes at once."""
+    with records.writes.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+        command.upgrade(_config(connection), "head")
+
+
+def current_step(connection: Connection) -> str | None:
+    """The step that the schema stands at; None for an empty database."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest_step() -> str | None:
+    """The step that this version of the code knows as its newest."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return ScriptDirectory.from_config(config).get_current_head()
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    config.attributes["metadata"] = list(METADATA)
+    return config

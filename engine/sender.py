@@ -1,0 +1,194 @@
+"""Sends what is due: claims a message, asks everything again that may have changed, calls the channel, records."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Event
+
+from sqlalchemy import Connection, Engine
+
+from campaigns.cap import counted_since
+from campaigns.channels.channel import Channel, DeliveryError, Outgoing
+from campaigns.decide import may_still_send
+from campaigns.gates import Reason
+from campaigns.message import Message
+from campaigns.outbox import (
+    AttemptOutcome,
+    Due,
+    begin_attempt,
+    give_up,
+    has_work,
+    lock_due,
+    record_failure,
+    record_sent,
+    refuse,
+    take_due,
+)
+from campaigns.store import get_campaign, recent_messages
+from consent import entry as consent
+from consent.ledger import standing_of
+from consent.store import get_subject, lock_subject
+from consent.subject import Subject
+from engine.clock import Now
+
+BATCH = 50
+POLL_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 30.0
+ABANDONED_SECONDS = 60
+"""A message that is `sending` for longer was left by a process that died; every channel answers or fails sooner."""
+
+CLOCK_SKEW = timedelta(minutes=2)
+"""A withdrawal counts even if the machine that recorded it has a clock this much ahead of ours."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    message: Message
+    attempt: int
+    channel: Channel
+    outgoing: Outgoing
+
+
+class Sender:
+    """Sends due messages over `channels`, one at a time. `zone_of` tells a geofence's IANA zone.
+
+    Any number may run side by side on one database: a message goes out at most once, whoever dies when.
+    """
+
+    def __init__(
+        self,
+        *,
+        reads: Engine,
+        writes: Engine,
+        channels: Mapping[consent.Channel, Channel],
+        zone_of: Callable[[Connection, str], str | None],
+        now: Now,
+    ) -> None:
+        self._reads = reads
+        self._writes = writes
+        self._channels = channels
+        self._zone_of = zone_of
+        self._now = now
+
+    def run(self, stop: Event) -> None:
+        """Send until `stop` is set. A store that fails is tried again after a growing pause."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                busy = self.run_once(stop=stop) > 0
+                failures = 0
+            except Exception as error:  # noqa: BLE001  # one bad message or a lost database must not end sending
+                failures += 1
+                # A database error's own words hold the statement's values, so only its kind is logged.
+                _logger.error("sending paused: %s", type(error).__name__)  # noqa: TRY400
+                stop.wait(min(MAX_PAUSE_SECONDS, POLL_SECONDS * 2**failures))
+                continue
+            if not busy:
+                stop.wait(POLL_SECONDS)
+
+    def run_once(self, limit: int = BATCH, stop: Event | None = None) -> int:
+        """Deal with up to `limit` due messages; how many there were."""
+        now = self._now()
+        with self._reads.connect() as connection:
+            if not has_work(connection, now):
+                return 0
+        with self._writes.begin() as connection:
+            left = give_up(connection, now - timedelta(seconds=ABANDONED_SECONDS), now)
+            due = take_due(connection, now, limit)
+        for message_id in left:
+            _logger.warning("message %s was left half sent; its outcome is unknown", message_id)
+        for one in due:
+            if stop is not None and stop.is_set():
+                break
+            self._send(one)
+        return len(due)
+
+    def _send(self, due: Due) -> None:
+        claim = self._claim(due)
+        if claim is None:
+            return
+        try:
+            receipt = claim.channel.send(claim.outgoing)
+        except DeliveryError as error:
+            self._record_failure(claim, _outcome(error), error.code)
+        except Exception as error:  # noqa: BLE001  # a channel's bug: whether the message went out, nobody knows
+            _logger.error("message %s: the channel failed: %s", due.message, type(error).__name__)  # noqa: TRY400
+            self._record_failure(claim, AttemptOutcome.UNKNOWN, None)
+        else:
+            with self._writes.begin() as connection:
+                record_sent(connection, due.message, claim.attempt, receipt.provider_id, self._now())
+            _logger.info("message %s of campaign %s sent", due.message, claim.message.campaign)
+
+    def _claim(self, due: Due) -> _Claim | None:
+        """Lock, judge again, and mark as `sending`, in one transaction. The subject's lock comes first, as it does
+        where consent is recorded: whoever withdraws is either before us, and seen, or after the message left.
+        """
+        with self._writes.begin() as connection:
+            lock_subject(connection, due.subject)
+            message = lock_due(connection, due.message)
+            if message is None:
+                return None
+            now = self._now()  # read under the lock, so that nothing recorded before it is in its future
+            subject = get_subject(connection, due.subject)
+            address = _address(subject, message.channel)
+            channel = self._channels.get(message.channel)
+            reason = self._judge(connection, message, has_address=address is not None, now=now)
+            if reason is Reason.OK and channel is None:
+                reason = Reason.NO_CHANNEL
+            if reason is not Reason.OK or channel is None or address is None:
+                state = refuse(connection, message, reason)
+                _logger.info("message %s of campaign %s %s: %s", message.id, message.campaign, state, reason)
+                return None
+            attempt = begin_attempt(connection, message, now)
+        valid_seconds = int((message.valid_until - now).total_seconds())
+        return _Claim(
+            message,
+            attempt,
+            channel,
+            Outgoing(
+                message.id, message.campaign, to=address, text=message.text, valid_seconds=valid_seconds
+            ),
+        )
+
+    def _judge(self, connection: Connection, message: Message, *, has_address: bool, now: datetime) -> Reason:
+        campaign = get_campaign(connection, message.campaign)
+        since = counted_since(campaign.caps if campaign else (), now)
+        at = now + CLOCK_SKEW
+        return may_still_send(
+            message,
+            campaign,
+            marketing=standing_of(
+                connection, message.subject, consent.Purpose.MARKETING, message.channel, at
+            ),
+            location=standing_of(connection, message.subject, consent.Purpose.LOCATION, None, at),
+            zone=self._zone_of(connection, message.geofence) if message.geofence else None,
+            earlier=recent_messages(connection, message.subject, message.campaign, since, before=message),
+            has_address=has_address,
+            now=now,
+        )
+
+    def _record_failure(self, claim: _Claim, outcome: AttemptOutcome, code: str | None) -> None:
+        with self._writes.begin() as connection:
+            state = record_failure(connection, claim.message, claim.attempt, outcome, code, self._now())
+        _logger.warning(
+            "message %s of campaign %s: attempt %s %s, code %s, now %s",
+            claim.message.id,
+            claim.message.campaign,
+            claim.attempt,
+            outcome,
+            code,
+            state,
+        )
+
+
+def _outcome(error: DeliveryError) -> AttemptOutcome:
+    if error.outcome_unknown:
+        return AttemptOutcome.UNKNOWN
+    return AttemptOutcome.FAILED if error.permanent else AttemptOutcome.RETRY
+
+
+def _address(subject: Subject | None, channel: consent.Channel) -> str | None:
+    return subject.phone if subject is not None and channel is consent.Channel.SMS else None

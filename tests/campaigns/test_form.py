@@ -1,0 +1,84 @@
+import pytest
+from pydantic import ValidationError
+
+from campaigns.campaign import CampaignState
+from campaigns.errors import InvalidCampaign
+from campaigns.form import CampaignForm, campaign_of
+
+BREAD = {
+    "name": "Bread",
+    "trigger": {"event": "enter", "geofences": ["bakery"]},
+    "channel": "sms",
+    "template": "Fresh bread until ten",
+}
+
+
+def fields_at_fault(raw):
+    try:
+        campaign_of(CampaignForm.model_validate(raw), "bread", CampaignState.DRAFT)
+    except ValidationError as error:
+        return [".".join(map(str, flaw["loc"])) for flaw in error.errors()]
+    except InvalidCampaign as error:
+        assert error.status == 422
+        return [flaw.field for flaw in error.errors]
+    return []
+
+
+def test_the_smallest_form_has_no_fault():
+    assert fields_at_fault(BREAD) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"nmae": "x"}, "nmae"),
+        ({"state": "active"}, "state"),
+        ({"id": "x"}, "id"),
+        ({"name": ""}, "name"),
+        ({"name": "a\0b"}, "name"),
+        ({"name": "a\ud800"}, "name"),
+        ({"name": 7}, "name"),
+        ({"channel": "fax"}, "channel"),
+        ({"trigger": {"event": "enter"}}, "trigger"),
+        ({"trigger": {"event": "visit", "tags": ["a"]}}, "trigger.event"),
+        ({"trigger": {"event": "enter", "tags": ["a"], "x": 1}}, "trigger.x"),
+        ({"trigger": {"event": "enter", "geofences": ["a"], "any": True}}, "trigger.any"),
+        ({"trigger": {"event": "enter", "any": "true"}}, "trigger.any"),
+        ({"trigger": {"event": "enter", "geofences": ["a"] * 1001}}, "trigger.geofences"),
+        ({"starts_at": "2026-11-24T06:00:00"}, "starts_at"),
+        ({"starts_at": 1764000000}, "starts_at"),
+        ({"starts_at": "tomorrow"}, "starts_at"),
+        ({"starts_at": "2026-11-24T06:00:00Z", "ends_at": "2026-11-24T06:00:00Z"}, "ends_at"),
+        ({"audience": {"all": [{"attribute": "tier", "like": "g"}]}}, "audience.all[0].like"),
+        ({"windows": [{"days": ["mon"], "from": "8:00", "to": "20:00"}]}, "windows.0.from"),
+        ({"windows": [{"days": ["mon"], "from": "24:00", "to": "20:00"}]}, "windows.0.from"),
+        ({"windows": [{"days": ["lundi"], "from": "08:00", "to": "20:00"}]}, "windows.0.days.0"),
+        ({"windows": [{"days": [], "from": "08:00", "to": "20:00"}]}, "windows.0.days"),
+        ({"windows": [{"days": ["mon"], "from": "08:00", "to": "08:00"}]}, "windows[0].to"),
+        ({"cap": []}, "cap"),
+        ({"cap": [{"max": 0, "per_seconds": 60}]}, "cap.0.max"),
+        ({"cap": [{"max": True, "per_seconds": 60}]}, "cap.0.max"),
+        ({"priority": "50"}, "priority"),
+        ({"priority": 101}, "priority"),
+        ({"shelf_life_seconds": 0}, "shelf_life_seconds"),
+        ({"template": "{{ tier }}"}, "template"),
+        ({"template": "{% for x in y %}{% endfor %}"}, "template"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(change, field):
+    assert fields_at_fault(BREAD | change) == [field]
+
+
+def test_all_broken_rules_are_named_together():
+    broken = BREAD | {
+        "trigger": {"event": "enter"},
+        "template": "{{ tier }}",
+        "audience": {"any": [1]},
+        "windows": [{"days": ["mon"], "from": "08:00", "to": "08:00"}],
+    }
+    assert set(fields_at_fault(broken)) == {"trigger", "template", "audience.any[0]", "windows[0].to"}
+
+
+@pytest.mark.parametrize("missing", ["name", "trigger", "channel", "template"])
+def test_what_has_no_default_must_be_given(missing):
+    assert fields_at_fault({name: value for name, value in BREAD.items() if name != missing}) == [missing]

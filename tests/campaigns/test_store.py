@@ -1,0 +1,246 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import inspect
+
+from campaigns.audience import parse_audience
+from campaigns.campaign import CampaignState
+from campaigns.decide import Outcome, compose, decide
+from campaigns.errors import InvalidCursor
+from campaigns.message import MessageState
+from campaigns.paging import write_cursor
+from campaigns.store import (
+    Filters,
+    attempts,
+    campaign_report,
+    campaigns_page,
+    decisions_of,
+    decisions_page,
+    delete_campaign,
+    due_moves,
+    forget_subject,
+    get_campaign,
+    live_campaigns,
+    messages,
+    messages_of,
+    messages_page,
+    metadata,
+    outcome_totals,
+    put_campaign,
+    recent_messages,
+    record_decision,
+    set_state,
+)
+from campaigns.window import window_from_json
+from tests.campaigns.cast import BREAD, decided, event, moment
+from tests.conftest import MONDAY_NINE
+
+NOW = MONDAY_NINE
+HOUR = timedelta(hours=1)
+FULL = replace(
+    BREAD,
+    audience=parse_audience({"any": [{"attribute": "tier", "in": ["gold", 1, True]}]})[0],
+    windows=(window_from_json({"days": ["mon"], "from": "22:00", "to": "02:00"}),),
+    starts_at=NOW - HOUR,
+    ends_at=NOW + timedelta(days=30, microseconds=1),
+)
+
+
+@pytest.fixture
+def connection(records):
+    with records.writes.begin() as connection:
+        yield connection
+
+
+def record(connection, *causes, at=NOW, subject="ana", campaign=BREAD):
+    for cause in causes:
+        assert record_decision(connection, *decided(cause, at=at, subject=subject, campaign=campaign))
+
+
+def test_a_campaign_comes_back_as_it_was_saved(connection):
+    for campaign in (BREAD, FULL):
+        put_campaign(connection, campaign, NOW)
+        assert get_campaign(connection, "bread") == campaign
+        assert get_campaign(connection, "bread", lock=True) == campaign
+    assert get_campaign(connection, "cake") is None
+    set_state(connection, "bread", CampaignState.PAUSED, NOW)
+    assert get_campaign(connection, "bread") == replace(FULL, state=CampaignState.PAUSED)
+    assert delete_campaign(connection, "bread")
+    assert not delete_campaign(connection, "bread")
+
+
+def test_pages_of_campaigns_go_through_all_of_them_once(connection):
+    ids = [f"c{number:02d}" for number in range(7)]
+    for campaign_id in ids:
+        put_campaign(connection, replace(BREAD, id=campaign_id), NOW)
+    seen, cursor = [], None
+    while True:
+        page = campaigns_page(connection, 3, cursor)
+        seen += [campaign.id for campaign in page.items]
+        if page.next is None:
+            break
+        cursor = page.next
+    assert seen == ids
+
+
+def test_live_campaigns_come_by_priority(connection):
+    for campaign_id, priority, state in [
+        ("a", 10, CampaignState.ACTIVE),
+        ("b", 90, CampaignState.SCHEDULED),
+        ("c", 10, CampaignState.ACTIVE),
+        ("d", 99, CampaignState.PAUSED),
+        ("e", 99, CampaignState.DRAFT),
+        ("f", 99, CampaignState.ENDED),
+    ]:
+        put_campaign(connection, replace(BREAD, id=campaign_id, priority=priority, state=state), NOW)
+    assert [campaign.id for campaign in live_campaigns(connection)] == ["b", "a", "c"]
+
+
+def test_due_moves_are_those_that_the_clock_asks_for(connection):
+    for campaign_id, changes in {
+        "starts": {"state": CampaignState.SCHEDULED, "starts_at": NOW},
+        "waits": {"state": CampaignState.SCHEDULED, "starts_at": NOW + HOUR},
+        "ends": {"state": CampaignState.ACTIVE, "ends_at": NOW},
+        "ends-paused": {"state": CampaignState.PAUSED, "ends_at": NOW - HOUR},
+        "runs": {"state": CampaignState.ACTIVE, "starts_at": NOW - HOUR, "ends_at": NOW + HOUR},
+        "draft": {"state": CampaignState.DRAFT, "starts_at": NOW - HOUR, "ends_at": NOW - HOUR},
+    }.items():
+        put_campaign(connection, replace(BREAD, id=campaign_id, **changes), NOW)
+    moves = dict(due_moves(connection, NOW))
+    assert moves == {
+        "starts": CampaignState.ACTIVE,
+        "ends": CampaignState.ENDED,
+        "ends-paused": CampaignState.ENDED,
+    }
+    for campaign_id, state in moves.items():
+        set_state(connection, campaign_id, state, NOW)
+    assert due_moves(connection, NOW) == []
+
+
+def test_a_decision_and_its_message_come_back_as_they_were(connection):
+    decision, message = decided("fix-1")
+    assert record_decision(connection, decision, message)
+    assert decisions_of(connection, "ana") == [decision]
+    assert messages_of(connection, "ana") == [message]
+
+
+def test_a_replayed_event_is_decided_once(connection):
+    decision, message = decided("fix-1")
+    assert record_decision(connection, decision, message)
+    later = moment(marketing=None, event=event(cause="fix-1"))
+    other = decide(BREAD, later, NOW + HOUR)
+    assert other.event == decision.event
+    assert not record_decision(connection, other, compose(other, BREAD, later))
+    assert not record_decision(connection, decision, message)
+    assert decisions_of(connection, "ana") == [decision]
+    assert messages_of(connection, "ana") == [message]
+
+
+def test_racing_replays_leave_one_decision_and_one_message(records):
+    decision, message = decided("fix-1")
+
+    def replay(_):
+        with records.writes.begin() as connection:
+            return record_decision(connection, decision, message)
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(replay, range(24)))
+    assert sorted(outcomes)[-2:] == [False, True]
+    with records.reads.connect() as connection:
+        assert decisions_of(connection, "ana") == [decision]
+        assert messages_of(connection, "ana") == [message]
+
+
+def test_recent_messages_are_those_that_may_have_reached_someone(connection):
+    for number, state in enumerate(MessageState):
+        record(connection, f"fix-{number}", at=NOW + number * HOUR)
+        connection.execute(
+            messages.update().where(messages.c.created_at == NOW + number * HOUR).values(state=state.value)
+        )
+    record(connection, "other-subject", subject="ben")
+    record(connection, "other-campaign", campaign=replace(BREAD, id="cake"))
+    counted = [
+        NOW + number * HOUR
+        for number, state in enumerate(MessageState)
+        if state not in (MessageState.FAILED, MessageState.EXPIRED, MessageState.CANCELLED)
+    ]
+    assert recent_messages(connection, "ana", "bread", NOW - HOUR) == counted
+    assert recent_messages(connection, "ana", "bread", NOW) == counted[1:]
+    second = next(message for message in messages_of(connection, "ana") if message.created_at == counted[1])
+    assert recent_messages(connection, "ana", "bread", NOW - HOUR, before=second) == counted[:1]
+
+
+def test_a_message_counts_from_when_it_was_sent(connection):
+    record(connection, "fix-1")
+    connection.execute(messages.update().values(state="sent", sent_at=NOW + HOUR))
+    assert recent_messages(connection, "ana", "bread", NOW) == [NOW + HOUR]
+    assert recent_messages(connection, "ana", "bread", NOW + HOUR) == []
+
+
+def test_history_is_paged_newest_first_and_filtered(connection):
+    for number in range(5):
+        record(connection, f"fix-{number}", f"twin-{number}", at=NOW + number * HOUR)
+    record(connection, "ben", subject="ben", at=NOW + 9 * HOUR)
+    for page_of in (decisions_page, messages_page):
+        seen, cursor = [], None
+        while True:
+            page = page_of(connection, Filters(subject="ana"), 3, cursor)
+            seen += page.items
+            if page.next is None:
+                break
+            cursor = page.next
+        keys = [(getattr(item, "at", None) or item.created_at, item.id) for item in seen]
+        assert keys == sorted(keys, reverse=True)
+        assert len(set(keys)) == 10
+        assert {item.subject for item in seen} == {"ana"}
+
+        def count(page_of=page_of, **filters):
+            return len(page_of(connection, Filters(**filters), 200).items)
+
+        assert count() == 11
+        assert count(since=NOW + HOUR, until=NOW + 3 * HOUR) == 4
+        assert count(event=seen[0].event) == 1
+        assert count(campaign="cake") == 0
+        assert count(geofence="bakery", subject="ben") == 1
+
+
+def test_a_made_up_cursor_is_refused(connection):
+    twisted = [write_cursor("a"), write_cursor("no date", "x"), write_cursor("a", "b", "c")]
+    for cursor in ("", "x", "[]", "é", "AAAA", *twisted):
+        with pytest.raises(InvalidCursor):
+            decisions_page(connection, Filters(), 5, cursor)
+
+
+def test_a_forgotten_subject_leaves_nothing(connection):
+    record(connection, "fix-1", "fix-2")
+    record(connection, "fix-3", subject="ben")
+    message = messages_of(connection, "ana")[0]
+    connection.execute(attempts.insert().values(message=message.id, number=1, started_at=NOW))
+    forget_subject(connection, "ana")
+    assert decisions_of(connection, "ana") == []
+    assert messages_of(connection, "ana") == []
+    assert connection.execute(attempts.select()).all() == []
+    assert len(messages_of(connection, "ben")) == 1
+
+
+def test_a_report_adds_up(connection):
+    record(connection, "fix-1", "fix-2")
+    refused = moment(marketing=None, event=event(cause="fix-3"))
+    record_decision(connection, decide(BREAD, refused, NOW), None)
+    report = campaign_report(connection, "bread")
+    assert report.outcomes == {"message": 2, "refused": 1}
+    assert report.reasons == {"ok": 2, "no_consent": 1}
+    assert report.states == {"due": 2}
+    assert outcome_totals(connection) == {"message": 2, "refused": 1}
+    assert len(decisions_page(connection, Filters(outcome=Outcome.REFUSED), 9).items) == 1
+
+
+def test_every_constraint_and_index_has_a_name(records):
+    found = inspect(records.writes)
+    for table in metadata.sorted_tables:
+        assert all(index["name"] for index in found.get_indexes(table.name))
+        assert all(unique["name"] for unique in found.get_unique_constraints(table.name))
+        assert all(index.name for index in table.indexes)
+        assert all(constraint.name for constraint in table.constraints)

@@ -1,0 +1,56 @@
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from config import InvalidSettings, Settings, default_values, load_settings
+
+
+def test_the_file_and_the_class_hold_the_same_defaults():
+    of_class = {each.name: each.default for each in fields(Settings)}
+    assert default_values() == of_class | {"data_dir": str(of_class["data_dir"])}
+
+
+def test_the_environment_overrides_and_the_command_line_overrides_it():
+    environ = {"CHALAND_PARTITIONS": "4", "CHALAND_BRAND": "Boulangerie"}
+    settings = load_settings(environ, brand="Fournil", contact=None)
+    assert (settings.partitions, settings.brand, settings.contact) == (4, "Fournil", "contact@example.org")
+
+
+def test_a_secret_may_stand_in_a_file_and_is_never_shown(tmp_path: Path):
+    secret = tmp_path / "key"
+    secret.write_text("ck_secret\n")
+    settings = load_settings({"CHALAND_ADMIN_KEY_FILE": str(secret)})
+    assert settings.admin_key == "ck_secret"
+    assert "ck_secret" not in repr(settings)
+
+
+def test_every_problem_is_named_at_once():
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings(
+            {"CHALAND_PARTITIONS": "many", "CHALAND_SMS_CHANNEL": "fax", "CHALAND_TYPO": "1", "PATH": "/bin"}
+        )
+    lines = str(caught.value).splitlines()
+    assert lines == [
+        "CHALAND_SMS_CHANNEL: must be one of log, twilio",
+        "CHALAND_PARTITIONS: must be a whole number",
+        "CHALAND_TYPO: no such setting; config/default.toml lists them all",
+    ]
+
+
+@pytest.mark.parametrize("name", ["ADMIN_KEY", "PUBLIC_URL"])
+def test_production_refuses_development_values(name: str):
+    good = {
+        "CHALAND_ENV": "production",
+        "CHALAND_ADMIN_KEY": "k" * 32,
+        "CHALAND_PUBLIC_URL": "https://offers.example.org",
+    }
+    assert load_settings(good).env == "production"
+    del good[f"CHALAND_{name}"]
+    with pytest.raises(InvalidSettings, match=f"CHALAND_{name}"):
+        load_settings(good)
+
+
+def test_twilio_needs_its_credentials():
+    with pytest.raises(InvalidSettings, match="CHALAND_TWILIO_ACCOUNT_SID"):
+        load_settings({"CHALAND_SMS_CHANNEL": "twilio"})

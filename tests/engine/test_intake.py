@@ -1,0 +1,180 @@
+import gzip
+import json
+
+import pytest
+from fastapi.testclient import TestClient
+
+from engine.app import Engine
+from engine.clock import SetClock
+from engine.live import gate_key, partition_of
+
+PING = {"device": "ana-phone", "lat": 48.8353, "lon": 2.241, "accuracy": 12}
+
+
+@pytest.fixture
+def ana(client: TestClient) -> TestClient:
+    """A client whose shopper ana allows location; bob has a phone and allows nothing."""
+    for who in ("ana", "bob"):
+        client.put(
+            f"/v1/subjects/{who}", json={"locale": "fr", "devices": [{"device": f"{who}-phone"}]}
+        ).raise_for_status()
+    grant(client, "ana")
+    return client
+
+
+def grant(client: TestClient, who: str, action: str = "grant") -> None:
+    entry = {"purpose": "location", "action": action, "source": "app", "text_version": "v1"}
+    client.post(f"/v1/subjects/{who}/consents", json=entry).raise_for_status()
+
+
+def at(clock: SetClock, seconds: float = 0) -> float:
+    return clock().timestamp() + seconds
+
+
+def stored(engine: Engine) -> int:
+    return engine.log.depth()
+
+
+def test_each_ping_of_a_body_gets_its_own_verdict(ana: TestClient, engine: Engine, clock: SetClock):
+    pings = [
+        PING | {"at": at(clock)},
+        PING | {"at": at(clock), "device": "bob-phone"},
+        PING | {"at": at(clock), "device": "stranger"},
+        PING | {"at": at(clock, -901)},
+        PING | {"at": at(clock, 121)},
+    ]
+    answer = ana.post("/v1/pings", json={"pings": pings})
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 1
+    assert [(each["index"], each["code"]) for each in answer.json()["rejected"]] == [
+        (1, "no_consent"),
+        (2, "unknown_device"),
+        (3, "too_old"),
+        (4, "in_future"),
+    ]
+    assert stored(engine) == 1
+
+
+def test_without_consent_nothing_but_a_counter_remains(ana: TestClient, engine: Engine, clock: SetClock):
+    answer = ana.post("/v1/pings", json={"pings": [PING | {"at": at(clock), "device": "bob-phone"}]})
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 0
+    assert stored(engine) == 0
+    assert 'chaland_pings_rejected_total{reason="no_consent"}' in ana.get("/metrics/").text
+
+
+def test_a_body_of_unknown_devices_names_the_field(ana: TestClient, engine: Engine, clock: SetClock):
+    answer = ana.post("/v1/pings", json={"pings": [PING | {"at": at(clock), "device": "stranger"}]})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["field"] == "pings[0].device"
+    assert (answer.json()["code"], answer.json()["accepted"]) == ("unknown_device", 0)
+    assert stored(engine) == 0
+
+
+def test_a_withdrawal_that_was_answered_is_in_force(ana: TestClient, engine: Engine, clock: SetClock):
+    ana.post("/v1/pings", json={"pings": [PING | {"at": at(clock)}]})
+    grant(ana, "ana", "withdraw")
+    answer = ana.post("/v1/pings", json={"pings": [PING | {"at": at(clock, 1)}]})
+    assert answer.json()["rejected"][0]["code"] == "no_consent"
+    engine.settle()
+    assert stored(engine) == 0
+    assert not list(
+        engine.live.client.scan_iter("*:dev:*")
+    )  # what was accepted before is not processed either
+
+
+def test_after_erasure_the_device_is_unknown(ana: TestClient, engine: Engine, clock: SetClock):
+    ana.delete("/v1/subjects/ana").raise_for_status()
+    answer = ana.post("/v1/pings", json={"pings": [PING | {"at": at(clock)}]})
+    assert answer.json()["code"] == "unknown_device"
+    assert b"ana-phone" not in [
+        name for partition in range(4) for name in engine.live.client.hkeys(f"{{p{partition:02d}}}:gate")
+    ]
+
+
+def test_the_gate_is_rebuilt_from_the_ledger(ana: TestClient, engine: Engine, clock: SetClock):
+    engine.live.client.flushall()
+    ghost_gate = gate_key(partition_of("ghost-phone", engine.live.partitions))
+    engine.live.client.hset(ghost_gate, "ghost-phone", "1")
+    assert engine.gate.rebuild() == 2
+    answer = ana.post(
+        "/v1/pings",
+        json={"pings": [PING | {"at": at(clock)}, PING | {"at": at(clock), "device": "bob-phone"}]},
+    )
+    assert answer.json()["accepted"] == 1
+    assert engine.live.client.hget(ghost_gate, "ghost-phone") is None
+
+
+def test_gzip_is_understood_and_a_bomb_is_not_unpacked(ana: TestClient, clock: SetClock):
+    body = gzip.compress(json.dumps({"pings": [PING | {"at": at(clock)}]}).encode())
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    assert ana.post("/v1/pings", content=body, headers=headers).json()["accepted"] == 1
+    bomb = gzip.compress(b" " * 50_000_000)
+    assert ana.post("/v1/pings", content=bomb, headers=headers).status_code == 413
+    assert ana.post("/v1/pings", content=b"no gzip", headers=headers).status_code == 400
+    assert ana.post("/v1/pings", content=body[:-9], headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "field"),
+    [
+        (b'{"pings": [{"device": ', 400, None),
+        (b'{"pings": [{"device":"ana-phone","at":1,"lat":NaN,"lon":2,"accuracy":1}]}', 422, "pings[0].lat"),
+        (b'{"pings": [{"device":"ana-phone","at":1,"lat":91,"lon":2,"accuracy":1}]}', 422, "pings[0].lat"),
+        (b'{"pings": [{"device":"ana-phone","at":1,"lat":"48","lon":2,"accuracy":1}]}', 422, "pings[0].lat"),
+        (
+            b'{"pings": [{"device":"ana-phone","at":1,"lat":1,"lon":2,"accuracy":1,"consent":true}]}',
+            422,
+            "pings[0].consent",
+        ),
+        (b'{"pings": [{"at":1,"lat":1,"lon":2,"accuracy":1}]}', 422, "pings[0].device"),
+        (b" " * 50_000_000, 413, None),
+        (b"", 400, None),
+    ],
+    ids=["cut off", "NaN", "out of range", "numeric string", "unknown field", "missing", "50 MB", "empty"],
+)
+def test_bad_input_gets_the_right_problem(client: TestClient, engine: Engine, content, status, field):
+    answer = client.post("/v1/pings", content=content, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert [each["field"] for each in answer.json().get("errors", [])] == ([field] if field else [])
+    assert stored(engine) == 0
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer wrong", "Basic dGVzdDp0ZXN0", "Bearer ck_00000000_x", "Bearer é"]
+)
+def test_a_wrong_key_is_refused_whatever_the_body(client: TestClient, header: str):
+    answer = client.post("/v1/pings", content=b"{", headers={"Authorization": header.encode()})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_key_without_the_scope_is_refused(client: TestClient, engine: Engine):
+    from engine.keys import Scope
+
+    _, secret = engine.keys.create("page", [Scope.MARKETING])
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert client.post("/v1/pings", json={"pings": [PING]}, headers=headers).status_code == 403
+    assert client.get("/v1/campaigns", headers=headers).status_code == 200
+    assert client.get("/v1/subjects/ana", headers=headers).status_code == 403
+
+
+def test_a_revoked_key_is_refused_at_once(client: TestClient, engine: Engine):
+    from engine.keys import Scope
+
+    key, secret = engine.keys.create("app", [Scope.MARKETING])
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert client.get("/v1/campaigns", headers=headers).status_code == 200
+    assert engine.keys.revoke(key.id)
+    assert client.get("/v1/campaigns", headers=headers).status_code == 401
+    assert not engine.keys.revoke(key.id)
+
+
+def test_a_full_log_says_503_and_when_to_come_back(ana: TestClient, engine: Engine, clock: SetClock):
+    engine.log._limit_entries = 1
+    for expected in (202, 503):
+        answer = ana.post("/v1/pings", json={"pings": [PING | {"at": at(clock)}]})
+        assert answer.status_code == expected
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["rejected"][0]["code"] == "log_full"

@@ -1,0 +1,51 @@
+from engine.leases import Leases
+from engine.live import Live, lease_key
+
+
+def worker(live: Live, name: str) -> Leases:
+    return Leases(live, name, lease_seconds=10)
+
+
+def test_one_worker_takes_every_partition(live: Live):
+    ana = worker(live, "ana")
+    ana.refresh()
+    assert sorted(ana.held) == [0, 1, 2, 3]
+
+
+def test_two_workers_share_evenly_and_never_hold_the_same_one(live: Live):
+    ana, bob = worker(live, "ana"), worker(live, "bob")
+    ana.refresh()
+    bob.refresh()
+    assert bob.held == {}
+    ana.refresh()  # learns of bob, gives half back
+    bob.refresh()
+    assert len(ana.held) == len(bob.held) == 2
+    assert not set(ana.held) & set(bob.held)
+
+
+def test_a_leaving_worker_frees_its_partitions_at_once(live: Live):
+    ana, bob = worker(live, "ana"), worker(live, "bob")
+    ana.refresh()
+    ana.release_all()
+    bob.refresh()
+    assert sorted(bob.held) == [0, 1, 2, 3]
+
+
+def test_a_lease_taken_anew_has_a_new_fencing_token(live: Live):
+    ana, bob = worker(live, "ana"), worker(live, "bob")
+    ana.refresh()
+    before = ana.held[0]
+    live.client.delete(lease_key(0))  # it ran out while ana was paused
+    bob.refresh()
+    assert bob.held[0] != before
+    ana.refresh()
+    assert 0 not in ana.held
+
+
+def test_releasing_what_has_passed_on_takes_nothing_from_the_new_owner(live: Live):
+    ana, bob = worker(live, "ana"), worker(live, "bob")
+    ana.refresh()
+    live.client.delete(lease_key(0))
+    bob.refresh()
+    ana.release(0)
+    assert live.client.get(lease_key(0)) == bob.held[0].encode()

@@ -1,0 +1,103 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.problem import Problem
+from engine.signals import Fix, Ping, decode_fixes, decode_pings, encode_fixes
+
+GOOD = {"device": "ana-phone", "at": 1795453200, "lat": 48.8353, "lon": 2.241, "accuracy": 12}
+
+
+def body(*pings: dict) -> bytes:
+    return json.dumps({"pings": list(pings)}).encode()
+
+
+def refused(data: bytes) -> tuple[int, str | None]:
+    with pytest.raises(Problem) as caught:
+        decode_pings(data, limit=3)
+    assert "48.8353" not in caught.value.detail  # an error never repeats a coordinate
+    return caught.value.status, caught.value.errors[0].field if caught.value.errors else None
+
+
+def test_a_time_may_be_written_both_ways():
+    [one, other] = decode_pings(body(GOOD, GOOD | {"at": "2026-11-23T18:00:00+01:00"}), limit=3)
+    assert one.at_seconds == other.at_seconds == datetime(2026, 11, 23, 17, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"lat": 90.1}, "pings[1].lat"),
+        ({"lat": "48.8"}, "pings[1].lat"),
+        ({"lon": -181}, "pings[1].lon"),
+        ({"accuracy": -1}, "pings[1].accuracy"),
+        ({"accuracy": None}, "pings[1].accuracy"),
+        ({"device": ""}, "pings[1].device"),
+        ({"device": "d" * 129}, "pings[1].device"),
+        ({"device": "a b"}, "pings[1].device"),
+        ({"at": "2026-11-23T18:00:00"}, "pings[1].at"),
+        ({"at": "yesterday"}, "pings[1].at"),
+        ({"at": -5}, "pings[1].at"),
+        ({"consent": True}, "pings[1].consent"),
+        ({"lat": float("nan")}, "pings[1].lat"),
+        ({"lon": float("inf")}, "pings[1].lon"),
+    ],
+)
+def test_a_wrong_field_is_named(change, field):
+    assert refused(body(GOOD, GOOD | change)) == (422, field)
+
+
+def test_a_missing_field_is_named():
+    assert refused(body({key: value for key, value in GOOD.items() if key != "accuracy"})) == (
+        422,
+        "pings[0].accuracy",
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", (400, None)),
+        (b"{", (400, None)),
+        (b"[]", (422, "body")),
+        (b'{"pings": []}', (422, "pings")),
+        (b'{"pings": [], "extra": 1}', (422, "extra")),
+        (body(GOOD, GOOD, GOOD, GOOD), (422, "pings")),
+        (body(GOOD).replace(b'"lat"', b'"lon"', 1), (422, "pings[0].lon")),
+        (body(GOOD).replace(b'"lat": 48.8353', b'"lat": 48.8353, "lat": 1'), (422, "pings[0].lat")),
+        (body(GOOD).replace(b'"lat": 48.8353', b'"lat": 48.8353, "l\\u0061t": 1'), (422, "pings[0].lat")),
+    ],
+)
+def test_a_wrong_body_is_refused(data, expected):
+    status, field = refused(data)
+    assert (status, field) == expected
+
+
+def test_a_value_that_looks_like_a_key_is_no_repeated_key():
+    [ping] = decode_pings(body(GOOD | {"device": "lat"}), limit=3)
+    assert ping.device == "lat"
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_give_pings_or_a_problem(data):
+    try:
+        decode_pings(data, limit=3)
+    except Problem as problem:
+        assert problem.status in (400, 422)
+
+
+def test_fixes_are_packed_by_device_in_order_and_unknown_is_none():
+    pings = [
+        Ping("ana", 1.0, 2.0, 3.0, 4.0, speed=-1, heading=90.0),
+        Ping("bob", 1.5, 2.0, 3.0, 4.0),
+        Ping("ana", 0.5, 2.0, 3.0, 4.0, activity="walking"),
+    ]
+    packed = encode_fixes(pings)
+    assert list(packed) == ["ana", "bob"]
+    assert decode_fixes(packed["ana"]) == [
+        Fix(1.0, 2.0, 3.0, 4.0, None, 90.0, None),
+        Fix(0.5, 2.0, 3.0, 4.0, None, None, "walking"),
+    ]

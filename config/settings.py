@@ -108,7 +108,7 @@ def _from_environment(environ: Mapping[str, str], name: str) -> str | None:
     variable = PREFIX + name.upper()
     if path := environ.get(f"{variable}_FILE"):
         return Path(path).read_text(encoding="utf-8").strip()
-    return environ.get(variable)
+    return environ.get(variable) or None  # set to nothing is not set
 
 
 def _as(kind: Any, text: str) -> Any:

@@ -19,6 +19,7 @@ class Server:
             app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS
         )
         self._socket = config.bind_socket()
+        self._socket.listen(config.backlog)  # who connects early waits in the queue
         self._server = uvicorn.Server(config)
         self._when_up: Callable[[], None] | None = None
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"

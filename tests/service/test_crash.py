@@ -67,6 +67,7 @@ def set_up(client: httpx2.Client) -> None:
     }
     client.put("/v1/campaigns/all", json=campaign).raise_for_status()
     client.post("/v1/campaigns/all/activate").raise_for_status()
+    time.sleep(1)  # the geofences reach the worker's index within a second
 
 
 def everything(client: httpx2.Client, path: str) -> list[dict[str, Any]]:

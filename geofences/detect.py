@@ -104,7 +104,7 @@ def detect(
     late = 0
     for row, device in enumerate(fixes.devices):
         at = float(fixes.at[row])
-        state = changed.get(device) or _copy(states.get(device), at)
+        state = _remembered(changed.get(device) or _copy(states.get(device)), at)
         if at <= state.last_at:
             late += 1
             continue
@@ -171,10 +171,15 @@ def _slots(index: GeofenceIndex, state: DeviceState) -> Iterator[int]:
             yield slot
 
 
-def _copy(state: DeviceState | None, at: float) -> DeviceState:
-    if state is None or at - state.last_at > FORGET_AFTER_SECONDS:
+def _copy(state: DeviceState | None) -> DeviceState:
+    if state is None:
         return DeviceState(last_at=float("-inf"), presences={})
     return DeviceState(last_at=state.last_at, presences=dict(state.presences))
+
+
+def _remembered(state: DeviceState, at: float) -> DeviceState:
+    """The state, or a stranger's when the phone was silent for too long before `at`."""
+    return state if at - state.last_at <= FORGET_AFTER_SECONDS else _copy(None)
 
 
 def _event(fixes: Fixes, row: int, geofence: str, transition: Transition, distance_m: float) -> PlaceEvent:

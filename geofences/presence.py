@@ -22,16 +22,18 @@ Transition = tuple[Literal["enter", "exit", "dwell"], float, float]
 class PresencePolicy:
     """The filter's figures. Log-odds are natural logarithms."""
 
-    enter_log_odds: float = 1.5
-    exit_log_odds: float = -1.5
-    limit_log_odds: float = 4.0
+    enter_log_odds: float = 1.0
+    exit_log_odds: float = -1.0
+    limit_log_odds: float = 2.5
     """The filter is never surer than this, so that a change of mind stays possible."""
-    fix_limit_log_odds: float = 2.2
+    fix_limit_log_odds: float = 2.8
     """No single fix says more than this: one in five hundred is silently wrong."""
-    correlation_seconds: float = 20.0
+    correlation_seconds: float = 10.0
     """Within this time fixes share most of their error."""
     memory_seconds: float = 600.0
     """Odds decay towards even with this time constant when nothing is heard."""
+    leaving_accuracies: float = 0.5
+    """Whoever is inside must be this many accuracies beyond the border before a fix speaks for outside."""
     least_accuracy_m: float = 8.0
     unknown_accuracy_m: float = 100.0
     """Stands in for an accuracy of zero, by which phones say that they do not know."""
@@ -87,7 +89,8 @@ def step(
 ) -> tuple[Presence, tuple[Transition, ...]]:
     """Take one fix, newer than all before it, into account."""
     at = evidence.at
-    said = fix_log_odds(evidence.distance_m, evidence.accuracy_m, policy)
+    margin_m = policy.leaving_accuracies * _sigma_m(evidence.accuracy_m, policy) if was.inside else 0.0
+    said = fix_log_odds(evidence.distance_m - margin_m, evidence.accuracy_m, policy)
     log_odds = _fused(was, at, said, policy)
     held_at, doubted_at = was.held_at, was.doubted_at or at
     if (said > 0) == was.inside:
@@ -107,8 +110,8 @@ def step(
 
 def fix_log_odds(distance_m: float, accuracy_m: float, policy: PresencePolicy) -> float:
     """Log-odds that one fix alone gives for being inside, limited as the policy says."""
-    sigma = max(accuracy_m or policy.unknown_accuracy_m, policy.least_accuracy_m)
-    inside = min(max(0.5 * erfc(distance_m / sigma / sqrt(2)), 1e-9), 1 - 1e-9)
+    inside = 0.5 * erfc(distance_m / _sigma_m(accuracy_m, policy) / sqrt(2))
+    inside = min(max(inside, 1e-9), 1 - 1e-9)
     return max(-policy.fix_limit_log_odds, min(policy.fix_limit_log_odds, log(inside / (1 - inside))))
 
 
@@ -116,6 +119,10 @@ def reach_m(accuracy_m: float, policy: PresencePolicy) -> float:
     """How far from a boundary a fix of this accuracy still says something about the geofence."""
     reach = policy.reach_accuracies * (accuracy_m or policy.unknown_accuracy_m)
     return min(max(reach, policy.least_reach_m), policy.most_reach_m)
+
+
+def _sigma_m(accuracy_m: float, policy: PresencePolicy) -> float:
+    return max(accuracy_m or policy.unknown_accuracy_m, policy.least_accuracy_m)
 
 
 def probability(log_odds: float) -> float:

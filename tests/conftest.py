@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
+import hypothesis
 import pytest
 from fastapi.testclient import TestClient
 from redis import Redis
@@ -19,6 +20,10 @@ from engine.schema import upgrade
 from engine.valkey import start_valkey
 
 ADMIN_KEY = "test-admin-key"
+
+# How long one example takes says nothing on a shared machine; what it finds does.
+hypothesis.settings.register_profile("chaland", deadline=None)
+hypothesis.settings.load_profile("chaland")
 
 MONDAY_NINE = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 """Monday 23 November 2026, 09:00 in Paris."""

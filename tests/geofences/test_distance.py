@@ -1,5 +1,7 @@
 """Signed distances against truths found another way: geodesics, ray casting, and borders sampled point by point."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,7 +33,7 @@ def sampled_distances_m(lines, lons, lats, per_edge=400):
         [
             np.asarray(start) + share * (np.asarray(end) - start)
             for line in lines
-            for start, end in zip(line[:-1], line[1:], strict=True)
+            for start, end in itertools.pairwise(line)
         ]
     )
     return np.array(
@@ -48,7 +50,7 @@ def ray_cast(rings, lon, lat):
     """Even-odd rule by hand."""
     crossings = 0
     for ring in rings:
-        for (x1, y1), (x2, y2) in zip(ring[:-1], ring[1:], strict=True):
+        for (x1, y1), (x2, y2) in itertools.pairwise(ring):
             if (y1 > lat) != (y2 > lat) and lon < x1 + (lat - y1) * (x2 - x1) / (y2 - y1):
                 crossings += 1
     return crossings % 2 == 1

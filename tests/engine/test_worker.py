@@ -1,0 +1,176 @@
+import pytest
+from fastapi.testclient import TestClient
+
+from engine.app import Engine
+from engine.clock import SetClock
+from engine.live import events_key, lease_key, partition_of
+
+LAT, LON = 48.8353, 2.2410
+
+
+@pytest.fixture
+def town(client: TestClient) -> TestClient:
+    """A bakery with an offer, and ana, who allows everything."""
+    put_bakery(client)
+    subject = {"phone": "+33639980001", "locale": "fr", "devices": [{"device": "ana-phone"}]}
+    client.put("/v1/subjects/ana", json=subject).raise_for_status()
+    for consent in ({"purpose": "location"}, {"purpose": "marketing", "channel": "sms"}):
+        entry = consent | {"action": "grant", "source": "app", "text_version": "v1"}
+        client.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
+    campaign = {
+        "name": "Bread",
+        "trigger": {"event": "enter", "geofences": ["bakery"]},
+        "channel": "sms",
+        "template": "Fresh bread",
+    }
+    client.put("/v1/campaigns/bread", json=campaign).raise_for_status()
+    client.post("/v1/campaigns/bread/activate").raise_for_status()
+    return client
+
+
+def put_bakery(client: TestClient, lon: float = LON) -> None:
+    feature = {
+        "type": "Feature",
+        "properties": {"name": "Bakery", "radius": 40},
+        "geometry": {"type": "Point", "coordinates": [lon, LAT]},
+    }
+    client.put("/v1/geofences/bakery", json=feature).raise_for_status()
+
+
+def send(client: TestClient, clock: SetClock, ages: list[float], lon: float = LON) -> None:
+    now = clock().timestamp()
+    pings = [{"device": "ana-phone", "at": now - age, "lat": LAT, "lon": lon, "accuracy": 8} for age in ages]
+    assert client.post("/v1/pings", json={"pings": pings}).json()["accepted"] == len(pings)
+
+
+WALK_IN = [50, 40, 30, 20, 10, 0]
+
+
+def items(client: TestClient, path: str) -> list[dict]:
+    return client.get(path).raise_for_status().json()["items"]
+
+
+def test_one_ping_becomes_one_message(town: TestClient, engine: Engine, clock: SetClock):
+    send(town, clock, WALK_IN)
+    engine.settle()
+    [event] = items(town, "/v1/events")
+    [decision] = items(town, "/v1/decisions")
+    [message] = items(town, "/v1/messages")
+    assert (event["kind"], event["geofence"], event["subject"]) == ("enter", "bakery", "ana")
+    assert (decision["outcome"], decision["event"]) == ("message", event["id"])
+    assert (message["state"], message["text"], message["event"]) == ("sent", "Fresh bread", event["id"])
+    assert "lat" not in str(event["evidence"])
+    assert engine.log.depth() == 0
+
+
+def test_an_event_taken_twice_is_decided_and_sent_once(town: TestClient, engine: Engine, clock: SetClock):
+    send(town, clock, WALK_IN)
+    engine.worker.refresh()
+    engine.worker.run_once()
+    stream = events_key(partition_of("ana-phone", engine.live.partitions))
+    entries = engine.live.client.xrange(stream)
+    assert len(entries) == 1
+    engine.settle()
+    engine.live.client.xadd(stream, entries[0][1])  # as if the acknowledgement had been lost
+    engine.settle()
+    assert [len(items(town, f"/v1/{path}")) for path in ("events", "decisions", "messages")] == [1, 1, 1]
+    assert engine.live.client.xlen(stream) == 0
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(town: TestClient, engine: Engine, clock: SetClock):
+    engine.worker.refresh()
+    partition = partition_of("ana-phone", engine.live.partitions)
+    engine.live.client.set(lease_key(partition), "another#99")
+    send(town, clock, WALK_IN)
+    engine.worker.run_once()
+    assert not list(engine.live.client.scan_iter("*:dev:*"))
+    assert engine.live.client.xlen(events_key(partition)) == 0
+    assert engine.log.depth() == 1
+    engine.live.client.delete(lease_key(partition))
+    engine.settle()
+    assert len(items(town, "/v1/messages")) == 1
+
+
+def test_an_edited_geofence_is_matched_within_a_second_without_a_restart(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    engine.settle()
+    put_bakery(town, LON + 0.01)
+    engine.worker._places._looked_at -= 1  # a second later
+    send(town, clock, WALK_IN)
+    engine.settle()
+    assert items(town, "/v1/events") == []
+    clock.advance(minutes=2)
+    send(town, clock, WALK_IN, LON + 0.01)
+    engine.settle()
+    assert [event["geofence"] for event in items(town, "/v1/events")] == ["bakery"]
+    town.delete("/v1/geofences/bakery").raise_for_status()
+    engine.worker._places._looked_at -= 1
+    engine.settle()
+    assert len(engine.worker._places.index) == 0
+
+
+def test_the_worker_waits_when_decisions_fall_behind(town: TestClient, engine: Engine, clock: SetClock):
+    engine.worker._event_limit_entries = 0
+    send(town, clock, WALK_IN)
+    engine.settle()
+    assert engine.log.depth() == 1
+    engine.worker._event_limit_entries = 10
+    engine.settle()
+    assert engine.log.depth() == 0
+
+
+def test_a_withdrawal_before_the_decision_leaves_no_event(town: TestClient, engine: Engine, clock: SetClock):
+    send(town, clock, WALK_IN)
+    engine.worker.refresh()
+    engine.worker.run_once()
+    entry = {"purpose": "location", "action": "withdraw", "source": "app"}
+    town.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
+    engine.settle()
+    assert [items(town, f"/v1/{path}") for path in ("events", "decisions", "messages")] == [[], [], []]
+
+
+def test_a_withdrawal_before_the_sending_cancels_the_message(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    send(town, clock, WALK_IN)
+    engine.worker.refresh()
+    engine.worker.run_once()
+    engine.decider.run_once()
+    entry = {"purpose": "marketing", "channel": "sms", "action": "withdraw", "source": "app"}
+    town.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
+    engine.settle()
+    [message] = items(town, "/v1/messages")
+    assert (message["state"], message["sent_at"]) == ("cancelled", None)
+
+
+def test_a_campaign_moves_at_its_times(town: TestClient, engine: Engine, clock: SetClock):
+    campaign = {
+        "name": "Later",
+        "trigger": {"event": "enter", "geofences": ["bakery"]},
+        "channel": "sms",
+        "template": "Later",
+        "starts_at": "2026-11-23T08:10:00Z",
+        "ends_at": "2026-11-23T08:20:00Z",
+    }
+    town.put("/v1/campaigns/later", json=campaign).raise_for_status()
+    town.post("/v1/campaigns/later/activate").raise_for_status()
+    states = []
+    for _ in range(3):
+        engine.move_campaigns()
+        states.append(town.get("/v1/campaigns/later").json()["state"])
+        clock.advance(minutes=10)
+    assert states == ["scheduled", "active", "ended"]
+
+
+def test_an_export_holds_everything_and_an_erasure_leaves_nothing(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    send(town, clock, WALK_IN)
+    engine.settle()
+    export = town.get("/v1/subjects/ana/export").raise_for_status().json()
+    assert [len(export[part]) for part in ("events", "decisions", "messages", "consents")] == [1, 1, 1, 2]
+    town.delete("/v1/subjects/ana").raise_for_status()
+    assert town.get("/v1/subjects/ana/export").status_code == 404
+    assert [items(town, f"/v1/{path}") for path in ("events", "decisions", "messages")] == [[], [], []]
+    assert not list(engine.live.client.scan_iter("*:dev:*"))

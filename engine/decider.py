@@ -4,7 +4,7 @@ message of one event in one transaction. Replaying an event changes nothing: its
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
@@ -31,6 +31,7 @@ from geofences.event import PlaceEvent
 
 logger = logging.getLogger(__name__)
 
+Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 BATCH_EVENTS = 100
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 0.05
@@ -57,15 +58,18 @@ class Decider:
 
     def run_once(self) -> int:
         """Decide on a batch of events of each held partition. Answers how many events it took."""
-        return sum(self._take(partition) for partition in self._leases.held)
-
-    def _take(self, partition: int) -> int:
-        entries = cast(
-            "Sequence[tuple[bytes, dict[bytes, bytes]]]",
-            self._live.client.xrange(events_key(partition), count=BATCH_EVENTS),
+        held = sorted(self._leases.held)
+        with self._live.client.pipeline(transaction=False) as pipeline:
+            for partition in held:
+                pipeline.xrange(events_key(partition), count=BATCH_EVENTS)
+            batches = cast("list[Entries]", pipeline.execute())
+        return sum(
+            self._take(partition, entries)
+            for partition, entries in zip(held, batches, strict=True)
+            if entries
         )
-        if not entries:
-            return 0
+
+    def _take(self, partition: int, entries: Entries) -> int:
         events = [decode_event(parts[b"e"]) for _, parts in entries]
         with self._records.writes.begin() as connection:
             decisions = self._decide_all(connection, events)

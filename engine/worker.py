@@ -5,7 +5,8 @@ events and acknowledgement of each partition in one atomic, fenced step.
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -27,7 +28,7 @@ from engine.live import (
 )
 from engine.log import LogEntry, SignalLog
 from engine.places import Places
-from geofences.detect import Detection, DeviceState, Fixes, decode_state, detect, encode_state
+from geofences.detect import DeviceState, Fixes, decode_state, detect, encode_state
 from geofences.event import PlaceEvent
 
 logger = logging.getLogger(__name__)
@@ -94,11 +95,7 @@ class Worker:
     def run_once(self, block_ms: int = 0) -> int:
         """Process one micro-batch of every owned partition that has one. Answers how many fixes it took."""
         self._places.refresh()
-        ready = {
-            partition: cursor
-            for partition, cursor in self._cursors.items()
-            if self._has_room_for_events(partition)
-        }
+        ready = self._with_room_for_events()
         if not ready:
             threading.Event().wait(block_ms / 1000)
             return 0
@@ -109,43 +106,57 @@ class Worker:
         known = self._states_of(fixes.devices)
         heard = fixes.only(known.keys())
         detection = detect(self._places.index, {name: each for name, each in known.items() if each}, heard)
+        changed = self._by_partition(detection.states)
         for partition, entries in batches.items():
-            self._commit_one(partition, entries[-1].id, detection)
+            devices = set(changed.get(partition, ()))
+            self._commit_one(
+                partition,
+                entries[-1].id,
+                {device: detection.states[device] for device in devices},
+                [event for event in detection.events if event.device in devices],
+            )
         metrics.PINGS_PROCESSED.inc(len(heard))
         metrics.PINGS_LATE.inc(detection.late)
         return len(fixes)
 
-    def _has_room_for_events(self, partition: int) -> bool:
-        return self._live.client.xlen(events_key(partition)) < self._event_limit_entries
-
-    def _states_of(self, devices: Sequence[str]) -> dict[str, DeviceState | None]:
-        """The states of the devices that may still be heard; None for one that has none yet."""
-        names = sorted(set(devices))
+    def _with_room_for_events(self) -> dict[int, bytes]:
+        """The cursors of the partitions in which decisions have not fallen too far behind."""
         with self._live.client.pipeline(transaction=False) as pipeline:
-            for name in names:
-                partition = partition_of(name, self._live.partitions)
-                pipeline.hget(gate_key(partition), name)
-                pipeline.get(device_prefix(partition) + name)
-            answers = cast("list[bytes | None]", pipeline.execute())
+            for partition in self._cursors:
+                pipeline.xlen(events_key(partition))
+            depths = cast("list[int]", pipeline.execute())
         return {
-            name: decode_state(state) if state else None
-            for name, gate, state in zip(names, answers[::2], answers[1::2], strict=True)
-            if gate == b"1"
+            partition: cursor
+            for (partition, cursor), depth in zip(self._cursors.items(), depths, strict=True)
+            if depth < self._event_limit_entries
         }
 
-    def _commit_one(self, partition: int, last_id: bytes, detection: Detection) -> None:
-        states = [
-            part
-            for device, state in detection.states.items()
-            if partition_of(device, self._live.partitions) == partition
-            for part in (device, encode_state(state))
-        ]
-        events = [
-            part
-            for event in detection.events
-            if partition_of(event.device, self._live.partitions) == partition
-            for part in (event.device, EVENT_ENCODER.encode(event))
-        ]
+    def _states_of(self, devices: Iterable[str]) -> dict[str, DeviceState | None]:
+        """The states of the devices that may still be heard; None for one that has none yet."""
+        by_partition = self._by_partition(set(devices))
+        with self._live.client.pipeline(transaction=False) as pipeline:
+            for partition, names in by_partition.items():
+                pipeline.hmget(gate_key(partition), names)
+                pipeline.mget([device_prefix(partition) + name for name in names])
+            answers = cast("list[list[bytes | None]]", pipeline.execute())
+        states: dict[str, DeviceState | None] = {}
+        for names, gates, found in zip(by_partition.values(), answers[::2], answers[1::2], strict=True):
+            for name, gate, state in zip(names, gates, found, strict=True):
+                if gate == b"1":
+                    states[name] = decode_state(state) if state else None
+        return states
+
+    def _by_partition(self, devices: Iterable[str]) -> dict[int, list[str]]:
+        grouped: dict[int, list[str]] = defaultdict(list)
+        for device in devices:
+            grouped[partition_of(device, self._live.partitions)].append(device)
+        return grouped
+
+    def _commit_one(
+        self, partition: int, last_id: bytes, states: Mapping[str, DeviceState], events: Sequence[PlaceEvent]
+    ) -> None:
+        state_parts = [part for device, state in states.items() for part in (device, encode_state(state))]
+        event_parts = [part for event in events for part in (event.device, EVENT_ENCODER.encode(event))]
         lease = self._leases.held.get(partition, "")
         keys = [
             lease_key(partition),
@@ -155,10 +166,10 @@ class Worker:
             events_key(partition),
             device_prefix(partition),
         ]
-        args: list[Any] = [lease, self._cursors[partition], last_id, self._state_expiry_ms, len(states) // 2]
-        if self._commit(keys=keys, args=[*args, *states, *events]):
+        args: list[Any] = [lease, self._cursors[partition], last_id, self._state_expiry_ms, len(states)]
+        if self._commit(keys=keys, args=[*args, *state_parts, *event_parts]):
             self._cursors[partition] = last_id
-            metrics.EVENTS_EMITTED.inc(len(events) // 2)
+            metrics.EVENTS_EMITTED.inc(len(events))
         else:
             logger.warning("worker: partition %d has passed to another worker", partition)
             self._leases.lost(partition)

@@ -43,6 +43,13 @@ def _rfc3339(value: Any) -> Any:
     return value
 
 
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an instant of the years 1 to 9999 is expected") from None
+
+
 def _printable(text: str) -> str:
     if not text.isprintable() or not text.strip():
         raise ValueError("printable characters are expected, and not only spaces")
@@ -53,7 +60,7 @@ Instant = Annotated[
     AwareDatetime,
     Field(strict=False),
     BeforeValidator(_rfc3339),
-    AfterValidator(lambda at: at.astimezone(UTC)),
+    AfterValidator(_in_utc),
 ]
 """An RFC 3339 instant, in UTC once it is read; one without an offset is refused."""
 

@@ -50,8 +50,15 @@ def _errors(value: Any, path: str, depth: int) -> Iterator[FieldProblem]:
     elif isinstance(value, list):
         for index, each in enumerate(value):
             yield from _errors(each, f"{path}[{index}]", depth + 1)
+    elif isinstance(value, str) and _is_half_a_pair(value):
+        yield FieldProblem(path or "body", "holds half a surrogate pair, which is no text")
     elif isinstance(value, float) and not isfinite(value):
         yield FieldProblem(path or "body", "must be a finite number")
+
+
+def _is_half_a_pair(text: str) -> bool:
+    """Whether a text cannot be written as UTF-8: JSON's escapes allow what Unicode does not."""
+    return not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _plain(value: Any) -> Any:

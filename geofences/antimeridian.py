@@ -56,7 +56,10 @@ def centred(geometry: G) -> G:
 
 
 def cut(polygons: MultiPolygon) -> MultiPolygon:
-    """The same area in -180..180, cut at the antimeridian where it crosses it (RFC 7946 3.1.9)."""
+    """The same area in -180..180, cut at the antimeridian where it crosses it (RFC 7946 3.1.9).
+
+    What was cut is brought into a normal order, so that putting it together and cutting it again changes nothing.
+    """
     west, _, east, _ = polygons.bounds
     if west >= -180 and east <= 180:
         return polygons
@@ -65,7 +68,7 @@ def cut(polygons: MultiPolygon) -> MultiPolygon:
         world = box(-180.0 - TURN * turns, -90.0, 180.0 - TURN * turns, 90.0)
         inside = _turned(shapely.intersection(polygons, world), turns)
         parts += [each for each in shapely.get_parts(inside).tolist() if isinstance(each, Polygon)]
-    return shapely.orient_polygons(MultiPolygon(parts))
+    return shapely.orient_polygons(shapely.normalize(MultiPolygon(parts)))
 
 
 def together(parts: Sequence[Polygon]) -> MultiPolygon:

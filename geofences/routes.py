@@ -1,11 +1,11 @@
 """HTTP calls about geofences, and about what happened at them."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Response
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 from sqlalchemy import Engine
 
 from geofences import store
@@ -13,13 +13,26 @@ from geofences.errors import FieldError, GeofenceNotFound, InvalidImport
 from geofences.event import EventKind
 from geofences.geofence import ID_LIMIT_CHARS, Geofence, Kind
 from geofences.geojson import RejectedFeature, feature_from_geofence, geofence_from_feature, read_collection
+from geofences.properties import ID_PATTERN
 
 Now = Callable[[], datetime]
-GeofenceId = Annotated[str, Path(max_length=ID_LIMIT_CHARS, description="The geofence's id, chosen by you.")]
+GeofenceId = Annotated[str, Path(pattern=ID_PATTERN, description="The geofence's id, chosen by you.")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
-Filter = Annotated[str | None, Query(max_length=ID_LIMIT_CHARS)]
-Instant = Annotated[AwareDatetime | None, Query(description="RFC 3339, with a zone")]
+Filter = Annotated[str | None, Query(max_length=ID_LIMIT_CHARS, pattern=r"^[^\x00]*$")]
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an instant of the years 1 to 9999 is expected") from None
+
+
+Instant = Annotated[
+    Annotated[AwareDatetime, AfterValidator(_in_utc)] | None, Query(description="RFC 3339, with a zone")
+]
+
 
 FEATURE = {
     "type": "Feature",
@@ -169,9 +182,8 @@ def _save(writes: Engine, geofences: list[Geofence], at: datetime) -> None:
 
 
 def _placed(rejected: RejectedFeature) -> list[FieldError]:
-    return [
-        FieldError(f"features[{rejected.index}].{error.field}", error.detail) for error in rejected.errors
-    ]
+    place = f"features[{rejected.index}]"
+    return [FieldError(f"{place}.{error.field}".rstrip("."), error.detail) for error in rejected.errors]
 
 
 def _rejected_json(rejected: RejectedFeature) -> dict[str, Any]:

@@ -119,8 +119,10 @@ def put(conn: Connection, geofence: Geofence, at: datetime) -> bool:
 
 def put_many(conn: Connection, several: Sequence[Geofence], at: datetime) -> int:
     """Save geofences as one edit; tells how many are new. Raises `TooManyGeofences`."""
-    new_revision = _next_revision(conn)
     wanted = {geofence.id: geofence for geofence in several}
+    if not wanted:
+        return 0
+    new_revision = _next_revision(conn)
     existing: set[str] = set()
     for ids in _chunks(list(wanted)):
         query = select(geofences.c.id).where(geofences.c.id.in_(ids), geofences.c.deleted.is_(False))
@@ -144,8 +146,7 @@ def put_many(conn: Connection, several: Sequence[Geofence], at: datetime) -> int
         }
         for geofence in wanted.values()
     ]
-    if rows:
-        conn.execute(statement, rows)
+    conn.execute(statement, rows)
     return len(wanted) - len(existing)
 
 
@@ -175,12 +176,12 @@ def zone_of(conn: Connection, geofence_id: str) -> str | None:
 
 def delete(conn: Connection, geofence_id: str, at: datetime) -> bool:
     """Forget a geofence but for its id, which tells every index. False if there was none."""
-    gone = (
-        update(geofences)
-        .where(geofences.c.id == geofence_id, geofences.c.deleted.is_(False))
-        .values(revision=_next_revision(conn), deleted=True, feature={}, updated_at=at)
-    )
-    return conn.execute(gone).rowcount > 0
+    known = select(geofences.c.id).where(geofences.c.id == geofence_id, geofences.c.deleted.is_(False))
+    if conn.scalar(known.with_for_update()) is None:
+        return False
+    gone = update(geofences).where(geofences.c.id == geofence_id)
+    conn.execute(gone.values(revision=_next_revision(conn), deleted=True, feature={}, updated_at=at))
+    return True
 
 
 def page(
@@ -356,7 +357,11 @@ def _read_cursor(cursor: str, parts: int) -> list[str]:
         place = json.loads(urlsafe_b64decode(cursor))
     except (ValueError, RecursionError):
         place = None
-    if isinstance(place, list) and len(place) == parts and all(isinstance(part, str) for part in place):
+    if (
+        isinstance(place, list)
+        and len(place) == parts
+        and all(isinstance(part, str) and part.isprintable() for part in place)
+    ):
         return place
     raise InvalidCursor
 

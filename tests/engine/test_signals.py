@@ -62,6 +62,7 @@ def test_a_missing_field_is_named():
     [
         (b"", (400, None)),
         (b"{", (400, None)),
+        (body(GOOD | {"activity": "x"}).replace(b'"x"', b'"\\ud800"'), (422, "pings[0].activity")),
         (b"[]", (422, "body")),
         (b'{"pings": []}', (422, "pings")),
         (b'{"pings": [], "extra": 1}', (422, "extra")),

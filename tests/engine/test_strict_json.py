@@ -38,6 +38,7 @@ def test_nothing_but_a_value_or_a_problem_comes_of_any_bytes(body):
         (b'{"a": Infinity}', 422, "a"),
         (b'{"a": 1e999}', 422, "a"),
         (b'{"a": 1, "b": {"c": 1, "c": 1}}', 422, "b.c"),
+        (b'{"a": "\\ud800"}', 422, "a"),
         (b'{"a": 1', 400, None),
         (b"\xff", 400, None),
         (b"[" * 100_000, 400, None),

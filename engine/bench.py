@@ -82,7 +82,7 @@ class _Work:
 
 
 def measure(*, quick: bool) -> dict[str, Any]:
-    """Run everything; answers figures as documented in the README's `bench`."""
+    """Run everything; answers the figures that `chaland bench --json` writes."""
     work = _work()
     figures: dict[str, Any] = {"work": {"geofences": GEOFENCES, "devices": DEVICES, "inside": INSIDE_SHARE}}
     figures["stages"], figures["peers"] = _stages(work), {"strtree": _strtree(work)}

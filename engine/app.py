@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 import campaigns.routes
 import campaigns.store
 import consent.routes
+import geofences.beacon_routes
 import geofences.routes
 import geofences.store
 from campaigns.channels.channel import Channel as DeliveryChannel
@@ -164,10 +165,11 @@ class Engine:
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
         app.include_router(intake_router(self.intake, self.keys, self._rate_limit()))
-        app.include_router(
-            geofences.routes.router(reads=reads, writes=writes, now=now),
-            dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
-        )
+        for routes in (geofences.routes, geofences.beacon_routes):
+            app.include_router(
+                routes.router(reads=reads, writes=writes, now=now),
+                dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
+            )
         app.include_router(
             campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
             dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
@@ -210,7 +212,7 @@ class Engine:
     def _body_limit_bytes(self, path: str) -> int:
         if path == "/v1/pings":
             return self.settings.bulk_body_limit_bytes
-        if path == "/v1/geofences/import" or path.startswith("/v1/geofences/"):
+        if path == "/v1/beacons/import" or path.startswith("/v1/geofences/"):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
 

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, MetaData, text
 import campaigns.store
 import consent.store
 import engine.store
-import geofences.store
+import geofences.tables
 from engine.records import Records
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 METADATA: tuple[MetaData, ...] = (
     consent.store.metadata,
-    geofences.store.metadata,
+    geofences.tables.metadata,
     campaigns.store.metadata,
     engine.store.metadata,
 )

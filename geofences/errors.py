@@ -47,7 +47,7 @@ class InvalidGeofence(GeofenceError):
 
 
 class InvalidImport(GeofenceError):
-    """An import with at least one bad feature, of which nothing was stored; `errors` names every field at fault."""
+    """An import with something wrong in it, of which nothing was stored; `errors` names every field at fault."""
 
     status = 422
     code = "invalid_import"
@@ -69,6 +69,57 @@ class TooManyGeofences(GeofenceError):
 
     status = 409
     code = "too_many_geofences"
+
+
+class GeofenceHasBeacons(GeofenceError):
+    """A geofence cannot be forgotten while beacons hang in it."""
+
+    status = 409
+    code = "geofence_has_beacons"
+
+    def __init__(self, geofence_id: str, beacon_id: str) -> None:
+        super().__init__(
+            f"beacons hang in geofence {geofence_id!r}, {beacon_id!r} for one; delete them first, or put them elsewhere "
+            f"(GET /v1/beacons?geofence={geofence_id} lists them)"
+        )
+
+
+class BeaconNotFound(GeofenceError):
+    """No beacon has this id."""
+
+    status = 404
+    code = "beacon_not_found"
+
+    def __init__(self, beacon_id: str) -> None:
+        super().__init__(f"no beacon has the id {beacon_id!r}; make it with PUT /v1/beacons/{beacon_id}")
+
+
+class InvalidBeacon(GeofenceError):
+    """JSON that describes no beacon; `errors` names every field at fault."""
+
+    status = 422
+    code = "invalid_beacon"
+
+
+class RadioIdsTaken(GeofenceError):
+    """Another beacon has the same radio ids, so that a phone could not tell them apart."""
+
+    status = 409
+    code = "radio_ids_taken"
+
+
+class TooManyBeacons(GeofenceError):
+    """The store holds as many beacons as it may."""
+
+    status = 409
+    code = "too_many_beacons"
+
+
+class UnreadableFile(GeofenceError):
+    """A file that is no JSON, or too large; the message names it."""
+
+    status = 422
+    code = "unreadable_file"
 
 
 def _listed(errors: Sequence[FieldError]) -> tuple[FieldError, ...]:

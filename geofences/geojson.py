@@ -1,8 +1,5 @@
 """Geofences as GeoJSON: reading features of any origin, listing all that is wrong with them, and writing them."""
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +7,8 @@ from re import fullmatch
 from typing import Any
 
 from geofences.errors import FieldError, InvalidGeofence
+from geofences.files import load_json
 from geofences.geofence import (
-    ID_LIMIT_CHARS,
     RADIUS_LIMITS_M,
     WIDTH_LIMITS_M,
     Circle,
@@ -21,14 +18,11 @@ from geofences.geofence import (
     Shape,
 )
 from geofences.geometry import GEOMETRY_TYPES, area_of, geometry_from, line_of, middle_of, point_of
-from geofences.properties import ID_PATTERN, SIZE_NAMES, Properties, plain_id
+from geofences.properties import ID_PATTERN, ID_RULE, SIZE_NAMES, Properties, plain_id
 from geofences.timezone import timezone_at
 
 FEATURES_LIMIT = 100_000
 """Features of one collection."""
-FILE_LIMIT_BYTES = 536_870_912
-"""Of a file, after unpacking."""
-ID_RULE = f"must be 1 to {ID_LIMIT_CHARS} characters of A-Z a-z 0-9 . _ : ~ -"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +151,11 @@ def read_collection(collection: object) -> tuple[list[Geofence], list[RejectedFe
 
 
 def load_file(path: Path) -> Sequence[object]:
-    """The features of a GeoJSON file, unpacked when its name ends in ``.gz``. Raises `InvalidGeofence`, naming the
-    file, when it cannot be read as one; `OSError` when it is not there.
-    """
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        try:
-            data = file.read(FILE_LIMIT_BYTES + 1)
-            if len(data) > FILE_LIMIT_BYTES:
-                raise InvalidGeofence(f"{path} is larger than {FILE_LIMIT_BYTES} bytes; import it in parts")
-            return features_of(json.loads(data))
-        except (ValueError, RecursionError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise InvalidGeofence(f"{path} is not JSON: {error}") from None
-        except InvalidGeofence as error:
-            raise InvalidGeofence(f"{path}: {error.detail}", error.errors) from None
+    """The features of a GeoJSON file. Raises `InvalidGeofence` that names the file, and as `load_json` does."""
+    try:
+        return features_of(load_json(path))
+    except InvalidGeofence as error:
+        raise InvalidGeofence(f"{path}: {error.detail}", error.errors) from None
 
 
 def _identity(feature: Mapping[str, Any], geofence_id: str | None, errors: list[FieldError]) -> str:

@@ -19,9 +19,11 @@ from geofences.geofence import (
     TAGS_LIMIT,
     Kind,
 )
+from geofences.members import Members
 from geofences.timezone import is_timezone
 
 ID_PATTERN = f"^[A-Za-z0-9._:~-]{{1,{ID_LIMIT_CHARS}}}$"
+ID_RULE = f"must be 1 to {ID_LIMIT_CHARS} characters of A-Z a-z 0-9 . _ : ~ -"
 ID_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:~-")
 SIZE_NAMES = {"Point": ("radius", "radius_m"), "LineString": ("width", "width_m")}
 """Under which property each type of geometry has its size in metres; the first is the one we write."""
@@ -37,128 +39,88 @@ def plain_id(text: str) -> str:
     return "-".join(words)
 
 
-class Properties:
-    """Reads one feature's properties by name; what is wrong with them is told to `errors`. A null is as absent."""
+class Properties(Members):
+    """Reads one feature's properties."""
 
-    def __init__(self, given: Mapping[str, Any], errors: list[FieldError]) -> None:
-        self._given = given
-        self._errors = errors
-        self._read: set[str] = set()
+    prefix = "properties."
 
     def name(self, default: str) -> str:
         """What people call the place."""
-        return self._text("name", NAME_LIMIT_CHARS) or default
+        return self.line("name", NAME_LIMIT_CHARS) or default
 
     def kind(self, default: Kind) -> Kind:
         """What the place is to the shop."""
-        value = self._take("kind")
+        value = self.take("kind")
         if value is None:
             return default
         if value not in list(Kind):
-            self._refuse("kind", f"must be one of {', '.join(Kind)}")
+            self.refuse("kind", f"must be one of {', '.join(Kind)}")
             return default
         return Kind(value)
 
     def tags(self) -> tuple[str, ...]:
         """The words by which campaigns choose places, each once."""
-        value = self._take("tags")
+        value = self.take("tags")
         if value is None:
             return ()
         if not isinstance(value, list | tuple) or len(value) > TAGS_LIMIT:
-            self._refuse("tags", f"must be a list of at most {TAGS_LIMIT} texts")
+            self.refuse("tags", f"must be a list of at most {TAGS_LIMIT} texts")
             return ()
-        tags = [self._checked(f"tags[{place}]", each, TAG_LIMIT_CHARS) for place, each in enumerate(value)]
+        tags = [self.checked(f"tags[{place}]", each, TAG_LIMIT_CHARS) for place, each in enumerate(value)]
         return tuple(dict.fromkeys(tag for tag in tags if tag))
 
     def dwell_seconds(self) -> int:
         """After how long a visit is a dwell."""
-        least, most = DWELL_LIMITS_SECONDS
-        value = self._number("dwell_seconds", DWELL_LIMITS_SECONDS)
-        if value is None:
-            return DEFAULT_DWELL_SECONDS
-        if value != int(value):
-            self._refuse("dwell_seconds", f"must be a whole number, {least} to {most}")
-        return int(value)
+        value = self.whole("dwell_seconds", DWELL_LIMITS_SECONDS)
+        return DEFAULT_DWELL_SECONDS if value is None else value
 
     def timezone(self) -> str | None:
         """The IANA name that was given, if any."""
-        value = self._take("timezone")
+        value = self.take("timezone")
         if value is None or (isinstance(value, str) and is_timezone(value)):
             return value
-        self._refuse("timezone", "must be an IANA time zone such as Europe/Paris; leave it out to look it up")
+        self.refuse("timezone", "must be an IANA time zone such as Europe/Paris; leave it out to look it up")
         return None
 
     def store(self) -> str | None:
         """The id of the store that a catchment lies around."""
-        value = self._text("store", NAME_LIMIT_CHARS)
+        value = self.line("store", NAME_LIMIT_CHARS)
         if value is None:
             return None
         store = plain_id(value)
         if not 1 <= len(store) <= ID_LIMIT_CHARS:
-            self._refuse("store", "must be the id of a geofence")
+            self.refuse("store", "must be the id of a geofence")
         return store
 
     def opening_hours(self) -> str | None:
         """Opening hours as OpenStreetMap writes them (``Mo-Sa 08:30-20:00``)."""
-        return self._text("opening_hours", OPENING_HOURS_LIMIT_CHARS)
+        return self.line("opening_hours", OPENING_HOURS_LIMIT_CHARS)
 
     def heading(self) -> float | None:
         """The direction of travel that counts, degrees clockwise from north."""
-        return self._number("heading", (0.0, 360.0))
+        return self.number("heading", (0.0, 360.0))
 
     def size_m(self, geometry_type: str, limits: tuple[float, float]) -> float | None:
         """The radius of a Point or the width of a LineString, which must be given."""
         names = SIZE_NAMES[geometry_type]
-        given = {name: self._number(name, limits) for name in names if self._given.get(name) is not None}
+        given = {name: self.number(name, limits) for name in names if self.given.get(name) is not None}
         if len(set(given.values())) > 1:
-            self._refuse(names[1], f"differs from properties.{names[0]}; give one of them")
+            self.refuse(names[1], f"differs from properties.{names[0]}; give one of them")
         if not given:
             least, most = limits
-            self._refuse(names[0], f"a {geometry_type} needs a {names[0]} in metres, {least:g} to {most:g}")
+            self.refuse(names[0], f"a {geometry_type} needs a {names[0]} in metres, {least:g} to {most:g}")
         return next(iter(given.values()), None)
 
     def others(self) -> dict[str, JSON]:
         """The properties that nobody asked for, bounded in number and size."""
-        others = {name: value for name, value in self._given.items() if name not in self._read}
+        others = {name: self.given[name] for name in self.unread()}
         if len(others) > PROPERTIES_LIMIT:
-            self._errors.append(
+            self.errors.append(
                 FieldError("properties", f"has {len(others)} further members, {PROPERTIES_LIMIT} are allowed")
             )
         elif fault := _unfit_for_keeping(others):
-            self._errors.append(FieldError("properties", fault))
+            self.errors.append(FieldError("properties", fault))
         return others
-
-    def _take(self, name: str) -> Any:
-        self._read.add(name)
-        return self._given.get(name)
-
-    def _text(self, name: str, limit_chars: int) -> str | None:
-        value = self._take(name)
-        return None if value is None else self._checked(name, value, limit_chars)
-
-    def _checked(self, name: str, value: object, limit_chars: int) -> str | None:
-        """The text with every run of white space made one space; None when it is empty or refused."""
-        text = " ".join(value.split()) if isinstance(value, str) else None
-        if text is None or len(text) > limit_chars:
-            self._refuse(name, f"must be a text of at most {limit_chars} characters")
-        elif any(unicodedata.category(each) in {"Cc", "Cs"} for each in text):
-            self._refuse(name, "holds a control character or half a surrogate pair")
-        else:
-            return text or None
-        return None
-
-    def _number(self, name: str, limits: tuple[float, float]) -> float | None:
-        value = self._take(name)
-        if value is None:
-            return None
-        least, most = limits
-        if type(value) not in {int, float} or not least <= value <= most:
-            self._refuse(name, f"must be a number, {least:g} to {most:g}")
-            return None
-        return float(value)
-
-    def _refuse(self, name: str, detail: str) -> None:
-        self._errors.append(FieldError(f"properties.{name}", detail))
 
 
 def _unfit_for_keeping(others: Mapping[str, Any]) -> str | None:

@@ -75,7 +75,7 @@ def _add_geofences(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> N
         operation_id="putGeofence",
         summary="Save a geofence, a GeoJSON Feature",
         tags=["geofences"],
-        responses={200: _example(FEATURE), 201: {"description": "It is new."}},
+        responses={200: example(FEATURE), 201: {"description": "It is new."}},
     )
     def put_geofence(
         geofence_id: GeofenceId,
@@ -92,7 +92,7 @@ def _add_geofences(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> N
         operation_id="getGeofence",
         summary="One geofence",
         tags=["geofences"],
-        responses={200: _example(FEATURE)},
+        responses={200: example(FEATURE)},
     )
     def get_geofence(geofence_id: GeofenceId) -> dict[str, Any]:
         with reads.connect() as connection:
@@ -118,7 +118,7 @@ def _add_geofences(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> N
         operation_id="listGeofences",
         summary="Geofences by id, as a FeatureCollection",
         tags=["geofences"],
-        responses={200: _example(COLLECTION | {"next": None})},
+        responses={200: example(COLLECTION | {"next": None})},
     )
     def list_geofences(
         limit: Limit = 50, cursor: Cursor = None, kind: Kind | None = None, tag: Filter = None
@@ -135,7 +135,7 @@ def _add_import(api: APIRouter, writes: Engine, now: Now) -> None:
         operation_id="importGeofences",
         summary="Save the geofences of a FeatureCollection; all or none, or with `partial` those that are right",
         tags=["geofences"],
-        responses={200: _example({"imported": 1, "rejected": []})},
+        responses={200: example({"imported": 1, "rejected": []})},
     )
     def import_geofences(
         collection: Annotated[dict[str, Any], Body(examples=[COLLECTION])],
@@ -158,7 +158,7 @@ def _add_events(api: APIRouter, reads: Engine) -> None:
         operation_id="listEvents",
         summary="What happened at geofences, the newest first",
         tags=["events"],
-        responses={200: _example({"items": [EVENT], "next": None})},
+        responses={200: example({"items": [EVENT], "next": None})},
     )
     def list_events(
         device: Filter = None,
@@ -191,5 +191,6 @@ def _rejected_json(rejected: RejectedFeature) -> dict[str, Any]:
     return {"index": rejected.index, "id": rejected.id, "errors": errors}
 
 
-def _example(value: Any) -> dict[str, Any]:
+def example(value: Any) -> dict[str, Any]:
+    """An answer as the API document shows it."""
     return {"content": {"application/json": {"example": value}}}

@@ -1,94 +1,30 @@
-"""What is remembered of places: the geofences with the order of their edits, and the events that happened there.
+"""What is remembered of places: the geofences, each with the revision of its newest edit, and the events there.
 
 Every function takes an open connection; the caller owns the transaction.
 """
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
-    ColumnElement,
-    Connection,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    Row,
-    Table,
-    Text,
-    and_,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
 from sqlalchemy import (
     delete as delete_from,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy_utc import UtcDateTime
 
-from geofences.errors import InvalidCursor, TooManyGeofences
+from geofences import edits
+from geofences.edits import Edited
+from geofences.errors import GeofenceHasBeacons, TooManyGeofences
 from geofences.event import EventKind, PlaceEvent
 from geofences.geofence import Geofence
 from geofences.geojson import feature_from_geofence, geofence_from_feature
+from geofences.paging import chunks, read_cursor, read_time_cursor, write_cursor
+from geofences.tables import beacons, geofences, place_events
 
 GEOFENCES_LIMIT = 1_000_000
 """So many geofences one installation holds."""
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    }
-)
-
-geofences = Table(
-    "geofences",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("revision", Integer, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("timezone", Text, nullable=False),
-    Column("feature", JSON, nullable=False),
-    Column("deleted", Boolean, nullable=False),  # a tombstone tells other workers' indexes
-    Column("updated_at", UtcDateTime, nullable=False),
-    Index(None, "revision"),
-)
-
-geofence_revision = Table(
-    "geofence_revision",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("value", Integer, nullable=False),
-)
-
-place_events = Table(
-    "place_events",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("device", Text, nullable=False),
-    Column("subject", Text),
-    Column("kind", Text, nullable=False),
-    Column("geofence", Text, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-    Column("emitted", UtcDateTime, nullable=False),
-    Column("confidence", Float, nullable=False),
-    Column("evidence", JSON, nullable=False),
-    Column("recorded_at", UtcDateTime, nullable=False),
-    Index(None, "at", "id"),
-    Index(None, "device", "at"),
-    Index(None, "subject", "at"),
-    Index(None, "geofence", "at"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +58,8 @@ def put_many(conn: Connection, several: Sequence[Geofence], at: datetime) -> int
     wanted = {geofence.id: geofence for geofence in several}
     if not wanted:
         return 0
-    new_revision = _next_revision(conn)
-    existing: set[str] = set()
-    for ids in _chunks(list(wanted)):
-        query = select(geofences.c.id).where(geofences.c.id.in_(ids), geofences.c.deleted.is_(False))
-        existing.update(conn.scalars(query))
+    new_revision = edits.draw(conn, Edited.GEOFENCES)
+    existing = known_ids(conn, wanted)
     if count(conn) + len(wanted) - len(existing) > GEOFENCES_LIMIT:
         raise TooManyGeofences(f"{GEOFENCES_LIMIT} geofences are allowed; delete some first")
     statement = _insert(conn)(geofences)
@@ -160,12 +93,21 @@ def get(conn: Connection, geofence_id: str) -> Geofence | None:
 def get_many(conn: Connection, ids: Iterable[str]) -> dict[str, Geofence]:
     """The geofences with these ids, those that exist."""
     found: dict[str, Geofence] = {}
-    for chunk in _chunks(sorted(set(ids))):
+    for chunk in chunks(ids):
         query = select(geofences.c.id, geofences.c.feature).where(
             geofences.c.id.in_(chunk), geofences.c.deleted.is_(False)
         )
         found |= {row.id: geofence_from_feature(row.feature) for row in conn.execute(query)}
     return found
+
+
+def known_ids(conn: Connection, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that a geofence has."""
+    known: set[str] = set()
+    for chunk in chunks(ids):
+        query = select(geofences.c.id).where(geofences.c.id.in_(chunk), geofences.c.deleted.is_(False))
+        known.update(conn.scalars(query))
+    return known
 
 
 def zone_of(conn: Connection, geofence_id: str) -> str | None:
@@ -175,12 +117,18 @@ def zone_of(conn: Connection, geofence_id: str) -> str | None:
 
 
 def delete(conn: Connection, geofence_id: str, at: datetime) -> bool:
-    """Forget a geofence but for its id, which tells every index. False if there was none."""
-    known = select(geofences.c.id).where(geofences.c.id == geofence_id, geofences.c.deleted.is_(False))
-    if conn.scalar(known.with_for_update()) is None:
+    """Forget a geofence but for its id, which tells every index. False if there was none. Raises `GeofenceHasBeacons`:
+    where a beacon hangs is known to people alone, so it is never forgotten along.
+    """
+    edits.lock(conn)
+    if not known_ids(conn, [geofence_id]):
         return False
+    hanging = select(beacons.c.id).where(beacons.c.geofence == geofence_id).order_by(beacons.c.id).limit(1)
+    if (beacon := conn.scalar(hanging)) is not None:
+        raise GeofenceHasBeacons(geofence_id, beacon)
+    new_revision = edits.draw(conn, Edited.GEOFENCES)
     gone = update(geofences).where(geofences.c.id == geofence_id)
-    conn.execute(gone.values(revision=_next_revision(conn), deleted=True, feature={}, updated_at=at))
+    conn.execute(gone.values(revision=new_revision, deleted=True, feature={}, updated_at=at))
     return True
 
 
@@ -188,7 +136,7 @@ def page(
     conn: Connection, cursor: str | None, limit: int, kind: str | None = None, tag: str | None = None
 ) -> tuple[list[Geofence], str | None]:
     """Geofences in the order of their ids, and the cursor of the next page (None on the last)."""
-    after = _read_cursor(cursor, 1)[0] if cursor else ""
+    after = read_cursor(cursor, 1)[0] if cursor else ""
     found: list[Geofence] = []
     while len(found) <= limit:
         query = select(geofences.c.id, geofences.c.feature).where(
@@ -202,7 +150,7 @@ def page(
         if len(rows) <= limit:
             break
         after = rows[-1].id
-    return found[:limit], _write_cursor(found[limit - 1].id) if len(found) > limit else None
+    return found[:limit], write_cursor(found[limit - 1].id) if len(found) > limit else None
 
 
 def count(conn: Connection) -> int:
@@ -212,7 +160,7 @@ def count(conn: Connection) -> int:
 
 def revision(conn: Connection) -> int:
     """A number that grows with every committed edit."""
-    return conn.scalar(select(geofence_revision.c.value)) or 0
+    return edits.revision(conn, Edited.GEOFENCES)
 
 
 def changed_since(conn: Connection, known: int) -> tuple[int, list[tuple[str, Geofence | None]]]:
@@ -259,7 +207,7 @@ def events_page(
     """Events, the newest first, and the cursor of the next page (None on the last)."""
     query = select(place_events).where(*_conditions(filters))
     if cursor is not None:
-        last_at, last_id = _read_time_cursor(cursor)
+        last_at, last_id = read_time_cursor(cursor)
         at = place_events.c.at
         query = query.where(or_(at < last_at, and_(at == last_at, place_events.c.id < last_id)))
     newest_first = query.order_by(place_events.c.at.desc(), place_events.c.id.desc()).limit(limit + 1)
@@ -267,7 +215,7 @@ def events_page(
     if len(found) <= limit:
         return found, None
     last = found[limit - 1].event
-    return found[:limit], _write_cursor(last.at.isoformat(), last.id)
+    return found[:limit], write_cursor(last.at.isoformat(), last.id)
 
 
 def count_events(conn: Connection) -> int:
@@ -303,16 +251,6 @@ def event_json(recorded: RecordedEvent) -> dict[str, Any]:
     }
 
 
-def _next_revision(conn: Connection) -> int:
-    """Drawn under a row lock that lasts to the end of the transaction: revisions become visible in their order."""
-    statement = update(geofence_revision).values(value=geofence_revision.c.value + 1)
-    drawn: int | None = conn.scalar(statement.returning(geofence_revision.c.value))
-    if drawn is None:
-        conn.execute(insert(geofence_revision).values(id=1, value=1))
-        return 1
-    return drawn
-
-
 def _conditions(filters: EventFilters) -> list[ColumnElement[bool]]:
     columns = place_events.c
     wanted = ("device", "subject", "geofence", "kind")
@@ -342,33 +280,3 @@ def _event(row: Row[Any]) -> RecordedEvent:
 
 def _insert(conn: Connection) -> Any:
     return postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-
-
-def _chunks(ids: list[str], size: int = 500) -> Iterable[list[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))
-
-
-def _write_cursor(*place: str) -> str:
-    return urlsafe_b64encode(json.dumps(place).encode()).decode()
-
-
-def _read_cursor(cursor: str, parts: int) -> list[str]:
-    try:
-        place = json.loads(urlsafe_b64decode(cursor))
-    except (ValueError, RecursionError):
-        place = None
-    if (
-        isinstance(place, list)
-        and len(place) == parts
-        and all(isinstance(part, str) and part.isprintable() for part in place)
-    ):
-        return place
-    raise InvalidCursor
-
-
-def _read_time_cursor(cursor: str) -> tuple[datetime, str]:
-    at, event = _read_cursor(cursor, 2)
-    try:
-        return datetime.fromisoformat(at).astimezone(UTC), event
-    except (ValueError, OverflowError):
-        raise InvalidCursor from None

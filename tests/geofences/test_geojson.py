@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofences.errors import LISTED_ERRORS_LIMIT, FieldError, InvalidGeofence
+from geofences.errors import LISTED_ERRORS_LIMIT, FieldError, InvalidGeofence, UnreadableFile
 from geofences.geofence import VERTICES_LIMIT, Area, Circle, Corridor, Geofence, Kind
 from geofences.geojson import (
     RejectedFeature,
@@ -339,5 +339,5 @@ def test_files_are_read_packed_or_not(tmp_path: Path, packed):
 @pytest.mark.parametrize("name", ["broken.geojson", "broken.geojson.gz"])
 def test_a_broken_file_is_named(tmp_path: Path, name):
     (tmp_path / name).write_bytes(b"{")
-    with pytest.raises(InvalidGeofence, match="broken"):
+    with pytest.raises(UnreadableFile, match="broken"):
         load_file(tmp_path / name)

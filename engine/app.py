@@ -36,6 +36,7 @@ from engine.console.page import People, add_console
 from engine.decider import Decider
 from engine.gate import ConsentGate
 from engine.idempotency import Idempotency
+from engine.intake import PATHS as SIGNAL_PATHS
 from engine.intake import Intake
 from engine.intake import router as intake_router
 from engine.keys import Keys, Scope
@@ -181,7 +182,7 @@ class Engine:
         if with_console:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)
-        app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes, unparsed=frozenset({"/v1/pings"}))
+        app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes, unparsed=SIGNAL_PATHS)
         return app
 
     def _consent_routes(self) -> APIRouter:
@@ -210,7 +211,7 @@ class Engine:
         return TwilioReports(self.settings.public_url, tokens) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path == "/v1/pings":
+        if path in SIGNAL_PATHS:
             return self.settings.bulk_body_limit_bytes
         if path == "/v1/beacons/import" or path.startswith("/v1/geofences/"):
             return self.settings.import_body_limit_bytes

@@ -34,7 +34,7 @@ from consent.subject import Device, Subject
 from engine.app import Engine
 from engine.clock import wall_clock
 from engine.live import cursor_key, open_live, partition_of
-from engine.signals import decode_pings, encode_fixes
+from engine.signals import decode_pings, encode_signals
 from geofences import store as geofence_store
 from geofences.detect import Fixes, detect
 from geofences.geofence import Geofence
@@ -176,7 +176,7 @@ def _stages(work: _Work) -> dict[str, Any]:
     reach = np.full(len(pings), 50.0)
     return {
         "decode": _timed(lambda: decode_pings(body, STAGE_PINGS)),
-        "pack": _timed(lambda: encode_fixes(pings)),
+        "pack": _timed(lambda: encode_signals(pings)),
         "match": _timed(lambda: index.match(fixes.lon, fixes.lat, reach)),
         "detect": _timed(lambda: detect(index, {}, fixes)),
     }

@@ -22,9 +22,11 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 geofences_app = typer.Typer(help="Bring geofences in, or take them out, as GeoJSON.", no_args_is_help=True)
+beacons_app = typer.Typer(help="Bring beacons in, or take them out, as a JSON list.", no_args_is_help=True)
 consent_app = typer.Typer(help="The consent ledger, and what shoppers write.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(geofences_app, name="geofences")
+app.add_typer(beacons_app, name="beacons")
 app.add_typer(consent_app, name="consent")
 app.add_typer(keys_app, name="keys")
 
@@ -204,7 +206,7 @@ def import_geofences(
         try:
             count = import_file(engine.records, file, engine.now())
         except GeofenceError as error:
-            _fail("\n".join([error.detail, *(f"  {each.field}: {each.detail}" for each in error.errors)]))
+            _fail_with_fields(error)
     typer.echo(f"{count} geofences imported")
 
 
@@ -226,6 +228,47 @@ def export_geofences(
     ):
         count = export_to(engine.records, target)
     typer.echo(f"{count} geofences exported", err=True)
+
+
+@beacons_app.command("import")
+def import_beacons(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="JSON list of beacons, .gz allowed.")
+    ],
+) -> None:
+    """Bring beacons in, all or none; every one that is wrong is named. Without an `id`, its radio ids are one.
+
+    Example:  chaland beacons import beacons.json
+    """
+    from engine.transfer import import_beacons as import_file
+    from geofences.errors import GeofenceError
+
+    with _opened() as engine:
+        try:
+            count = import_file(engine.records, file, engine.now())
+        except GeofenceError as error:
+            _fail_with_fields(error)
+    typer.echo(f"{count} beacons imported")
+
+
+@beacons_app.command("export")
+def export_beacons(
+    out: Annotated[
+        Path | None, typer.Argument(help="The file to write; standard output if not given.")
+    ] = None,
+) -> None:
+    """Take every beacon out as one JSON list.
+
+    Example:  chaland beacons export beacons.json
+    """
+    from engine.transfer import export_beacons as export_to
+
+    with (
+        _opened() as engine,
+        out.open("w", encoding="utf-8") if out else contextlib.nullcontext(sys.stdout) as target,
+    ):
+        count = export_to(engine.records, target)
+    typer.echo(f"{count} beacons exported", err=True)
 
 
 @consent_app.command()
@@ -348,6 +391,10 @@ def _wait_for_signal() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
     done.wait()
+
+
+def _fail_with_fields(error: Any) -> NoReturn:
+    _fail("\n".join([error.detail, *(f"  {each.field}: {each.detail}" for each in error.errors)]))
 
 
 def _fail(message: str) -> NoReturn:

@@ -21,9 +21,9 @@ class Scope(StrEnum):
     """What a key opens, one per kind of user."""
 
     INGEST = "ingest"
-    """Mobile developers: pings."""
+    """Mobile developers: pings and sightings."""
     MARKETING = "marketing"
-    """Marketers: geofences, campaigns, events, decisions, messages."""
+    """Marketers: geofences, beacons, campaigns, events, decisions, messages."""
     PRIVACY = "privacy"
     """Data-protection officers: subjects, consents, export, erasure."""
     OPERATIONS = "operations"

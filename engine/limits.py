@@ -33,6 +33,6 @@ class RateLimit:
             raise Problem(
                 429,
                 "too_many_requests",
-                f"this key may send {self._per_second} requests per second; send more pings per body instead",
+                f"this key may send {self._per_second} requests per second; send more in one body instead",
                 headers={"Retry-After": str(WINDOW_SECONDS)},
             )

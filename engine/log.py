@@ -13,7 +13,7 @@ from typing import Any, cast
 from redis.exceptions import RedisError
 
 from engine.live import Live, cursor_key, gate_key, log_key, partition_of
-from engine.signals import Fix, decode_fixes
+from engine.signals import Signals, decode_signals
 
 START = b"0-0"
 
@@ -33,11 +33,11 @@ _BY_NUMBER = {1: Verdict.ACCEPTED, 0: Verdict.NO_CONSENT, -1: Verdict.UNKNOWN_DE
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """What one request body brought to one partition: for each device its fixes, and when they were received."""
+    """What one request body brought to one partition: for each device its signals, and when they were received."""
 
     id: bytes
     received_at: float
-    fixes: Sequence[tuple[str, Sequence[Fix]]]
+    signals: Sequence[tuple[str, Signals]]
 
 
 class SignalLog:
@@ -49,7 +49,7 @@ class SignalLog:
         self._append = live.script("append")
 
     def append(self, signals: Mapping[str, bytes], received_at: float) -> dict[str, Verdict]:
-        """Append each device's packed fixes to its partition; one atomic step, and one entry, per partition.
+        """Append each device's packed signals to its partition; one atomic step, and one entry, per partition.
 
         What could not be written is said per device, never raised: the other partitions' signals are in.
         """
@@ -99,5 +99,5 @@ def _entry(entry_id: bytes, parts: Mapping[bytes, bytes]) -> LogEntry:
     return LogEntry(
         id=entry_id,
         received_at=float(parts[b"r"]),
-        fixes=[(name.decode(), decode_fixes(data)) for name, data in parts.items() if name != b"r"],
+        signals=[(name.decode(), decode_signals(data)) for name, data in parts.items() if name != b"r"],
     )

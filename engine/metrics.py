@@ -4,6 +4,12 @@ from prometheus_client import Counter, Gauge
 
 PINGS_ACCEPTED = Counter("chaland_pings_accepted_total", "Pings appended to the signal log.")
 PINGS_REJECTED = Counter("chaland_pings_rejected_total", "Pings not accepted, by reason.", ["reason"])
+SIGHTINGS_ACCEPTED = Counter(
+    "chaland_sightings_accepted_total", "Beacon sightings appended to the signal log."
+)
+SIGHTINGS_REJECTED = Counter(
+    "chaland_sightings_rejected_total", "Beacon sightings not accepted, by reason.", ["reason"]
+)
 PINGS_PROCESSED = Counter("chaland_pings_processed_total", "Pings that detection has taken in.")
 PINGS_LATE = Counter("chaland_pings_late_total", "Pings older than what their device had said already.")
 EVENTS_EMITTED = Counter("chaland_events_emitted_total", "Place events committed to the event log.")

@@ -1,25 +1,37 @@
 """What a device reports, with its limits: decoded from JSON in one pass, packed for the signal log in another."""
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from engine import strict_json
 from engine.problem import FieldProblem, Problem
+from geofences.beacon import TX_POWER_LIMITS_DBM
+from geofences.beacon_json import INSTANCE_PATTERN, NAMESPACE_PATTERN, UUID_PATTERN, canonical_uuid
 
+RSSI_LIMITS_DBM = (-127, 20)
+"""What a phone can hear; also the limits of Bluetooth's own event."""
+Instant = Annotated[float, Meta(ge=0, le=1e11)] | Annotated[datetime, Meta(tz=True)]
 DeviceId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@~-]+$")]
+
+
+class SignalKind(StrEnum):
+    """What a body brings; the value is its one member."""
+
+    PINGS = "pings"
+    SIGHTINGS = "sightings"
 
 
 class Ping(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One location fix of a phone: degrees (WGS 84), metres, metres per second."""
 
     device: DeviceId
-    at: Annotated[float, Meta(ge=0, le=1e11)] | Annotated[datetime, Meta(tz=True)]
+    at: Instant
     lat: Annotated[float, Meta(ge=-90, le=90)]
     lon: Annotated[float, Meta(ge=-180, le=180)]
     accuracy: Annotated[float, Meta(ge=0, le=1e6)]
@@ -31,13 +43,65 @@ class Ping(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     @property
     def at_seconds(self) -> float:
         """When the phone measured it, in unix seconds of the phone's clock."""
-        return self.at.timestamp() if isinstance(self.at, datetime) else self.at
+        return _seconds(self.at)
+
+
+class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The ids that a beacon sends: uuid, major and minor (iBeacon, AltBeacon), or namespace and instance (Eddystone)."""
+
+    uuid: Annotated[str, Meta(pattern=UUID_PATTERN)] | None = None
+    major: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
+    minor: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
+    namespace: Annotated[str, Meta(pattern=NAMESPACE_PATTERN)] | None = None
+    instance: Annotated[str, Meta(pattern=INSTANCE_PATTERN)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is neither one nor the other; the decoder adds where it stands."""
+        names = ("uuid", "major", "minor"), ("namespace", "instance")
+        first, second = ([name for name in each if getattr(self, name) is None] for each in names)
+        if len(first) < 3 and len(second) < 2:
+            raise ValueError("give uuid, major and minor, or namespace and instance, not both")
+        if missing := second if len(second) < 2 else first:
+            raise ValueError(f"Object missing required field `{missing[0]}`")
+
+    @property
+    def key(self) -> str:
+        """One text for all of them, as `geofences.beacon` has it."""
+        if self.uuid is not None:
+            return f"{canonical_uuid(self.uuid)}:{self.major}:{self.minor}"
+        return f"{self.namespace}:{self.instance}".lower()
+
+
+class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One advertisement that a phone heard of a beacon: dBm; `tx_power` is what it said of its own power at 1 m."""
+
+    device: DeviceId
+    at: Instant
+    rssi: Annotated[float, Meta(ge=RSSI_LIMITS_DBM[0], le=RSSI_LIMITS_DBM[1])]
+    beacon: HeardBeacon
+    tx_power: Annotated[float, Meta(ge=-128, le=127)] | None = None
+    id: Annotated[str, Meta(max_length=64)] | None = None
+
+    @property
+    def at_seconds(self) -> float:
+        """When the phone heard it, in unix seconds of the phone's clock."""
+        return _seconds(self.at)
+
+
+Signal = Ping | Sighting
+S = TypeVar("S", Ping, Sighting)
 
 
 class PingBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of ``POST /v1/pings``."""
 
     pings: list[Ping]
+
+
+class SightingBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``POST /v1/sightings``."""
+
+    sightings: list[Sighting]
 
 
 class Fix(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -52,12 +116,44 @@ class Fix(msgspec.Struct, array_like=True, frozen=True, gc=False):
     activity: str | None
 
 
-_body_decoder = msgspec.json.Decoder(PingBody)
-_fixes_encoder = msgspec.msgpack.Encoder()
-_fixes_decoder = msgspec.msgpack.Decoder(list[Fix])
+class Heard(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A sighting as the signal log holds it; `beacon` is the key of the radio ids. A power at 1 m that no beacon can
+    have, by which misconfigured ones are told, is None.
+    """
+
+    at: float
+    rssi: float
+    tx_power: float | None
+    beacon: str
+
+    @classmethod
+    def of(cls, at: float, rssi: float, tx_power: float | None, beacon: HeardBeacon) -> "Heard":
+        """From what a phone reported."""
+        least, most = TX_POWER_LIMITS_DBM
+        believed = tx_power if tx_power is not None and least <= tx_power <= most else None
+        return cls(at, rssi, believed, beacon.key)
+
+
+class Signals(msgspec.Struct, array_like=True, gc=False):
+    """What one device reported in one body, as the signal log holds it: each kind in the order given."""
+
+    fixes: list[Fix]
+    heard: list[Heard]
+
+
+_ping_decoder = msgspec.json.Decoder(PingBody)
+_sighting_decoder = msgspec.json.Decoder(SightingBody)
+_signals_encoder = msgspec.msgpack.Encoder()
+_signals_decoder = msgspec.msgpack.Decoder(Signals)
 _where = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 _named = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
-_keys = tuple(f'"{name}"'.encode() for name in Ping.__struct_fields__)
+_keys = {
+    kind: tuple(f'"{name}"'.encode() for name in names)
+    for kind, names in (
+        (SignalKind.PINGS, Ping.__struct_fields__),
+        (SignalKind.SIGHTINGS, Sighting.__struct_fields__ + HeardBeacon.__struct_fields__),
+    )
+}
 
 
 def decode_pings(body: bytes, limit: int) -> list[Ping]:
@@ -65,53 +161,78 @@ def decode_pings(body: bytes, limit: int) -> list[Ping]:
 
     Raises `Problem`: 400 for what is no JSON, 422 naming the first field that is wrong, and why.
     """
+    return _decode(body, limit, SignalKind.PINGS, lambda: _ping_decoder.decode(body).pings)
+
+
+def decode_sightings(body: bytes, limit: int) -> list[Sighting]:
+    """The sightings of a request body; otherwise as `decode_pings`."""
+    return _decode(body, limit, SignalKind.SIGHTINGS, lambda: _sighting_decoder.decode(body).sightings)
+
+
+def encode_signals(signals: Iterable[Signal]) -> Mapping[str, bytes]:
+    """For each device, its signals packed for the signal log, in the order given."""
+    by_device: dict[str, Signals] = {}
+    for signal in signals:
+        packed = by_device.get(signal.device)
+        if packed is None:
+            packed = by_device[signal.device] = Signals([], [])
+        if isinstance(signal, Ping):
+            packed.fixes.append(_fix(signal))
+        else:
+            packed.heard.append(Heard.of(signal.at_seconds, signal.rssi, signal.tx_power, signal.beacon))
+    return {device: _signals_encoder.encode(each) for device, each in by_device.items()}
+
+
+def decode_signals(data: bytes) -> Signals:
+    """What `encode_signals` packed for one device."""
+    return _signals_decoder.decode(data)
+
+
+def _decode(body: bytes, limit: int, kind: SignalKind, read: Callable[[], list[S]]) -> list[S]:
     try:
-        pings = _body_decoder.decode(body).pings
+        signals = read()
     except msgspec.ValidationError as error:
         strict_json.loads(body)
         raise _problem(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         strict_json.loads(body)  # says what is wrong, and where: also NaN, which is JSON to some writers
         raise Problem(400, "malformed_json", "the body is not JSON") from None
-    if not pings:
-        raise _invalid("pings", "at least one ping is needed")
-    if len(pings) > limit:
-        raise _invalid("pings", f"{len(pings)} pings in one body; at most {limit} are allowed")
-    if _may_repeat_a_key(body, len(pings)):
+    if not signals:
+        raise _invalid(kind, f"at least one of the {kind} is needed")
+    if len(signals) > limit:
+        raise _invalid(kind, f"{len(signals)} {kind} in one body; at most {limit} are allowed")
+    if _may_repeat_a_key(body, kind, len(signals)):
         strict_json.loads(body)
-    return pings
+    return signals
 
 
-def encode_fixes(pings: Sequence[Ping]) -> Mapping[str, bytes]:
-    """For each device, its pings packed for the signal log, in the order given."""
-    by_device: dict[str, list[Fix]] = defaultdict(list)
-    for ping in pings:
-        by_device[ping.device].append(
-            Fix(
-                ping.at_seconds,
-                ping.lat,
-                ping.lon,
-                ping.accuracy,
-                _known(ping.speed),
-                _known(ping.heading),
-                ping.activity,
-            )
-        )
-    return {device: _fixes_encoder.encode(fixes) for device, fixes in by_device.items()}
+def _fix(ping: Ping) -> Fix:
+    return Fix(
+        ping.at_seconds,
+        ping.lat,
+        ping.lon,
+        ping.accuracy,
+        _known(ping.speed),
+        _known(ping.heading),
+        ping.activity,
+    )
 
 
-def decode_fixes(data: bytes) -> list[Fix]:
-    """What `encode_fixes` packed for one device."""
-    return _fixes_decoder.decode(data)
+def _seconds(at: float | datetime) -> float:
+    return at.timestamp() if isinstance(at, datetime) else at
 
 
 def _known(value: float | None) -> float | None:
     return None if value is None or value < 0 else value
 
 
-def _may_repeat_a_key(body: bytes, count: int) -> bool:
-    """Whether a key may stand twice in one ping; cheap, and on the safe side (a value may look like a key)."""
-    return b"\\" in body or any(body.count(key) > count for key in _keys) or body.count(b'"pings"') > 1
+def _may_repeat_a_key(body: bytes, kind: SignalKind, count: int) -> bool:
+    """Whether a key may stand twice in one signal; cheap, and on the safe side (a value may look like a key)."""
+    return (
+        b"\\" in body
+        or any(body.count(key) > count for key in _keys[kind])
+        or body.count(f'"{kind}"'.encode()) > 1
+    )
 
 
 def _problem(message: str) -> Problem:

@@ -1,4 +1,4 @@
-"""Geofences in bulk, in and out, with a progress bar where someone is watching."""
+"""Geofences and beacons in bulk, in and out, with a progress bar where someone is watching."""
 
 import json
 import sys
@@ -9,8 +9,11 @@ from typing import IO
 from tqdm import tqdm
 
 from engine.records import Records
-from geofences import store
+from geofences import beacon_store, store
+from geofences.beacon import Beacon
+from geofences.beacon_json import beacon_json, beacons_from_json
 from geofences.errors import FieldError, InvalidImport
+from geofences.files import load_json
 from geofences.geofence import Geofence
 from geofences.geojson import feature_from_geofence, load_file, read_features
 
@@ -60,3 +63,28 @@ def export_to(records: Records, target: IO[str]) -> int:
                     break
         target.write("\n]}\n")
     return written
+
+
+def read_beacons(file: Path) -> list[Beacon]:
+    """The beacons of a JSON list. Raises `GeofenceError` that names every index and field that is wrong."""
+    placed, errors = beacons_from_json(load_json(file))
+    if errors:
+        raise InvalidImport(f"{file}: nothing was taken, for something is wrong:", errors)
+    return list(placed.values())
+
+
+def import_beacons(records: Records, file: Path, at: datetime) -> int:
+    """Store every beacon of a JSON list in one transaction. Raises `GeofenceError` that lists what is wrong."""
+    placed, errors = beacons_from_json(load_json(file))
+    with records.writes.begin() as connection:
+        beacon_store.put_many(connection, placed, at, errors)
+    return len(placed)
+
+
+def export_beacons(records: Records, target: IO[str]) -> int:
+    """Write every beacon as one JSON list, a beacon a line."""
+    with records.reads.connect() as connection:
+        fleet = beacon_store.read_all(connection)
+    lines = [json.dumps(beacon_json(beacon), ensure_ascii=False) for beacon in fleet]
+    target.write("[\n" + ",\n".join(lines) + "\n]\n")
+    return len(lines)

@@ -93,7 +93,7 @@ class Worker:
                 self._cursors[partition] = self._log.cursor(partition)
 
     def run_once(self, block_ms: int = 0) -> int:
-        """Process one micro-batch of every owned partition that has one. Answers how many fixes it took."""
+        """Process one micro-batch of every owned partition that has one. Answers how many entries it took."""
         self._places.refresh()
         ready = self._with_room_for_events()
         if not ready:
@@ -117,7 +117,7 @@ class Worker:
             )
         metrics.PINGS_PROCESSED.inc(len(heard))
         metrics.PINGS_LATE.inc(detection.late)
-        return len(fixes)
+        return sum(len(entries) for entries in batches.values())
 
     def _with_room_for_events(self) -> dict[int, bytes]:
         """The cursors of the partitions in which decisions have not fallen too far behind."""
@@ -185,8 +185,8 @@ def _columns(entries: Sequence[LogEntry]) -> Fixes:
     rows = [
         (device, entry.received_at, fix)
         for entry in entries
-        for device, fixes in entry.fixes
-        for fix in fixes
+        for device, signals in entry.signals
+        for fix in signals.fixes
     ]
     return Fixes(
         devices=[device for device, _, _ in rows],

@@ -6,7 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.problem import Problem
-from engine.signals import Fix, Ping, decode_fixes, decode_pings, encode_fixes
+from engine.signals import (
+    Fix,
+    Heard,
+    HeardBeacon,
+    Ping,
+    Sighting,
+    Signals,
+    decode_pings,
+    decode_sightings,
+    decode_signals,
+    encode_signals,
+)
+from geofences.beacon import EddystoneUid, IBeacon
 
 GOOD = {"device": "ana-phone", "at": 1795453200, "lat": 48.8353, "lon": 2.241, "accuracy": 12}
 
@@ -90,15 +102,94 @@ def test_any_bytes_give_pings_or_a_problem(data):
         assert problem.status in (400, 422)
 
 
-def test_fixes_are_packed_by_device_in_order_and_unknown_is_none():
-    pings = [
+DOOR = {"uuid": "f7826da6-4fa2-4e98-8024-bc5b71e0893e", "major": 101, "minor": 1}
+TILL = {"namespace": "edd1ebeac04e5defa017", "instance": "0bdb87539b67"}
+HEARD = {"device": "ana-phone", "at": 1795453200, "rssi": -71, "beacon": DOOR, "tx_power": -59}
+
+
+def sightings(*several: dict) -> bytes:
+    return json.dumps({"sightings": list(several)}).encode()
+
+
+def test_a_sighting_tells_which_beacon_by_its_key():
+    upper = {"uuid": DOOR["uuid"].replace("-", "").upper(), "major": 101, "minor": 1}
+    several = [HEARD, HEARD | {"beacon": upper, "rssi": -71.5}, HEARD | {"beacon": TILL}]
+    decoded = decode_sightings(sightings(*several), limit=3)
+    door = IBeacon(**DOOR).key
+    assert [each.beacon.key for each in decoded] == [door, door, EddystoneUid(**TILL).key]
+    assert [each.rssi for each in decoded] == [-71.0, -71.5, -71.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"rssi": -128}, "rssi"),
+        ({"rssi": 20.1}, "rssi"),
+        ({"rssi": "-71"}, "rssi"),
+        ({"rssi": None}, "rssi"),
+        ({"rssi": float("nan")}, "rssi"),
+        ({"tx_power": -129}, "tx_power"),
+        ({"tx_power": float("inf")}, "tx_power"),
+        ({"at": "2026-11-23T18:00:00"}, "at"),
+        ({"device": "a b"}, "device"),
+        ({"lat": 48.8}, "lat"),
+        ({"beacon": None}, "beacon"),
+        ({"beacon": "door"}, "beacon"),
+        ({"beacon": {}}, "beacon.uuid"),
+        ({"beacon": DOOR | TILL}, "beacon"),
+        ({"beacon": DOOR | {"name": "x"}}, "beacon.name"),
+        ({"beacon": DOOR | {"uuid": "f7826da6"}}, "beacon.uuid"),
+        ({"beacon": DOOR | {"uuid": DOOR["uuid"] + "\n"}}, "beacon.uuid"),
+        ({"beacon": DOOR | {"major": 65536}}, "beacon.major"),
+        ({"beacon": DOOR | {"major": 1.5}}, "beacon.major"),
+        ({"beacon": {"uuid": DOOR["uuid"], "major": 1}}, "beacon.minor"),
+        ({"beacon": {"namespace": TILL["namespace"]}}, "beacon.instance"),
+        ({"beacon": TILL | {"instance": "xyz"}}, "beacon.instance"),
+    ],
+)
+def test_a_wrong_field_of_a_sighting_is_named(change, field):
+    with pytest.raises(Problem) as caught:
+        decode_sightings(sightings(HEARD, HEARD | change), limit=3)
+    assert (caught.value.status, caught.value.errors[0].field) == (422, f"sightings[1].{field}")
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"{", (400, None)),
+        (body(GOOD), (422, "pings")),
+        (b'{"sightings": []}', (422, "sightings")),
+        (sightings(HEARD, HEARD, HEARD, HEARD), (422, "sightings")),
+        (sightings(HEARD).replace(b'"major"', b'"major": 7, "major"'), (422, "sightings[0].beacon.major")),
+    ],
+)
+def test_a_wrong_body_of_sightings_is_refused(data, expected):
+    with pytest.raises(Problem) as caught:
+        decode_sightings(data, limit=3)
+    errors = caught.value.errors
+    assert (caught.value.status, errors[0].field if errors else None) == expected
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_give_sightings_or_a_problem(data):
+    try:
+        decode_sightings(data, limit=3)
+    except Problem as problem:
+        assert problem.status in (400, 422)
+
+
+def test_signals_are_packed_by_device_in_order_and_unknown_is_none():
+    door = HeardBeacon(**DOOR)
+    signals = [
         Ping("ana", 1.0, 2.0, 3.0, 4.0, speed=-1, heading=90.0),
+        Sighting("ana", 1.2, -71.0, door, tx_power=-59.0),
         Ping("bob", 1.5, 2.0, 3.0, 4.0),
         Ping("ana", 0.5, 2.0, 3.0, 4.0, activity="walking"),
+        Sighting("ana", 0.7, -80.0, door, tx_power=127.0),
     ]
-    packed = encode_fixes(pings)
+    packed = encode_signals(signals)
     assert list(packed) == ["ana", "bob"]
-    assert decode_fixes(packed["ana"]) == [
-        Fix(1.0, 2.0, 3.0, 4.0, None, 90.0, None),
-        Fix(0.5, 2.0, 3.0, 4.0, None, None, "walking"),
-    ]
+    assert decode_signals(packed["ana"]) == Signals(
+        fixes=[Fix(1.0, 2.0, 3.0, 4.0, None, 90.0, None), Fix(0.5, 2.0, 3.0, 4.0, None, None, "walking")],
+        heard=[Heard(1.2, -71.0, -59.0, door.key), Heard(0.7, -80.0, None, door.key)],
+    )

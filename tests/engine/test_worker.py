@@ -63,6 +63,24 @@ def test_one_ping_becomes_one_message(town: TestClient, engine: Engine, clock: S
     assert engine.log.depth() == 0
 
 
+def test_sightings_go_through_the_log_and_disturb_no_fix(town: TestClient, engine: Engine, clock: SetClock):
+    def hear(*ages: float) -> None:
+        beacon = {"namespace": "edd1ebeac04e5defa017", "instance": "0bdb87539b67"}
+        heard = {"device": "ana-phone", "rssi": -71, "beacon": beacon}
+        several = [heard | {"at": clock().timestamp() - age} for age in ages]
+        town.post("/v1/sightings", json={"sightings": several}).raise_for_status()
+
+    hear(55, 45)
+    send(town, clock, WALK_IN)
+    hear(5)
+    engine.settle()
+    assert [event["kind"] for event in items(town, "/v1/events")] == ["enter"]
+    hear(3)
+    hear(2, 1)
+    engine.settle()
+    assert engine.log.depth() == 0
+
+
 def test_an_event_taken_twice_is_decided_and_sent_once(town: TestClient, engine: Engine, clock: SetClock):
     send(town, clock, WALK_IN)
     engine.worker.refresh()

@@ -1,0 +1,71 @@
+"""Signals as files keep them: JSON lines in order of arrival, with when the server received each."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from engine.signals import Heard, HeardBeacon
+
+
+class Unreadable(ValueError):
+    """A file that cannot be used; the message names the file, the line and the field."""
+
+
+class RecordedPing(msgspec.Struct, gc=False):
+    """One line of a pings file: the fields of ``/v1/pings``, and when the server received it. Others are ignored."""
+
+    device: str
+    at: float
+    received_at: float
+    lat: float
+    lon: float
+    accuracy: float
+
+
+class RecordedSighting(msgspec.Struct, gc=False):
+    """One line of a sightings file: the fields of ``/v1/sightings``, and when the server received it."""
+
+    device: str
+    at: float
+    received_at: float
+    rssi: float
+    beacon: HeardBeacon
+    tx_power: float | None = None
+
+    @property
+    def heard(self) -> Heard:
+        """The same as the signal log would hold it."""
+        return Heard.of(self.at, self.rssi, self.tx_power, self.beacon)
+
+
+R = TypeVar("R", RecordedPing, RecordedSighting)
+
+
+def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
+    """The lines of a file, unpacked when its name ends in ``.gz``; empty ones are passed over. Raises `Unreadable`
+    at the first that is wrong, or that was received before the one above it.
+    """
+    decoder = msgspec.json.Decoder(kind)
+    newest = float("-inf")
+    for number, line in _lines(path):
+        try:
+            signal = decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Unreadable(f"{path}, line {number}: {error}") from None
+        if signal.received_at < newest:
+            raise Unreadable(f"{path}, line {number}: received_at goes back; sort the file by it")
+        newest = signal.received_at
+        yield signal
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as lines:
+            yield from ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise Unreadable(f"{path}: {error}") from None

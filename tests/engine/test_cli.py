@@ -55,6 +55,44 @@ def test_a_wrong_feature_is_named_and_nothing_is_taken(tmp_path: Path, shops: Pa
     assert json.loads(chaland("geofences", "export", data_dir=tmp_path).stdout)["features"] == []
 
 
+DOOR = {
+    "uuid": "f7826da6-4fa2-4e98-8024-bc5b71e0893e",
+    "major": 101,
+    "minor": 1,
+    "tx_power": -59,
+    "lon": 2.0005,
+    "lat": 48.0005,
+    "geofence": "square",
+}
+
+
+def test_beacons_go_in_and_come_out_the_same(tmp_path: Path, shops: Path):
+    chaland("geofences", "import", str(shops), data_dir=tmp_path)
+    file, out = tmp_path / "beacons.json", tmp_path / "out.json"
+    file.write_text(json.dumps([DOOR, DOOR | {"minor": 2, "id": "till"}]))
+    assert chaland("beacons", "import", str(file), data_dir=tmp_path).stdout == "2 beacons imported\n"
+    assert chaland("beacons", "export", str(out), data_dir=tmp_path).returncode == 0
+    door, till = json.loads(out.read_text())
+    assert door == DOOR | {"id": f"{DOOR['uuid']}:101:1", "path_loss": 2.0}
+    assert (till["id"], till["minor"]) == ("till", 2)
+    assert chaland("beacons", "import", str(out), data_dir=tmp_path).stdout == "2 beacons imported\n"
+
+
+def test_a_wrong_beacon_is_named_and_none_is_taken(tmp_path: Path, shops: Path):
+    chaland("geofences", "import", str(shops), data_dir=tmp_path)
+    file = tmp_path / "beacons.json"
+    file.write_text(json.dumps([DOOR, DOOR | {"major": "x"}, DOOR | {"minor": 3, "geofence": "nowhere"}]))
+    run = chaland("beacons", "import", str(file), data_dir=tmp_path)
+    assert run.returncode == 2
+    assert "[1].major" in run.stderr
+    assert "[2].geofence" in run.stderr
+    file.write_text("{")
+    run = chaland("beacons", "import", str(file), data_dir=tmp_path)
+    assert (run.returncode, "beacons.json is not JSON" in run.stderr) == (2, True)
+    assert "Traceback" not in run.stderr
+    assert json.loads(chaland("beacons", "export", data_dir=tmp_path).stdout) == []
+
+
 def test_replay_tells_a_visit(tmp_path: Path, shops: Path):
     pings = tmp_path / "pings.jsonl"
     rows = [

@@ -65,7 +65,7 @@ def test_bad_input_is_a_problem_that_names_the_field(client: TestClient, method,
         assert any(each["field"].startswith(field) for each in answer.json()["errors"]), answer.json()
 
 
-@pytest.mark.parametrize("path", ["/v1/geofences/b", "/v1/subjects/ana", "/v1/campaigns/c"])
+@pytest.mark.parametrize("path", ["/v1/geofences/b", "/v1/beacons/b", "/v1/subjects/ana", "/v1/campaigns/c"])
 @pytest.mark.parametrize(
     ("content", "status"),
     [

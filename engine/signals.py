@@ -17,7 +17,7 @@ from geofences.beacon_json import INSTANCE_PATTERN, NAMESPACE_PATTERN, UUID_PATT
 RSSI_LIMITS_DBM = (-127, 20)
 """What a phone can hear; also the limits of Bluetooth's own event."""
 Instant = Annotated[float, Meta(ge=0, le=1e11)] | Annotated[datetime, Meta(tz=True)]
-DeviceId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@~-]+$")]
+DeviceId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@~-]+\Z")]
 
 
 class SignalKind(StrEnum):
@@ -57,12 +57,14 @@ class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     def __post_init__(self) -> None:
         """Refuse what is neither one nor the other; the decoder adds where it stands."""
-        names = ("uuid", "major", "minor"), ("namespace", "instance")
-        first, second = ([name for name in each if getattr(self, name) is None] for each in names)
-        if len(first) < 3 and len(second) < 2:
+        absent = [self.uuid, self.major, self.minor].count(None), [self.namespace, self.instance].count(None)
+        if absent in {(0, 2), (3, 0)}:
+            return
+        if absent[0] < 3 and absent[1] < 2:
             raise ValueError("give uuid, major and minor, or namespace and instance, not both")
-        if missing := second if len(second) < 2 else first:
-            raise ValueError(f"Object missing required field `{missing[0]}`")
+        names = ("namespace", "instance") if absent[1] < 2 else ("uuid", "major", "minor")
+        missing = next(name for name in names if getattr(self, name) is None)
+        raise ValueError(f"Object missing required field `{missing}`")
 
     @property
     def key(self) -> str:

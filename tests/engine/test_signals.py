@@ -50,6 +50,7 @@ def test_a_time_may_be_written_both_ways():
         ({"device": ""}, "pings[1].device"),
         ({"device": "d" * 129}, "pings[1].device"),
         ({"device": "a b"}, "pings[1].device"),
+        ({"device": "ana\n"}, "pings[1].device"),
         ({"at": "2026-11-23T18:00:00"}, "pings[1].at"),
         ({"at": "yesterday"}, "pings[1].at"),
         ({"at": -5}, "pings[1].at"),

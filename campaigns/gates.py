@@ -58,6 +58,7 @@ class Reason(StrEnum):
     NO_ADDRESS = "no_address"
     TEXT_REFUSED = "text_refused"
     NO_CHANNEL = "no_channel"
+    EVENT_RETRACTED = "event_retracted"
 
 
 @dataclass(frozen=True, slots=True)

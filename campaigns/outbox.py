@@ -89,6 +89,15 @@ def refuse(conn: Connection, message: Message, reason: Reason) -> MessageState:
     return state
 
 
+def cancel_of_event(conn: Connection, event: str) -> int:
+    """Cancel the messages of an event that turned out not to have happened, as far as they are still due. The caller
+    holds the subject's lock.
+    """
+    waiting = (messages.c.event == event) & (messages.c.state == MessageState.DUE.value)
+    cancelled = {"state": MessageState.CANCELLED.value, "reason": Reason.EVENT_RETRACTED.value}
+    return conn.execute(update(messages).where(waiting).values(cancelled)).rowcount
+
+
 def begin_attempt(conn: Connection, message: Message, now: datetime) -> int:
     """Make a locked message `sending`; the number of the attempt, from 1. Commit before calling the provider."""
     made = (

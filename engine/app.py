@@ -94,6 +94,7 @@ class Engine:
             self.log,
             self.leases,
             Places(self.records),
+            self.now,
             batch_entries=settings.batch_entries,
             state_expiry_seconds=settings.state_expiry_seconds,
             event_limit_entries=settings.event_limit_entries,

@@ -33,10 +33,10 @@ from consent.ledger import record
 from consent.subject import Device, Subject
 from engine.app import Engine
 from engine.clock import wall_clock
+from engine.detection import Signal, World, detect
 from engine.live import cursor_key, open_live, partition_of
-from engine.signals import decode_pings, encode_signals
+from engine.signals import Fix, decode_pings, encode_signals
 from geofences import store as geofence_store
-from geofences.detect import Fixes, detect
 from geofences.geofence import Geofence
 from geofences.geojson import geofence_from_feature
 from geofences.index import GeofenceIndex
@@ -165,20 +165,17 @@ def _stages(work: _Work) -> dict[str, Any]:
     at = wall_clock().timestamp()
     [body] = work.bodies(STAGE_PINGS, STAGE_PINGS, at)
     pings = decode_pings(body, STAGE_PINGS)
-    fixes = Fixes(
-        devices=work.devices,
-        at=np.array([ping.at_seconds for ping in pings]),
-        received_at=np.full(len(pings), at),
-        lat=np.array(work.lat),
-        lon=np.array(work.lon),
-        accuracy_m=np.full(len(pings), 12.0),
-    )
+    signals = [
+        Signal(ping.device, at, Fix(ping.at_seconds, ping.lat, ping.lon, ping.accuracy, None, None, None))
+        for ping in pings
+    ]
+    lons, lats = np.array(work.lon), np.array(work.lat)
     reach = np.full(len(pings), 50.0)
     return {
         "decode": _timed(lambda: decode_pings(body, STAGE_PINGS)),
         "pack": _timed(lambda: encode_signals(pings)),
-        "match": _timed(lambda: index.match(fixes.lon, fixes.lat, reach)),
-        "detect": _timed(lambda: detect(index, {}, fixes)),
+        "match": _timed(lambda: index.match(lons, lats, reach)),
+        "detect": _timed(lambda: detect(World(index), {}, signals)),
     }
 
 

@@ -119,16 +119,19 @@ def replay(
     """Run the engine's detection over recorded files, in arrival order, never looking ahead.
 
     Example:  chaland replay --geofences shops.geojson --pings pings.jsonl.gz --out events.jsonl
+
+    Example:  chaland replay --geofences shops.geojson --pings p.jsonl --sightings s.jsonl --beacons beacons.json
     """
-    from engine.replay import Unreadable
+    from engine.recorded import Unreadable
+    from engine.replay import Recording
     from engine.replay import replay as run_replay
     from geofences.errors import GeofenceError
 
-    if sightings or beacons:
-        typer.echo("beacon sightings are not yet part of detection; they are left aside", err=True)
+    if bool(sightings) != bool(beacons):
+        _fail("--sightings and --beacons go together: what was heard, and where it hangs")
     try:
         with out.open("w", encoding="utf-8") if out else contextlib.nullcontext(sys.stdout) as target:
-            counts = run_replay(geofences, pings, target)
+            counts = run_replay(Recording(geofences, pings, sightings, beacons), target)
     except (Unreadable, GeofenceError) as error:
         _fail(str(error))
     typer.echo(", ".join(f"{value} {name}" for name, value in counts.items()), err=True)

@@ -5,6 +5,7 @@ message of one event in one transaction. Replaying an event changes nothing: its
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from campaigns import outbox
 from campaigns import store as campaign_store
 from campaigns.campaign import Campaign
 from campaigns.cap import counted_since
@@ -27,7 +29,7 @@ from engine.live import Live, events_key
 from engine.records import Records
 from engine.worker import decode_event
 from geofences import store as geofence_store
-from geofences.event import PlaceEvent
+from geofences.event import PlaceEvent, Revision
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +91,18 @@ class Decider:
         campaigns = campaign_store.live_campaigns(connection)
         decisions: list[Decision] = []
         for event in events:
+            if event.revision is not Revision.SAID:
+                self._revise(connection, event)
+                continue
             subject = subjects.get(owners.get(event.device, ""))
             decisions += self._decide_one(connection, event, subject, campaigns)
         return decisions
+
+    def _revise(self, connection: Connection, event: PlaceEvent) -> None:
+        """Correct what is kept of an event; what it was to bring about is called off if it did not happen."""
+        geofence_store.revise_event(connection, event, self._now())
+        if event.revision is Revision.RETRACTED:
+            outbox.cancel_of_event(connection, event.id)
 
     def _decide_one(
         self,
@@ -108,7 +119,8 @@ class Decider:
             metrics.EVENTS_DROPPED.inc()
             return []
         geofence = geofence_store.get(connection, event.geofence)
-        geofence_store.add_events(connection, [(event, subject.id)], now)
+        if not geofence_store.add_events(connection, [(event, subject.id)], now):
+            geofence_store.revise_event(connection, replace(event, revision=Revision.AMENDED), now)
         decisions = []
         for campaign in campaigns:
             if not fits(campaign.trigger, event, geofence):

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from consent import ledger, store
 from consent.entry import Purpose
-from engine.live import Live, device_prefix, gate_key, partition_of
+from engine.live import Live, device_prefix, due_key, gate_key, partition_of
 from engine.records import Records
 
 REBUILD_PAGE = 500
@@ -90,7 +90,9 @@ class ConsentGate:
     def _drop_states(self, devices: Iterable[str]) -> None:
         with self._live.client.pipeline(transaction=False) as pipeline:
             for device in devices:
-                pipeline.delete(device_prefix(self._partition(device)) + device)
+                partition = self._partition(device)
+                pipeline.delete(device_prefix(partition) + device)
+                pipeline.zrem(due_key(partition), device)
             pipeline.execute()
 
     def _drop_strangers(self) -> None:

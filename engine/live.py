@@ -117,6 +117,11 @@ def device_prefix(partition: int) -> str:
     return f"{tag(partition)}:dev:"
 
 
+def due_key(partition: int) -> str:
+    """Sorted set: device -> when its next timer is due, in unix milliseconds of our clock."""
+    return f"{tag(partition)}:due"
+
+
 def events_key(partition: int) -> str:
     """Stream: place events not yet decided upon."""
     return f"{tag(partition)}:events"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from engine.signals import Heard, HeardBeacon
+from engine.signals import Fix, Heard, HeardBeacon, known
 
 
 class Unreadable(ValueError):
@@ -24,6 +24,16 @@ class RecordedPing(msgspec.Struct, gc=False):
     lat: float
     lon: float
     accuracy: float
+    speed: float | None = None
+    heading: float | None = None
+    activity: str | None = None
+
+    @property
+    def fix(self) -> Fix:
+        """The same as the signal log would hold it."""
+        return Fix(
+            self.at, self.lat, self.lon, self.accuracy, known(self.speed), known(self.heading), self.activity
+        )
 
 
 class RecordedSighting(msgspec.Struct, gc=False):

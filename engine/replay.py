@@ -1,97 +1,130 @@
 """Runs exactly the engine's detection over recorded files, in arrival order, never looking ahead."""
 
-import gzip
+import heapq
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import msgspec
-import numpy as np
 from tqdm import tqdm
 
-from engine.transfer import read_file
-from geofences.detect import DeviceState, Fixes, detect
-from geofences.event import PlaceEvent
+from engine import track
+from engine.beliefs import STANDARD, DetectionPolicy
+from engine.detection import Detection, Signal, World, detect, tick
+from engine.recorded import RecordedPing, RecordedSighting, read_lines
+from engine.track import Track
+from engine.transfer import read_beacons, read_file
+from geofences.beacons import Beacons
+from geofences.event import PlaceEvent, Revision
 from geofences.index import GeofenceIndex
 
-BATCH_LINES = 2000
+BATCH_SECONDS = 2.0
+"""Timers are looked at so often, by the stream's own time."""
+BATCH_LIMIT = 2000
+FORGET_SECONDS = 3600.0
+"""A phone that was silent for so long is dropped, as the live store would have done."""
 
 
-class Unreadable(ValueError):
-    """An input file that cannot be used; the message names the file, the line and the field."""
+@dataclass(slots=True)
+class Recording:
+    """What a replay reads: geofences, pings, and perhaps sightings with the beacons that were heard."""
+
+    geofences: Path
+    pings: Path
+    sightings: Path | None = None
+    beacons: Path | None = None
 
 
-class RecordedPing(msgspec.Struct, gc=False):
-    """One line of a pings file: the fields of ``/v1/pings``, and when the server received it. Others are ignored."""
+@dataclass(slots=True)
+class Replay:
+    """The engine's detection over a stream of signals: tracks in memory, and the timers among them."""
 
-    device: str
-    at: float
-    received_at: float
-    lat: float
-    lon: float
-    accuracy: float
+    world: World
+    policy: DetectionPolicy = STANDARD
+    tracks: dict[str, Track] = field(default_factory=dict)
+    late: int = 0
+    _dues: list[tuple[float, str]] = field(default_factory=list)
+
+    def feed(self, batch: list[Signal]) -> list[PlaceEvent]:
+        """Take a batch in order of arrival; first, what was due by the clock before it."""
+        events = self.catch_up(batch[0].received_at)
+        detection = detect(self.world, self.tracks, batch, self.policy)
+        return events + self._keep(detection)
+
+    def catch_up(self, now: float) -> list[PlaceEvent]:
+        """Say what is due until now for phones that are silent."""
+        due = set()
+        while self._dues and self._dues[0][0] <= now:
+            due.add(heapq.heappop(self._dues)[1])
+        return self._keep(
+            tick(self.world, {each: self.tracks[each] for each in sorted(due)}, now, self.policy)
+        )
+
+    def _keep(self, detection: Detection) -> list[PlaceEvent]:
+        self.tracks.update(detection.tracks)
+        self.late += detection.late
+        for device, each in detection.tracks.items():
+            due = track.due_at(each, self.world.find)
+            if due is not None:
+                heapq.heappush(self._dues, (due, device))
+        return list(detection.events)
 
 
-def replay(geofences: Path, pings: Path, out: IO[str], *, quiet: bool = False) -> dict[str, int]:
-    """Write one JSON line per event to `out`; answer how many pings, events and late pings there were."""
-    index = GeofenceIndex.of(read_file(geofences))
-    states: dict[str, DeviceState] = {}
-    counts = {"geofences": len(index), "pings": 0, "events": 0, "late": 0}
-    with tqdm(unit=" pings", disable=quiet, desc="replay") as progress:
-        for batch in _batches(_read(pings), BATCH_LINES):
-            detection = detect(index, states, _columns(batch))
-            states |= detection.states
-            out.writelines(_line(event) for event in detection.events)
-            counts["pings"] += len(batch)
-            counts["events"] += len(detection.events)
-            counts["late"] += detection.late
+def replay(
+    recording: Recording, out: IO[str], *, policy: DetectionPolicy = STANDARD, quiet: bool = False
+) -> dict[str, int]:
+    """Write one JSON line per event to `out`; answer how many signals, events and late signals there were."""
+    index = GeofenceIndex.of(read_file(recording.geofences))
+    beacons = Beacons.of(read_beacons(recording.beacons)) if recording.beacons else Beacons()
+    run = Replay(World(index, beacons), policy)
+    counts = {"geofences": len(index), "beacons": len(beacons), "signals": 0, "events": 0, "late": 0}
+    with tqdm(unit=" signals", disable=quiet, desc="replay") as progress:
+        for batch in batches(signals(recording)):
+            events = run.feed(batch)
+            out.writelines(line(event) for event in events)
+            counts["signals"] += len(batch)
+            counts["events"] += len(events)
             progress.update(len(batch))
+    counts["late"] = run.late
     return counts
 
 
-def _read(path: Path) -> Iterator[RecordedPing]:
-    decoder = msgspec.json.Decoder(RecordedPing)
-    opener: Any = gzip.open if path.suffix == ".gz" else open
-    newest = float("-inf")
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                ping = decoder.decode(line)
-            except msgspec.MsgspecError as error:
-                raise Unreadable(f"{path}, line {number}: {error}") from None
-            if ping.received_at < newest:
-                raise Unreadable(f"{path}, line {number}: received_at goes back; sort the file by it")
-            newest = ping.received_at
-            yield ping
+def signals(recording: Recording) -> Iterator[Signal]:
+    """Pings and sightings of a recording, merged in order of arrival. Raises `Unreadable`."""
+    pings = (
+        Signal(each.device, each.received_at, each.fix) for each in read_lines(recording.pings, RecordedPing)
+    )
+    if recording.sightings is None:
+        return pings
+    heard = (
+        Signal(each.device, each.received_at, each.heard)
+        for each in read_lines(recording.sightings, RecordedSighting)
+    )
+    return heapq.merge(pings, heard, key=lambda signal: signal.received_at)
 
 
-def _batches(pings: Iterable[RecordedPing], size: int) -> Iterator[list[RecordedPing]]:
-    source = iter(pings)
-    while batch := list(islice(source, size)):
+def batches(source: Iterable[Signal]) -> Iterator[list[Signal]]:
+    """Cut a stream where its time goes on by `BATCH_SECONDS`, or at `BATCH_LIMIT` signals."""
+    batch: list[Signal] = []
+    for signal in source:
+        if batch and (len(batch) >= BATCH_LIMIT or signal.received_at - batch[0].received_at > BATCH_SECONDS):
+            yield batch
+            batch = []
+        batch.append(signal)
+    if batch:
         yield batch
 
 
-def _columns(batch: list[RecordedPing]) -> Fixes:
-    return Fixes(
-        devices=[ping.device for ping in batch],
-        at=np.array([ping.at for ping in batch]),
-        received_at=np.array([ping.received_at for ping in batch]),
-        lat=np.array([ping.lat for ping in batch]),
-        lon=np.array([ping.lon for ping in batch]),
-        accuracy_m=np.array([ping.accuracy for ping in batch]),
-    )
-
-
-def _line(event: PlaceEvent) -> str:
+def line(event: PlaceEvent) -> str:
+    """One event as JSON. One that is told anew or taken back says so, and of what kind it was."""
     fields = {
         "device": event.device,
-        "kind": event.kind,
+        "kind": event.kind if event.revision is Revision.SAID else event.revision,
         "geofence": event.geofence,
         "at": round(event.at.timestamp(), 3),
         "emitted": round(event.emitted.timestamp(), 3),
     }
+    if event.revision is not Revision.SAID:
+        fields["of"] = event.kind
     return json.dumps(fields) + "\n"

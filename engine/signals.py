@@ -214,8 +214,8 @@ def _fix(ping: Ping) -> Fix:
         ping.lat,
         ping.lon,
         ping.accuracy,
-        _known(ping.speed),
-        _known(ping.heading),
+        known(ping.speed),
+        known(ping.heading),
         ping.activity,
     )
 
@@ -224,7 +224,8 @@ def _seconds(at: float | datetime) -> float:
     return at.timestamp() if isinstance(at, datetime) else at
 
 
-def _known(value: float | None) -> float | None:
+def known(value: float | None) -> float | None:
+    """The value; None where a negative one stands for unknown."""
     return None if value is None or value < 0 else value
 
 

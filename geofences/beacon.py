@@ -11,8 +11,8 @@ TX_POWER_LIMITS_DBM = (-100, 20)
 PATH_LOSS_LIMITS = (1.0, 6.0)
 DEFAULT_TX_POWER_DBM = -59
 """Stands in where neither the beacon nor the advertisement says its calibrated power."""
-DEFAULT_PATH_LOSS = 2.0
-"""Exponent of free space (Friis, 1946); shelves and people make it 2 to 4."""
+DEFAULT_PATH_LOSS = 2.7
+"""2 in free space (Friis, 1946); 2.2 to 3 in shops and offices (ITU-R P.1238)."""
 EDDYSTONE_TO_ONE_METRE_DB = 41
 """Eddystone gives its power at 0 m; 41 dB is what the first metre costs (Eddystone-UID specification)."""
 

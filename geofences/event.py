@@ -22,10 +22,19 @@ class EventKind(StrEnum):
     UNSTUCK = "unstuck"
 
 
+class Revision(StrEnum):
+    """Whether an event is told for the first time, told anew with a better estimate, or taken back."""
+
+    SAID = "said"
+    AMENDED = "amended"
+    RETRACTED = "retracted"
+
+
 @dataclass(frozen=True, slots=True)
 class PlaceEvent:
     """`at` is when it happened by estimate, `emitted` when it was noticed; both aware. `confidence` is a
-    probability. `evidence` holds the figures that it was judged by, never a position.
+    probability. `evidence` holds the figures that it was judged by, never a position. Of an event that is told anew
+    or taken back the id stays.
     """
 
     id: str
@@ -36,6 +45,7 @@ class PlaceEvent:
     emitted: datetime
     confidence: float
     evidence: Mapping[str, float] = field(default_factory=dict, hash=False)
+    revision: Revision = Revision.SAID
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None or self.emitted.tzinfo is None:

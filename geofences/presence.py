@@ -1,15 +1,16 @@
-"""Is this phone inside this geofence? A log-odds filter, one step per fix, pure.
+"""Is this phone inside this geofence? A log-odds filter, one step per signal, pure.
 
 Each fix says with what probability its phone is inside: the distance to the boundary against the reported
-accuracy, taken as a normal error (Gneiting & Raftery's proper scores are indifferent to the link; the probit is
-what a Gaussian position error gives). Fixes of one phone share their error for about a minute, so a fix soon
-after another adds little. The odds are fused over time and decay towards not knowing, as in the forward pass of
-a two-state hidden Markov model (Rabiner, 1989). Entry and exit have thresholds of their own, so that a phone
-that jitters at the border does not flap.
+accuracy, taken as a normal error (the probit is what a Gaussian position error gives). A beacon that hangs in the
+store and is heard says so too. Signals of one phone share their error for a while, so one that comes soon after
+another of its kind adds little. The odds are fused over time and decay towards not knowing, as in the forward pass
+of a two-state hidden Markov model (Rabiner, 1989). Entry and exit have thresholds of their own, so that a phone that
+jitters at the border does not flap.
 """
 
 from dataclasses import dataclass
-from math import erfc, exp, log, sqrt
+from enum import StrEnum
+from math import erfc, exp, log, log10, sqrt
 from typing import Literal
 
 import msgspec
@@ -18,21 +19,41 @@ Transition = tuple[Literal["enter", "exit", "dwell"], float, float]
 """What happened, when by estimate (unix seconds), and with what confidence (0..1)."""
 
 
+class Source(StrEnum):
+    """What a signal is."""
+
+    FIX = "fix"
+    BEACON = "beacon"
+
+
 @dataclass(frozen=True, slots=True)
 class PresencePolicy:
     """The filter's figures. Log-odds are natural logarithms."""
 
-    enter_log_odds: float = 1.0
+    enter_log_odds: float = 0.35
     exit_log_odds: float = -1.0
-    limit_log_odds: float = 2.5
+    unrest_log_odds: float = 0.8
+    unrest_seconds: float = 600.0
+    """Each coming and going makes the next one need so much more, fading over this time."""
+    alone_seconds: float = 25.0
+    """A signal that comes sooner after the last must be borne out by one more before it makes a visit."""
+    limit_log_odds: float = 2.3
     """The filter is never surer than this, so that a change of mind stays possible."""
-    fix_limit_log_odds: float = 2.8
+    fix_limit_log_odds: float = 2.7
     """No single fix says more than this: one in five hundred is silently wrong."""
-    correlation_seconds: float = 10.0
+    stranger_log_odds: float = -1.2
+    """Of a phone that was too far away to ask about."""
+    correlation_seconds: float = 5.0
     """Within this time fixes share most of their error."""
-    memory_seconds: float = 600.0
+    beacon_correlation_seconds: float = 30.0
+    beacon_reach_m: float = 18.0
+    """So near to a beacon one is taken to be in its store."""
+    beacon_shadowing_db: float = 6.0
+    """Spread of the signal strength at one distance, by bodies and shelves."""
+    beacon_limit_log_odds: float = 3.5
+    memory_seconds: float = 200.0
     """Odds decay towards even with this time constant when nothing is heard."""
-    leaving_accuracies: float = 0.5
+    leaving_accuracies: float = 0.45
     """Whoever is inside must be this many accuracies beyond the border before a fix speaks for outside."""
     least_accuracy_m: float = 8.0
     unknown_accuracy_m: float = 100.0
@@ -40,43 +61,55 @@ class PresencePolicy:
     reach_accuracies: float = 3.0
     least_reach_m: float = 50.0
     most_reach_m: float = 400.0
+    stale_seconds: float = 40.0
+    """A phone that was silent for longer than this when a dwell is due is not said to dwell by the clock alone."""
 
 
 STORE_PRESENCE = PresencePolicy()
 
 
 class Presence(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is believed of one phone and one geofence. Times are unix seconds of the phone's fixes."""
+    """What is believed of one phone and one geofence. Times are unix seconds of the phone's clock."""
 
     log_odds: float
     inside: bool
-    seen_at: float
+    fix_at: float
     """The newest fix."""
+    beacon_at: float
+    """The newest beacon heard; -inf when none was."""
     held_at: float
-    """The newest fix that agreed with `inside`."""
+    """The newest signal that agreed with `inside`."""
     doubted_at: float
-    """The first fix after `held_at` that disagreed: a crossing lies between the two. 0 when none did."""
+    """The first signal after `held_at` that disagreed: a crossing lies between the two. 0 when none did."""
     since: float
     """When the phone is believed to have entered, while inside."""
     dwelled: bool
+    unrest: float = 0.0
+    """How often it came and went lately."""
+
+    @property
+    def seen_at(self) -> float:
+        """The newest signal of any kind."""
+        return max(self.fix_at, self.beacon_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one fix says about one geofence: signed distance to the boundary (metres, negative inside)."""
+    """What one signal says about one geofence: log-odds of being inside."""
 
     at: float
-    distance_m: float
-    accuracy_m: float
+    log_odds: float
+    source: Source
     dwell_seconds: float
 
 
 def stranger(previous_at: float, policy: PresencePolicy) -> Presence:
     """A phone that was too far away to ask about until now; `previous_at` is its last fix out there."""
     return Presence(
-        log_odds=policy.exit_log_odds,
+        log_odds=policy.stranger_log_odds,
         inside=False,
-        seen_at=previous_at,
+        fix_at=previous_at,
+        beacon_at=float("-inf"),
         held_at=previous_at,
         doubted_at=0.0,
         since=0.0,
@@ -87,32 +120,85 @@ def stranger(previous_at: float, policy: PresencePolicy) -> Presence:
 def step(
     was: Presence, evidence: Evidence, policy: PresencePolicy
 ) -> tuple[Presence, tuple[Transition, ...]]:
-    """Take one fix, newer than all before it, into account."""
+    """Take one signal, newer than all before it, into account."""
     at = evidence.at
-    margin_m = policy.leaving_accuracies * _sigma_m(evidence.accuracy_m, policy) if was.inside else 0.0
-    said = fix_log_odds(evidence.distance_m - margin_m, evidence.accuracy_m, policy)
-    log_odds = _fused(was, at, said, policy)
+    log_odds = _fused(was, evidence, policy)
     held_at, doubted_at = was.held_at, was.doubted_at or at
-    if (said > 0) == was.inside:
+    if not evidence.log_odds:
+        doubted_at = was.doubted_at
+    elif (evidence.log_odds > 0) == was.inside:
         held_at, doubted_at = at, 0.0
-    now = Presence(log_odds, was.inside, at, held_at, doubted_at, was.since, was.dwelled)
-    crossed_at = (held_at + doubted_at) / 2
-    if not was.inside and log_odds >= policy.enter_log_odds:
-        now = Presence(log_odds, True, at, at, 0.0, crossed_at, False)  # noqa: FBT003  # in the order of the fields
-        entered: tuple[Transition, ...] = (("enter", crossed_at, probability(log_odds)),)
-        now, dwelled = _dwell(now, evidence, said)
-        return now, entered + dwelled
-    if was.inside and log_odds <= policy.exit_log_odds:
-        now = Presence(log_odds, False, at, at, 0.0, 0.0, False)  # noqa: FBT003  # in the order of the fields
-        return now, (("exit", max(was.since, crossed_at), probability(-log_odds)),)
-    return _dwell(now, evidence, said)
+    inside, since, dwelled = was.inside, was.since, was.dwelled
+    unrest = was.unrest * exp(-max(at - was.seen_at, 0.0) / policy.unrest_seconds) if was.unrest else 0.0
+    more = policy.unrest_log_odds * unrest
+    crossed_at = (held_at + (doubted_at or at)) / 2
+    borne_out = was.doubted_at > 0 or at - was.seen_at >= policy.alone_seconds
+    said: tuple[Transition, ...] = ()
+    if not inside and borne_out and log_odds >= policy.enter_log_odds + more:
+        inside, since, dwelled, held_at, doubted_at = True, crossed_at, False, at, 0.0
+        unrest += 1
+        said = (("enter", crossed_at, probability(log_odds)),)
+    elif inside and log_odds <= policy.exit_log_odds - more:
+        left_at = max(since, crossed_at)
+        said = (("exit", left_at, probability(-log_odds)),)
+        due_at = since + evidence.dwell_seconds
+        if not dwelled and left_at >= due_at and due_at - held_at <= policy.stale_seconds:
+            said = (("dwell", due_at, probability(policy.enter_log_odds)), *said)
+        inside, since, dwelled, held_at, doubted_at = False, 0.0, False, at, 0.0
+        unrest += 1
+    if inside and not dwelled and evidence.log_odds > 0 and at >= since + evidence.dwell_seconds:
+        dwelled = True
+        said = (*said, ("dwell", since + evidence.dwell_seconds, probability(log_odds)))
+    by_beacon = evidence.source is Source.BEACON
+    now = Presence(
+        log_odds,
+        inside,
+        was.fix_at if by_beacon else at,
+        at if by_beacon else was.beacon_at,
+        held_at,
+        doubted_at,
+        since,
+        dwelled,
+        unrest,
+    )
+    return now, said
 
 
-def fix_log_odds(distance_m: float, accuracy_m: float, policy: PresencePolicy) -> float:
-    """Log-odds that one fix alone gives for being inside, limited as the policy says."""
-    inside = 0.5 * erfc(distance_m / _sigma_m(accuracy_m, policy) / sqrt(2))
-    inside = min(max(inside, 1e-9), 1 - 1e-9)
-    return max(-policy.fix_limit_log_odds, min(policy.fix_limit_log_odds, log(inside / (1 - inside))))
+def dwell_by_clock(
+    was: Presence, at: float, dwell_seconds: float, policy: PresencePolicy
+) -> tuple[float, float] | None:
+    """When a dwell was due and with what confidence, if it can be said at `at` though the phone is silent: it is
+    believed to be inside, and was heard to be so lately enough.
+    """
+    due_at = was.since + dwell_seconds
+    if not was.inside or was.dwelled or at < due_at or was.doubted_at:
+        return None
+    if due_at - was.held_at > policy.stale_seconds or was.log_odds < policy.enter_log_odds:
+        return None
+    return due_at, probability(was.log_odds)
+
+
+def fix_log_odds(distance_m: float, accuracy_m: float, policy: PresencePolicy, *, inside: bool) -> float:
+    """Log-odds that one fix alone gives for being inside, limited as the policy says. `distance_m` is signed,
+    negative inside; `inside` is what was believed before.
+    """
+    sigma_m = max(accuracy_m or policy.unknown_accuracy_m, policy.least_accuracy_m)
+    if inside:
+        distance_m -= policy.leaving_accuracies * sigma_m
+    share = 0.5 * erfc(distance_m / sigma_m / sqrt(2))
+    share = min(max(share, 1e-9), 1 - 1e-9)
+    return max(-policy.fix_limit_log_odds, min(policy.fix_limit_log_odds, log(share / (1 - share))))
+
+
+def beacon_log_odds(rssi_dbm: float, power_dbm: float, path_loss: float, policy: PresencePolicy) -> float:
+    """Log-odds that one hearing of a store's beacon gives for being in the store: never against it, as a faint one
+    may be behind a wall. Log-distance path loss with log-normal shadowing (Rappaport, 2002, 4.9); `power_dbm` is the
+    calibrated power at one metre.
+    """
+    expected_dbm = power_dbm - 10 * path_loss * log10(policy.beacon_reach_m)
+    share = 0.5 * erfc((expected_dbm - rssi_dbm) / policy.beacon_shadowing_db / sqrt(2))
+    share = min(max(share, 0.5), 1 - 1e-9)
+    return min(policy.beacon_limit_log_odds, log(share / (1 - share)))
 
 
 def reach_m(accuracy_m: float, policy: PresencePolicy) -> float:
@@ -121,25 +207,17 @@ def reach_m(accuracy_m: float, policy: PresencePolicy) -> float:
     return min(max(reach, policy.least_reach_m), policy.most_reach_m)
 
 
-def _sigma_m(accuracy_m: float, policy: PresencePolicy) -> float:
-    return max(accuracy_m or policy.unknown_accuracy_m, policy.least_accuracy_m)
-
-
 def probability(log_odds: float) -> float:
     """The probability (0..1) that stands behind log-odds."""
     return 1 / (1 + exp(-log_odds))
 
 
-def _fused(was: Presence, at: float, said: float, policy: PresencePolicy) -> float:
-    elapsed = max(at - was.seen_at, 1.0)
-    fresh = 1 - exp(-elapsed / policy.correlation_seconds)
-    log_odds = was.log_odds * exp(-elapsed / policy.memory_seconds) + fresh * said
+def _fused(was: Presence, evidence: Evidence, policy: PresencePolicy) -> float:
+    if evidence.source is Source.BEACON:
+        elapsed, correlation = evidence.at - was.beacon_at, policy.beacon_correlation_seconds
+    else:
+        elapsed, correlation = evidence.at - was.fix_at, policy.correlation_seconds
+    fresh = 1 - exp(-max(elapsed, 1.0) / correlation)
+    faded = was.log_odds * exp(-max(evidence.at - was.seen_at, 0.0) / policy.memory_seconds)
+    log_odds = faded + fresh * evidence.log_odds
     return max(-policy.limit_log_odds, min(policy.limit_log_odds, log_odds))
-
-
-def _dwell(now: Presence, evidence: Evidence, said: float) -> tuple[Presence, tuple[Transition, ...]]:
-    """Say once per visit that it lasted, on a fix that itself speaks for being inside."""
-    due_at = now.since + evidence.dwell_seconds
-    if not now.inside or now.dwelled or said <= 0 or evidence.at < due_at:
-        return now, ()
-    return msgspec.structs.replace(now, dwelled=True), (("dwell", due_at, probability(now.log_odds)),)

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from geofences import edits
 from geofences.edits import Edited
 from geofences.errors import GeofenceHasBeacons, TooManyGeofences
-from geofences.event import EventKind, PlaceEvent
+from geofences.event import EventKind, PlaceEvent, Revision
 from geofences.geofence import Geofence
 from geofences.geojson import feature_from_geofence, geofence_from_feature
 from geofences.paging import chunks, read_cursor, read_time_cursor, write_cursor
@@ -41,11 +41,12 @@ class EventFilters:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event as it is kept: whose it was, and when it was written down."""
+    """An event as it is kept: whose it was, when it was written down, and when it was taken back, if it was."""
 
     event: PlaceEvent
     subject: str | None
     recorded_at: datetime
+    retracted_at: datetime | None = None
 
 
 def put(conn: Connection, geofence: Geofence, at: datetime) -> bool:
@@ -201,6 +202,19 @@ def add_events(conn: Connection, events: Iterable[tuple[PlaceEvent, str | None]]
     return new
 
 
+def revise_event(conn: Connection, event: PlaceEvent, at: datetime) -> None:
+    """Take over a better estimate of an event that is kept, or mark it as taken back. One not kept stays so."""
+    values: dict[str, Any] = {"retracted_at": at}
+    if event.revision is Revision.AMENDED:
+        values = {
+            "at": event.at,
+            "confidence": event.confidence,
+            "evidence": dict(event.evidence),
+            "retracted_at": None,
+        }
+    conn.execute(update(place_events).where(place_events.c.id == event.id).values(values))
+
+
 def events_page(
     conn: Connection, filters: EventFilters, cursor: str | None, limit: int
 ) -> tuple[list[RecordedEvent], str | None]:
@@ -248,6 +262,7 @@ def event_json(recorded: RecordedEvent) -> dict[str, Any]:
         "emitted": event.emitted.isoformat(),
         "confidence": event.confidence,
         "evidence": dict(event.evidence),
+        "retracted_at": recorded.retracted_at.isoformat() if recorded.retracted_at else None,
     }
 
 
@@ -275,7 +290,9 @@ def _event(row: Row[Any]) -> RecordedEvent:
         confidence=row.confidence,
         evidence=row.evidence,
     )
-    return RecordedEvent(event=event, subject=row.subject, recorded_at=row.recorded_at)
+    return RecordedEvent(
+        event=event, subject=row.subject, recorded_at=row.recorded_at, retracted_at=row.retracted_at
+    )
 
 
 def _insert(conn: Connection) -> Any:

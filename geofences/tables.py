@@ -72,6 +72,7 @@ place_events = Table(
     Column("confidence", Float, nullable=False),
     Column("evidence", JSON, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
+    Column("retracted_at", UtcDateTime),  # when a later signal showed that it had not happened
     Index(None, "at", "id"),
     Index(None, "device", "at"),
     Index(None, "subject", "at"),

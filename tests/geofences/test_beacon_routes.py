@@ -31,10 +31,10 @@ def listed(client: TestClient, **params) -> list[str]:
 
 def test_a_beacon_is_made_replaced_read_and_deleted(town: TestClient):
     made = town.put("/v1/beacons/door", json=DOOR | {"uuid": UUID.upper()})
-    assert (made.status_code, made.json()) == (201, DOOR | {"id": "door", "path_loss": 2.0})
+    assert (made.status_code, made.json()) == (201, DOOR | {"id": "door", "path_loss": 2.7})
     assert town.put("/v1/beacons/door", json=made.json()).status_code == 200
     assert town.get("/v1/beacons/door").json() == made.json()
-    assert town.put("/v1/beacons/till", json=TILL).json() == TILL | {"id": "till", "path_loss": 2.0}
+    assert town.put("/v1/beacons/till", json=TILL).json() == TILL | {"id": "till", "path_loss": 2.7}
     assert town.delete("/v1/beacons/door").status_code == 204
     for gone in (town.get("/v1/beacons/door"), town.delete("/v1/beacons/door")):
         assert (gone.status_code, gone.json()["code"]) == (404, "beacon_not_found")

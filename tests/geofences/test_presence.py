@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofences.presence import STORE_PRESENCE, Evidence, Presence, fix_log_odds, step, stranger
+from geofences.presence import (
+    STORE_PRESENCE,
+    Evidence,
+    Presence,
+    Source,
+    beacon_log_odds,
+    dwell_by_clock,
+    fix_log_odds,
+    step,
+    stranger,
+)
 
 DWELL = 300.0
 
@@ -15,7 +25,8 @@ def walk(fixes: list[tuple[float, float, float]]) -> list[tuple[str, float]]:
     presence = stranger(fixes[0][0], STORE_PRESENCE)
     told = []
     for at, distance_m, accuracy_m in fixes:
-        presence, transitions = step(presence, Evidence(at, distance_m, accuracy_m, DWELL), STORE_PRESENCE)
+        said = fix_log_odds(distance_m, accuracy_m, STORE_PRESENCE, inside=presence.inside)
+        presence, transitions = step(presence, Evidence(at, said, Source.FIX, DWELL), STORE_PRESENCE)
         told += [(kind, at) for kind, at, _ in transitions]
     return told
 
@@ -88,15 +99,63 @@ def test_enter_and_exit_take_turns_and_time_never_runs_back(steps):
     assert all(one <= other for (_, one), (_, other) in pairwise(told))
 
 
-@given(st.floats(-500, 500), st.floats(0, 1000))
-def test_a_fix_further_in_never_speaks_less_for_inside(distance_m: float, accuracy_m: float):
-    nearer = fix_log_odds(distance_m - 1, accuracy_m, STORE_PRESENCE)
-    assert nearer >= fix_log_odds(distance_m, accuracy_m, STORE_PRESENCE)
+@given(st.floats(-500, 500), st.floats(0, 1000), st.booleans())
+def test_a_fix_further_in_never_speaks_less_for_inside(distance_m: float, accuracy_m: float, inside):
+    nearer = fix_log_odds(distance_m - 1, accuracy_m, STORE_PRESENCE, inside=inside)
+    assert nearer >= fix_log_odds(distance_m, accuracy_m, STORE_PRESENCE, inside=inside)
     assert abs(nearer) <= STORE_PRESENCE.fix_limit_log_odds
+
+
+@given(st.floats(-120, 0), st.floats(0, 30))
+def test_a_beacon_heard_louder_never_speaks_less_and_never_against(rssi_dbm: float, more_db: float):
+    fainter, louder = (
+        beacon_log_odds(each, -59, 2.7, STORE_PRESENCE) for each in (rssi_dbm, rssi_dbm + more_db)
+    )
+    assert 0 <= fainter <= louder <= STORE_PRESENCE.beacon_limit_log_odds
+
+
+def hear(seconds: range, rssi_dbm: float) -> list[str]:
+    """What beacons alone bring about."""
+    presence, told = stranger(0.0, STORE_PRESENCE), []
+    for at in seconds:
+        said = beacon_log_odds(rssi_dbm, -59, 2.7, STORE_PRESENCE)
+        presence, transitions = step(presence, Evidence(at, said, Source.BEACON, DWELL), STORE_PRESENCE)
+        told += [kind for kind, _, _ in transitions]
+    return told
+
+
+def test_a_beacon_that_is_heard_well_makes_a_visit_and_a_faint_one_does_not():
+    assert hear(range(10, 200, 5), -70) == ["enter"]
+    assert hear(range(10, 200, 5), -97) == []
+
+
+def inside_until(last: float) -> Presence:
+    presence = stranger(0.0, STORE_PRESENCE)
+    for at in range(10, int(last) + 1, 10):
+        presence, _ = step(presence, Evidence(at, 2.5, Source.FIX, DWELL), STORE_PRESENCE)
+    assert presence.inside
+    return presence
+
+
+def test_a_dwell_is_told_by_the_clock_when_it_is_due_and_the_phone_was_heard_lately():
+    presence = inside_until(290)
+    due_at = presence.since + DWELL
+    assert dwell_by_clock(presence, due_at - 1, DWELL, STORE_PRESENCE) is None
+    told = dwell_by_clock(presence, due_at, DWELL, STORE_PRESENCE)
+    assert told is not None
+    assert told[0] == due_at
+
+
+def test_a_phone_silent_for_too_long_or_in_doubt_does_not_dwell_by_the_clock():
+    stale = inside_until(300 - STORE_PRESENCE.stale_seconds - 20)
+    assert dwell_by_clock(stale, 1000, DWELL, STORE_PRESENCE) is None
+    doubtful, _ = step(inside_until(290), Evidence(300, -0.5, Source.FIX, DWELL), STORE_PRESENCE)
+    assert doubtful.inside
+    assert dwell_by_clock(doubtful, 1000, DWELL, STORE_PRESENCE) is None
 
 
 def test_a_state_survives_its_encoding():
     import msgspec
 
-    presence = Presence(1.5, inside=True, seen_at=10.0, held_at=9.0, doubted_at=0.0, since=5.0, dwelled=False)
+    presence = inside_until(100)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(presence), type=Presence) == presence

@@ -1,0 +1,245 @@
+"""What is believed of one phone, and how one signal changes it. Pure: a signal goes in, new beliefs and what happened
+come out; the signal carries all that the step needs to know of the world.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import hypot
+from typing import NamedTuple
+
+import msgspec
+
+from engine.traffic import jam
+from engine.traffic.drive import Drive, Point, features, offset_m
+from engine.traffic.drive import met as met_on_the_road
+from engine.traffic.drive import step as drive_on
+from engine.traffic.jam import TOWN_TRAFFIC, Jam, JamPolicy
+from geofences import presence
+from geofences.event import EventKind
+from geofences.geofence import Geofence, Kind
+from geofences.presence import (
+    STORE_PRESENCE,
+    Evidence,
+    Presence,
+    PresencePolicy,
+    Source,
+    probability,
+    stranger,
+)
+
+FORGET_AFTER_SECONDS = 1800.0
+"""A phone silent for longer (by its own clock) is met as a new one."""
+ROUGH_ACCURACY_M = 150.0
+"""A fix by the network, too rough to say how the phone moves."""
+IMPOSSIBLE_MPS = 60.0
+"""Nobody on the road moves so fast; such a fix says nothing of the road until the next one bears it out."""
+
+Find = Callable[[str], Geofence | None]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionPolicy:
+    """All the figures that detection goes by. Parts can be switched off, to see what each is worth."""
+
+    presence: PresencePolicy = STORE_PRESENCE
+    jam: JamPolicy = TOWN_TRAFFIC
+    lateness_seconds: float = 120.0
+    """Signals may arrive out of order by so much of the phone's own time."""
+    driving_mps: float = 5.0
+    driving_limit_log_odds: float = 0.3
+    """A fix at driving speed says no more than this for being inside: most who drive through a place drive on."""
+    seated_log_odds: float = 0.5
+    """So much less a fix says for a visit while its phone still seems to sit in a car."""
+    beacons: bool = True
+    crowd: bool = True
+
+
+STANDARD = DetectionPolicy()
+
+
+class Sign(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One signal of one phone, with what the world said about it when it came. `beacon` is the radio key of the one
+    that was heard, "" for a fix; then `near` holds the one geofence that it hangs in, with the log-odds that it gives;
+    for a fix every geofence within reach, with the signed distance in metres.
+    """
+
+    at: float
+    beacon: str
+    near: tuple[tuple[str, float], ...]
+    lon: float = 0.0
+    lat: float = 0.0
+    accuracy_m: float = 0.0
+    speed_mps: float | None = None
+    surroundings: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    roads: float = 0.0
+    """Log-odds of a jam here, by feeds of traffic flow."""
+
+    @property
+    def order(self) -> tuple[float, str]:
+        """Signals are taken in this order; two with the same are one told twice."""
+        return self.at, self.beacon
+
+
+class Happening(NamedTuple):
+    """Something that a step brought about. `at` in unix seconds of the phone's clock."""
+
+    kind: EventKind
+    geofence: str
+    at: float
+    confidence: float
+    evidence: Mapping[str, float]
+
+
+class Beliefs(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is believed after the signals so far; `order` is that of the newest."""
+
+    order: tuple[float, str]
+    presences: dict[str, Presence] = msgspec.field(default_factory=dict)
+    drive: Drive | None = None
+    jam: Jam = Jam()
+    doubted: Point | None = None
+    """A fix that would need an impossible speed."""
+
+    @property
+    def at(self) -> float:
+        """When the newest signal was measured."""
+        return self.order[0]
+
+
+NOTHING = Beliefs(order=(float("-inf"), ""))
+
+
+def step(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple[Beliefs, list[Happening]]:
+    """Take one signal into account, later than all before it."""
+    if sign.at - was.at > FORGET_AFTER_SECONDS:
+        was = Beliefs(order=was.order)
+    if sign.beacon:
+        return _hear(was, sign, find, policy)
+    presences, happened = _place(was, sign, find, policy)
+    drive, belief, doubted = was.drive, was.jam, was.doubted
+    fix = Point(sign.at, sign.lon, sign.lat, max(sign.accuracy_m, 5.0))
+    if 0 < sign.accuracy_m <= ROUGH_ACCURACY_M:
+        if drive and _impossible(drive.last, fix) and (not doubted or _impossible(doubted, fix)):
+            doubted = fix
+        else:
+            drive = _move(drive, fix, sign, presences, find)
+            belief, stuck = _judge(belief, drive, sign, find, policy)
+            happened += stuck
+            doubted = None
+    return Beliefs(sign.order, presences, drive, belief, doubted), happened
+
+
+def _hear(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple[Beliefs, list[Happening]]:
+    ((geofence_id, said),) = sign.near
+    geofence = find(geofence_id)
+    if geofence is None:
+        return Beliefs(sign.order, was.presences, was.drive, was.jam, was.doubted), []
+    before = was.presences.get(geofence_id) or stranger(_previous_at(was, sign), policy.presence)
+    now, transitions = presence.step(
+        before, Evidence(sign.at, said, Source.BEACON, geofence.dwell_seconds), policy.presence
+    )
+    evidence = {"beacon_log_odds": round(said, 2), "log_odds": round(now.log_odds, 2)}
+    happened = [Happening(EventKind(kind), geofence_id, at, sure, evidence) for kind, at, sure in transitions]
+    return (
+        Beliefs(sign.order, {**was.presences, geofence_id: now}, was.drive, was.jam, was.doubted),
+        happened,
+    )
+
+
+def _previous_at(was: Beliefs, sign: Sign) -> float:
+    """The signal before this one; this one itself where that is forgotten, or there was none."""
+    return was.at if sign.at - was.at <= FORGET_AFTER_SECONDS else sign.at
+
+
+def _place(
+    was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy
+) -> tuple[dict[str, Presence], list[Happening]]:
+    """Step the presence at every geofence within reach, and at those where the phone was believed to be."""
+    near = dict(sign.near)
+    previous_at = _previous_at(was, sign)
+    presences: dict[str, Presence] = {}
+    happened: list[Happening] = []
+    for geofence_id in [*near, *(each for each in was.presences if each not in near)]:
+        geofence = find(geofence_id)
+        if geofence is None or geofence.kind is Kind.CATCHMENT:
+            continue
+        before = was.presences.get(geofence_id) or stranger(previous_at, policy.presence)
+        distance_m = near.get(geofence_id)
+        said = -policy.presence.fix_limit_log_odds
+        if distance_m is not None:
+            said = presence.fix_log_odds(distance_m, sign.accuracy_m, policy.presence, inside=before.inside)
+            if not before.inside:
+                said = _from_the_road(said, was.drive, sign.speed_mps, policy)
+        now, transitions = presence.step(
+            before, Evidence(sign.at, said, Source.FIX, geofence.dwell_seconds), policy.presence
+        )
+        if now.inside or distance_m is not None:
+            presences[geofence_id] = now
+        if transitions:
+            evidence = {"accuracy_m": round(sign.accuracy_m, 1), "log_odds": round(now.log_odds, 2)}
+            if distance_m is not None:
+                evidence["distance_m"] = round(distance_m, 1)
+            happened += [
+                Happening(EventKind(kind), geofence_id, at, sure, evidence) for kind, at, sure in transitions
+            ]
+    return presences, happened
+
+
+def _from_the_road(
+    said: float, drive: Drive | None, speed_mps: float | None, policy: DetectionPolicy
+) -> float:
+    """What a fix says for entering, of someone who may be passing by in a car, or stuck in one outside."""
+    if drive is not None and drive.seated:
+        said = max(said - policy.seated_log_odds, -policy.presence.fix_limit_log_odds)
+    if speed_mps is not None and speed_mps > policy.driving_mps:
+        said = min(said, policy.driving_limit_log_odds)
+    return said
+
+
+def _move(was: Drive | None, fix: Point, sign: Sign, presences: Mapping[str, Presence], find: Find) -> Drive:
+    indoors = 0.0
+    for geofence_id, each in presences.items():
+        geofence = find(geofence_id)
+        if geofence is not None and geofence.kind is Kind.STORE:
+            indoors = max(indoors, probability(each.log_odds))
+    return drive_on(was or met_on_the_road(fix), fix, sign.speed_mps, indoors)
+
+
+def _judge(
+    was: Jam, drive: Drive, sign: Sign, find: Find, policy: DetectionPolicy
+) -> tuple[Jam, list[Happening]]:
+    weighed = features(drive, sign.surroundings if policy.crowd else (0.0, 0.0, 0.0))
+    said = jam.fix_log_odds(drive, weighed, sign.roads, policy.jam)
+    now, transitions = jam.step(was, drive, said, _catchment(sign, find), policy.jam)
+    evidence: dict[str, float] = {}
+    if transitions:
+        evidence = {
+            "log_odds": round(now.log_odds, 2),
+            "slow_seconds": round(sign.at - drive.run.since, 1) if drive.slow else 0.0,
+            "mean_speed_mps": round(drive.mean_60_mps, 2),
+            "halts": float(drive.run.halts),
+            "driven_m": round(drive.drove_m),
+            "others_creeping": sign.surroundings[1],
+            "others_passing": sign.surroundings[2],
+        }
+    return now, [
+        Happening(EventKind(kind), place, at, sure, evidence) for kind, place, at, sure in transitions
+    ]
+
+
+def _catchment(sign: Sign, find: Find) -> str:
+    """The catchment that the phone is in, the one of the nearest store when in several; "" when in none."""
+    near = dict(sign.near)
+    best, best_m = "", float("inf")
+    for geofence_id, distance_m in sign.near:
+        geofence = find(geofence_id)
+        if distance_m <= 0 and geofence is not None and geofence.kind is Kind.CATCHMENT:
+            store_m = near.get(geofence.store or "", 1e6 + distance_m)
+            if store_m < best_m:
+                best, best_m = geofence_id, store_m
+    return best
+
+
+def _impossible(start: Point, end: Point) -> bool:
+    moved_m = hypot(*offset_m(start, end)) - 2 * (start.accuracy_m + end.accuracy_m)
+    return moved_m > IMPOSSIBLE_MPS * max(end.at - start.at, 1.0)

@@ -1,0 +1,254 @@
+"""One phone's signals in order of time, though they arrive as they like.
+
+A track holds what is believed now, and enough of the recent past to do it over: beliefs from before the lateness
+bound, and the signals since. A signal that comes late is put where it belongs and the past is gone through again;
+what turns out different from what was said is amended or taken back. So the same signals, in whatever order they
+arrive within the bound, end in the same events.
+"""
+
+from bisect import bisect
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from engine.beliefs import NOTHING, Beliefs, DetectionPolicy, Find, Happening, Sign, step
+from geofences.event import EventKind, Revision
+from geofences.presence import dwell_by_clock
+
+TAIL_LIMIT = 400
+"""Signals kept for going through again; more within the lateness bound and the oldest are settled early."""
+AMENDED_SECONDS = 1.0
+"""An estimate that moves by less is not worth telling."""
+SKEW_BEHIND_SECONDS = 20.0
+SKEW_AHEAD_SECONDS = 5.0
+SKEW_AFTER_SIGNALS = 5
+"""A clock is judged by the quickest of so many signals: transport only ever adds."""
+
+
+class Said(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An event that was told, and by which signal's time it may still change."""
+
+    kind: EventKind
+    geofence: str
+    at: float
+    cause_at: float
+    """The time of the signal that first brought it about; with kind and geofence it gives the event's id."""
+    settled_at: float
+    """The time of the signal that brings it about as far as is known now."""
+    by_clock: bool = False
+    """Told by the timer, and not yet borne out by a signal."""
+
+
+class Telling(NamedTuple):
+    """An event to be told, told anew, or taken back. Times in unix seconds of the phone's clock."""
+
+    revision: Revision
+    cause_at: float
+    happening: Happening
+
+
+class Taken(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A signal, and what was believed after it; None where that was not kept, and can be found again."""
+
+    sign: Sign
+    after: Beliefs | None
+
+
+class Track(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One phone. `base` are beliefs before all of `tail`, `tip` beliefs after it. `lag_seconds` is the least time
+    from a signal's clock to its reception.
+    """
+
+    base: Beliefs = NOTHING
+    tail: tuple[Taken, ...] = ()
+    tip: Beliefs = NOTHING
+    said: tuple[Said, ...] = ()
+    lag_seconds: float = float("inf")
+    signals: int = 0
+
+    @property
+    def lateness_seconds(self) -> float:
+        """How far our clock is ahead of the phone's news, as far as is known: a timer waits for so much longer."""
+        tolerated = -SKEW_AHEAD_SECONDS <= self.lag_seconds <= SKEW_BEHIND_SECONDS
+        return 0.0 if tolerated or not self.signals else self.lag_seconds
+
+    @property
+    def skew_seconds(self) -> float:
+        """What to add to the phone's clock to have ours; 0 unless it is clearly off."""
+        if self.lag_seconds < -SKEW_AHEAD_SECONDS:
+            return self.lag_seconds
+        if self.lag_seconds > SKEW_BEHIND_SECONDS and self.signals >= SKEW_AFTER_SIGNALS:
+            return self.lag_seconds
+        return 0.0
+
+
+def take(
+    was: Track, sign: Sign, received_at: float, find: Find, policy: DetectionPolicy
+) -> tuple[Track, list[Telling]] | None:
+    """Take one signal. None when it is a duplicate, or later than the lateness bound allows."""
+    lag, signals = min(was.lag_seconds, received_at - sign.at), was.signals + 1
+    if sign.order > was.tip.order:
+        tip, happened = step(was.tip, sign, find, policy)
+        said, tellings = _tell(was.said, happened, sign.at)
+        now = Track(was.base, (*was.tail, Taken(sign, tip)), tip, said, lag, signals)
+        return _settle(now, find, policy), tellings
+    if sign.order <= was.base.order:
+        return None
+    place = bisect(was.tail, sign.order, key=lambda each: each.sign.order)
+    if place and was.tail[place - 1].sign.order == sign.order:
+        return None
+    known = next((number for number in range(place, 0, -1) if was.tail[number - 1].after is not None), 0)
+    beliefs = was.tail[known - 1].after if known else was.base
+    again = [*(each.sign for each in was.tail[known:place]), sign, *(each.sign for each in was.tail[place:])]
+    redone, happenings = _go_through(beliefs or was.base, again, find, policy)
+    tip = redone[-1].after or was.tip
+    open_ = tuple(each for each in was.said if each.by_clock or each.settled_at >= again[0].at)
+    closed = tuple(each for each in was.said if each not in open_)
+    said, tellings = _reconcile(open_, happenings, tip)
+    return Track(was.base, (*was.tail[:known], *redone), tip, (*closed, *said), lag, signals), tellings
+
+
+def _go_through(
+    beliefs: Beliefs, signs: Sequence[Sign], find: Find, policy: DetectionPolicy
+) -> tuple[list[Taken], list[tuple[float, Happening]]]:
+    taken: list[Taken] = []
+    happenings: list[tuple[float, Happening]] = []
+    for sign in signs:
+        beliefs, happened = step(beliefs, sign, find, policy)
+        taken.append(Taken(sign, beliefs))
+        happenings += [(sign.at, each) for each in happened]
+    return taken, happenings
+
+
+def _settle(now: Track, find: Find, policy: DetectionPolicy) -> Track:
+    """Let go of signals older than the bound, some at a time."""
+    newest, oldest = now.tip.at, now.tail[0].sign.at
+    if newest - oldest < 2 * policy.lateness_seconds and len(now.tail) < TAIL_LIMIT:
+        return now
+    settled = newest - policy.lateness_seconds
+    cut = bisect(now.tail, settled, key=lambda each: each.sign.at)
+    cut = max(cut, len(now.tail) - TAIL_LIMIT // 2)
+    base = now.tail[cut - 1].after
+    if base is None:
+        redone, _ = _go_through(now.base, [each.sign for each in now.tail[:cut]], find, policy)
+        base = redone[-1].after or now.base
+    said = tuple(each for each in now.said if each.by_clock or each.settled_at > base.at)
+    return Track(base, now.tail[cut:], now.tip, said, now.lag_seconds, now.signals)
+
+
+def due_at(track: Track, find: Find) -> float | None:
+    """When by our clock the next dwell is due if the phone stays silent."""
+    dues = [
+        each.since + geofence.dwell_seconds
+        for geofence_id, each in track.tip.presences.items()
+        if each.inside and not each.dwelled and (geofence := find(geofence_id)) is not None
+        if not _by_clock(track.said, geofence_id)
+    ]
+    return min(dues) + track.lateness_seconds if dues else None
+
+
+def tick(was: Track, now: float, find: Find, policy: DetectionPolicy) -> tuple[Track, list[Telling]]:
+    """Say the dwells that are due by the clock although the phone is silent. `now` is our clock's."""
+    at = now - was.lateness_seconds
+    said, tellings = list(was.said), []
+    for geofence_id, each in was.tip.presences.items():
+        geofence = find(geofence_id)
+        if geofence is None or _by_clock(was.said, geofence_id):
+            continue
+        due = dwell_by_clock(each, at, geofence.dwell_seconds, policy.presence)
+        if due is not None:
+            silent = {"log_odds": round(each.log_odds, 2), "silent_seconds": round(at - each.seen_at, 1)}
+            happening = Happening(EventKind.DWELL, geofence_id, *due, silent)
+            said.append(Said(EventKind.DWELL, geofence_id, due[0], was.tip.at, was.tip.at, by_clock=True))
+            tellings.append(Telling(Revision.SAID, was.tip.at, happening))
+    return msgspec.structs.replace(was, said=tuple(said)) if tellings else was, tellings
+
+
+def _by_clock(said: Sequence[Said], geofence: str) -> Said | None:
+    return next((each for each in said if each.by_clock and each.geofence == geofence), None)
+
+
+def _tell(
+    said: tuple[Said, ...], happened: Sequence[Happening], cause_at: float
+) -> tuple[tuple[Said, ...], list[Telling]]:
+    """What a newest signal brought about: told, unless the clock told it before; a visit that ends without the dwell
+    that the clock told takes that back.
+    """
+    tellings: list[Telling] = []
+    for each in happened:
+        ticked = _by_clock(said, each.geofence) if each.kind in (EventKind.DWELL, EventKind.EXIT) else None
+        if ticked is not None:
+            said = tuple(one for one in said if one is not ticked)
+            if each.kind is EventKind.DWELL:
+                said = (*said, Said(each.kind, each.geofence, each.at, ticked.cause_at, cause_at))
+                if abs(each.at - ticked.at) > AMENDED_SECONDS:
+                    tellings.append(Telling(Revision.AMENDED, ticked.cause_at, each))
+                continue
+            tellings.append(_taken_back(ticked))
+        first_at = _cause(said, each, cause_at)
+        said = (*said, Said(each.kind, each.geofence, each.at, first_at, cause_at))
+        tellings.append(Telling(Revision.SAID, first_at, each))
+    return said, tellings
+
+
+def _reconcile(
+    said: tuple[Said, ...], happenings: Sequence[tuple[float, Happening]], tip: Beliefs
+) -> tuple[tuple[Said, ...], list[Telling]]:
+    """Compare what was told with what should have been; what was told first by the same signal, else what is nearest
+    in time, is the same event.
+    """
+    matched = _match(said, happenings)
+    left = [one for one in said if all(one is not told for told in matched.values())]
+    kept: list[Said] = list(matched.values())
+    tellings: list[Telling] = []
+    now_said: list[Said] = []
+    for number, (cause_at, each) in enumerate(happenings):
+        told = matched.get(number)
+        first_at = told.cause_at if told else _cause(kept, each, cause_at)
+        one = Said(each.kind, each.geofence, each.at, first_at, cause_at)
+        if told is None:
+            kept.append(one)
+            tellings.append(Telling(Revision.SAID, first_at, each))
+        elif abs(told.at - each.at) > AMENDED_SECONDS:
+            tellings.append(Telling(Revision.AMENDED, first_at, each))
+        else:
+            one = Said(each.kind, each.geofence, told.at, first_at, cause_at)
+        now_said.append(one)
+    for told in left:
+        believed = tip.presences.get(told.geofence)
+        if told.by_clock and believed is not None and believed.inside and not believed.dwelled:
+            now_said.append(told)
+        else:
+            tellings.insert(0, _taken_back(told))
+    return tuple(now_said), tellings
+
+
+def _match(said: Sequence[Said], happenings: Sequence[tuple[float, Happening]]) -> dict[int, Said]:
+    """Which of the happenings, by number, was told as which event."""
+    left = list(said)
+    matched: dict[int, Said] = {}
+    for by_same_signal in (True, False):
+        for number, (cause_at, each) in enumerate(happenings):
+            if number in matched:
+                continue
+            alike = [one for one in left if (one.kind, one.geofence) == (each.kind, each.geofence)]
+            if by_same_signal:
+                alike = [one for one in alike if one.settled_at == cause_at]
+            if alike:
+                nearest = min(alike, key=lambda one: abs(one.at - each.at))
+                left.remove(nearest)
+                matched[number] = nearest
+    return matched
+
+
+def _cause(said: Sequence[Said], happening: Happening, cause_at: float) -> float:
+    """The cause to name an event by: no two of a kind at a geofence have the same."""
+    taken = {one.cause_at for one in said if (one.kind, one.geofence) == (happening.kind, happening.geofence)}
+    while cause_at in taken:
+        cause_at += 0.001
+    return cause_at
+
+
+def _taken_back(told: Said) -> Telling:
+    return Telling(Revision.RETRACTED, told.cause_at, Happening(told.kind, told.geofence, told.at, 0.0, {}))

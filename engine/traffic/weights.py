@@ -1,0 +1,28 @@
+"""The weights of the jam model, as `chaland fit-jams` printed them."""
+
+WEIGHTS = {
+    "bias": -0.322,
+    "speed": -0.386,
+    "mean_60": -0.794,
+    "mean_180": 1.044,
+    "standing": -0.581,
+    "walking": -0.479,
+    "changes": 0.588,
+    "slow_for": 0.804,
+    "slow_beyond": -1.777,
+    "standing_beyond": 1.972,
+    "run_speed": -0.61,
+    "run_walked": -2.873,
+    "halts": 0.751,
+    "drove": -0.884,
+    "since_drove": -0.822,
+    "onwards": 0.39,
+    "away": 0.852,
+    "accuracy_against_moving": -4.376,
+    "accuracy": -1.559,
+    "indoors": -1.812,
+    "never_moved": -2.473,
+    "creeping_alike": 0.598,
+    "creeping_near": 0.753,
+    "passing_near": -0.589,
+}

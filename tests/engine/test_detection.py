@@ -1,0 +1,243 @@
+import random
+
+import pytest
+
+from engine.beliefs import FORGET_AFTER_SECONDS, STANDARD, DetectionPolicy
+from engine.detection import Signal, World, decode_track, detect, encode_track, tick
+from engine.signals import Fix, Heard
+from engine.track import AMENDED_SECONDS, Track
+from geofences.beacon import Beacon, IBeacon
+from geofences.beacons import Beacons
+from geofences.event import PlaceEvent, Revision
+from geofences.geojson import geofence_from_feature
+from geofences.index import GeofenceIndex
+
+LAT, LON = 48.8353, 2.2410
+AWAY = 0.003
+
+
+def circle(name: str, lon: float, kind: str = "store"):
+    return geofence_from_feature(
+        {
+            "type": "Feature",
+            "id": name,
+            "properties": {"name": name, "kind": kind, "radius": 40, "dwell_seconds": 60, "timezone": "UTC"},
+            "geometry": {"type": "Point", "coordinates": [lon, LAT]},
+        }
+    )
+
+
+INDEX = GeofenceIndex.of(
+    [circle("bakery", LON), circle("cafe", LON + AWAY), circle("around", LON, "catchment")]
+)
+
+
+def fixes(rows: list[tuple[str, float, float]], delay: float = 1.0) -> list[Signal]:
+    """Rows of (device, time, longitude), in order of arrival."""
+    return [Signal(device, at + delay, Fix(at, LAT, lon, 8.0, None, None, None)) for device, at, lon in rows]
+
+
+def final(events: list[PlaceEvent]) -> list[tuple[str, str, str, float]]:
+    """What remains after corrections: each event as it was told last, without those taken back."""
+    last = {event.id: event for event in events}
+    return sorted(
+        (event.device, str(event.kind), event.geofence, round(event.at.timestamp(), 3))
+        for event in last.values()
+        if event.revision is not Revision.RETRACTED
+    )
+
+
+def same(one: list[tuple[str, str, str, float]], other: list[tuple[str, str, str, float]]) -> bool:
+    """Whether both are the same events; an estimate that moved by less than is told may differ."""
+    return [each[:3] for each in one] == [each[:3] for each in other] and all(
+        abs(a[3] - b[3]) <= AMENDED_SECONDS for a, b in zip(one, other, strict=True)
+    )
+
+
+def stream(seed: int) -> list[tuple[str, float, float]]:
+    """Five phones between the two places and the street, now and then late or told twice."""
+    rng = random.Random(seed)
+    rows: list[tuple[str, float, float]] = []
+    for number in range(400):
+        device = f"phone-{rng.randrange(5)}"
+        where = rng.choice([0.0, AWAY, AWAY / 2]) if number % 40 < 10 else AWAY * (number // 100 % 2)
+        late = rng.uniform(-90, -5) if rng.random() < 0.05 else 0.0
+        rows.append((device, 1000 + number * 5 + late, LON + where + rng.gauss(0, 5e-5)))
+        if rng.random() < 0.05:
+            rows.append(rows[-1])
+    return rows
+
+
+def run(
+    rows: list[tuple[str, float, float]], cuts: list[int], policy: DetectionPolicy = STANDARD
+) -> tuple[list[PlaceEvent], dict[str, Track]]:
+    tracks: dict[str, Track] = {}
+    events: list[PlaceEvent] = []
+    world = World(INDEX)
+    for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True):
+        if start < end:
+            detection = detect(world, tracks, fixes(rows[start:end]), policy)
+            tracks |= {name: decode_track(encode_track(each)) for name, each in detection.tracks.items()}
+            events += detection.events
+    return events, tracks
+
+
+ALONE = DetectionPolicy(crowd=False)
+"""Other phones count as they are known when a signal comes, so they are left out where the order of arrival varies."""
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_how_a_stream_is_cut_into_batches_changes_nothing(seed: int):
+    rows = stream(seed)
+    whole = final(run(rows, [], ALONE)[0])
+    assert len(whole) > 5
+    cuts = sorted(random.Random(seed).sample(range(len(rows)), 40))
+    assert same(final(run(rows, cuts, ALONE)[0]), whole)
+    assert same(final(run(rows, list(range(1, len(rows))), ALONE)[0]), whole)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_order_of_arrival_within_the_lateness_bound_changes_nothing_in_the_end(seed: int):
+    rng = random.Random(seed)
+    distinct = {(device, at): (device, at, lon) for device, at, lon in stream(seed)}.values()
+    rows = sorted(distinct, key=lambda row: row[1])
+    one_by_one = list(range(1, len(rows)))
+    in_order = final(run(rows, one_by_one, ALONE)[0])
+    assert len(in_order) > 5
+    late = sorted(rows, key=lambda row: row[1] + rng.uniform(0, STANDARD.lateness_seconds - 1))
+    assert late != rows
+    assert same(final(run(late, one_by_one, ALONE)[0]), in_order)
+
+
+def test_a_fix_told_twice_or_too_late_counts_once():
+    rows = [("ana", 1000.0 + 10 * number, LON) for number in range(40)]
+    told = detect(World(INDEX), {}, fixes(rows))
+    again = detect(World(INDEX), told.tracks, fixes([*rows[-10:], ("ana", 995.0, LON + AWAY)]))
+    assert again.late == 11
+    assert again.events == []
+    assert again.tracks["ana"].tip == told.tracks["ana"].tip
+
+
+def test_a_late_fix_that_shows_a_visit_to_be_none_takes_it_back():
+    out = LON + AWAY / 2
+    rows = [("ana", 1000.0 + 10 * number, out) for number in range(6)]
+    rows += [("ana", 1080.0, LON), ("ana", 1079.0, out), ("ana", 1078.0, out), ("ana", 1082.0, out)]
+    told = run(rows, list(range(1, len(rows))))[0]
+    assert [(event.kind, event.revision) for event in told] == [("enter", "said"), ("enter", "retracted")]
+    assert told[0].id == told[1].id
+    assert final(told) == []
+
+
+def test_a_catchment_is_not_entered():
+    events, tracks = run([("ana", 1000.0 + 10 * number, LON) for number in range(20)], [])
+    assert {(event.kind, event.geofence) for event in events} == {("enter", "bakery"), ("dwell", "bakery")}
+    assert set(tracks["ana"].tip.presences) == {"bakery"}
+
+
+def test_tracks_given_are_not_changed():
+    before = run([("ana", 1000.0, LON), ("ana", 1010.0, LON)], [])[1]
+    kept = encode_track(before["ana"])
+    detect(World(INDEX), before, fixes([("ana", 1020.0 + 10 * number, LON) for number in range(9)]))
+    assert encode_track(before["ana"]) == kept
+
+
+def test_a_phone_silent_for_long_is_met_as_a_new_one():
+    rows = [("ana", 1000.0 + 10 * number, LON) for number in range(10)]
+    later = [(name, at + FORGET_AFTER_SECONDS + 100, lon) for name, at, lon in rows]
+    kinds = [event.kind for event in run(rows + later, [])[0]]
+    assert kinds == ["enter", "dwell", "enter", "dwell"]
+
+
+def test_a_silent_phone_dwells_by_the_clock_and_a_later_contradiction_takes_it_back():
+    world = World(INDEX)
+    entered = detect(world, {}, fixes([("ana", 1000.0 + 10 * number, LON) for number in range(5)]))
+    assert [event.kind for event in entered.events] == ["enter"]
+    assert tick(world, entered.tracks, 1055.0).events == []
+    due = tick(world, entered.tracks, 1066.0)
+    assert [(event.kind, event.emitted.timestamp()) for event in due.events] == [("dwell", 1066.0)]
+    assert tick(world, due.tracks, 1080.0).events == []
+    gone = [("ana", 1045.0 + 5 * number, LON + AWAY / 2) for number in range(12)]
+    left = detect(world, due.tracks, fixes(gone))
+    assert [(event.kind, event.revision) for event in left.events] == [
+        ("dwell", "retracted"),
+        ("exit", "said"),
+    ]
+    assert left.events[0].id == due.events[0].id
+
+
+def test_a_dwell_by_the_clock_is_told_once_when_the_phone_bears_it_out():
+    world = World(INDEX)
+    entered = detect(world, {}, fixes([("ana", 1000.0 + 10 * number, LON) for number in range(5)]))
+    due = tick(world, entered.tracks, 1066.0)
+    assert len(due.events) == 1
+    stayed = detect(world, due.tracks, fixes([("ana", 1070.0 + 10 * number, LON) for number in range(5)]))
+    assert stayed.events == []
+
+
+def test_a_tunnel_makes_no_events():
+    """Ten minutes without a ping between two places, then on as before."""
+    out = LON + AWAY / 2
+    rows = [("ana", at, out) for at in (1000.0, 1010.0, 1020.0, 1620.0, 1630.0, 1640.0)]
+    assert run(rows, [1, 2, 3, 4, 5])[0] == []
+
+
+def test_one_sure_and_wrong_fix_makes_no_event():
+    out = LON + AWAY / 2
+    rows = [("ana", 1000.0 + 10 * number, LON if number == 7 else out) for number in range(15)]
+    assert run(rows, list(range(1, 15)))[0] == []
+
+
+def test_a_teleport_is_not_driven():
+    far = LON + 0.5
+    rows = [("ana", 1000.0 + 10 * number, far if number == 7 else LON + AWAY / 2) for number in range(10)]
+    drive = run(rows, [])[1]["ana"].tip.drive
+    assert drive is not None
+    assert drive.drove_m == 0
+    assert drive.last.lon == LON + AWAY / 2
+
+
+@pytest.mark.parametrize("off", [60.0, -60.0])
+def test_a_clock_that_is_off_is_put_right(off: float):
+    rows = [("ana", 1000.0 + 10 * number + off, LON) for number in range(12)]
+    signals = [Signal(each.device, each.received_at - off, each.what) for each in fixes(rows)]
+    events = [event for signal in signals for event in _one(signal)]
+    dwell = next(event for event in events if event.kind == "dwell")
+    assert dwell.at.timestamp() == pytest.approx(1060, abs=8)
+    _tracks.clear()
+
+
+_tracks: dict[str, Track] = {}
+
+
+def _one(signal: Signal) -> list[PlaceEvent]:
+    detection = detect(World(INDEX), _tracks, [signal])
+    _tracks.update(detection.tracks)
+    return list(detection.events)
+
+
+def test_a_beacon_in_the_store_is_heard_and_makes_the_visit():
+    heard_as = IBeacon("0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", 1, 2)
+    world = World(INDEX, Beacons.of([Beacon("door", heard_as, "bakery", tx_power_dbm=-59)]))
+    signals = [Signal("ana", at, Heard(at, -65.0, None, heard_as.key)) for at in range(1000, 1050, 5)]
+    assert [event.kind for event in detect(world, {}, signals).events] == ["enter"]
+    strange = [Signal("ana", at, Heard(at, -40.0, None, "unknown:1:2")) for at in range(1000, 1050, 5)]
+    assert detect(world, {}, strange).events == []
+
+
+def test_across_the_antimeridian_a_visit_is_one_visit():
+    index = GeofenceIndex.of([circle("fiji", 180.0)])
+    lons = [179.9999, -179.9999, 179.9999, -179.9999, 179.9998, -179.9999] * 3
+    rows = [("ana", 1000.0 + 10 * number, lon) for number, lon in enumerate(lons)]
+    detection = detect(World(index), {}, fixes(rows))
+    assert [event.kind for event in detection.events] == ["enter", "dwell"]
+    drive = detection.tracks["ana"].tip.drive
+    assert drive is not None
+    assert drive.mean_60_mps < 2
+
+
+def test_an_edit_of_the_places_reaches_a_phone_that_is_inside():
+    world = World(GeofenceIndex.of([circle("bakery", LON)]))
+    inside = detect(world, {}, fixes([("ana", 1000.0 + 10 * number, LON) for number in range(6)]))
+    world.index.remove("bakery")
+    after = detect(world, inside.tracks, fixes([("ana", 1100.0 + 10 * number, LON) for number in range(9)]))
+    assert after.events == []

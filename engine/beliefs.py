@@ -14,9 +14,11 @@ from engine.traffic.drive import Drive, Point, features, offset_m
 from engine.traffic.drive import met as met_on_the_road
 from engine.traffic.drive import step as drive_on
 from engine.traffic.jam import TOWN_TRAFFIC, Jam, JamPolicy
-from geofences import presence
+from geofences import approach, motion, presence
+from geofences.approach import SERVICE_AREA_APPROACH, STORE_APPROACH, Approach, Nearing
 from geofences.event import EventKind
 from geofences.geofence import Geofence, Kind
+from geofences.motion import Mode, Motion
 from geofences.presence import (
     STORE_PRESENCE,
     Evidence,
@@ -33,6 +35,10 @@ ROUGH_ACCURACY_M = 150.0
 """A fix by the network, too rough to say how the phone moves."""
 IMPOSSIBLE_MPS = 60.0
 """Nobody on the road moves so fast; such a fix says nothing of the road until the next one bears it out."""
+LEAVING_M = 50.0
+"""Out of a catchment by less than this, a phone is still near."""
+NEARBY_CONFIDENCE = 0.84
+"""One accuracy inside the border: what a normal error leaves on this side."""
 
 Find = Callable[[str], Geofence | None]
 
@@ -70,6 +76,9 @@ class Sign(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lat: float = 0.0
     accuracy_m: float = 0.0
     speed_mps: float | None = None
+    ahead: tuple[tuple[str, float], ...] = ()
+    """Where the phone may be heading: the stores whose catchment it is in, with the signed distance to their border,
+    and service areas ahead of it, with the distance along the road, in metres."""
     surroundings: tuple[float, float, float] = (0.0, 0.0, 0.0)
     roads: float = 0.0
     """Log-odds of a jam here, by feeds of traffic flow."""
@@ -97,6 +106,10 @@ class Beliefs(msgspec.Struct, frozen=True, array_like=True, gc=False):
     presences: dict[str, Presence] = msgspec.field(default_factory=dict)
     drive: Drive | None = None
     jam: Jam = Jam()
+    motion: Motion = motion.met()
+    nearby: dict[str, bool] = msgspec.field(default_factory=dict)
+    """The catchments that the phone is in or beside, and whether that was told."""
+    approaches: dict[str, Approach] = msgspec.field(default_factory=dict)
     doubted: Point | None = None
     """A fix that would need an impossible speed."""
 
@@ -116,34 +129,110 @@ def step(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple
     if sign.beacon:
         return _hear(was, sign, find, policy)
     presences, happened = _place(was, sign, find, policy)
-    drive, belief, doubted = was.drive, was.jam, was.doubted
+    now = msgspec.structs.replace(was, order=sign.order, presences=presences)
     fix = Point(sign.at, sign.lon, sign.lat, max(sign.accuracy_m, 5.0))
-    if 0 < sign.accuracy_m <= ROUGH_ACCURACY_M:
-        if drive and _impossible(drive.last, fix) and (not doubted or _impossible(doubted, fix)):
-            doubted = fix
-        else:
-            drive = _move(drive, fix, sign, presences, find)
-            belief, stuck = _judge(belief, drive, sign, find, policy)
-            happened += stuck
-            doubted = None
-    return Beliefs(sign.order, presences, drive, belief, doubted), happened
+    if not 0 < sign.accuracy_m <= ROUGH_ACCURACY_M:
+        return now, happened
+    if was.drive and _impossible(was.drive.last, fix) and (not was.doubted or _impossible(was.doubted, fix)):
+        return msgspec.structs.replace(now, doubted=fix), happened
+    now, moved = _travel(now, fix, sign, find, policy)
+    return now, happened + moved
+
+
+def _travel(
+    was: Beliefs, fix: Point, sign: Sign, find: Find, policy: DetectionPolicy
+) -> tuple[Beliefs, list[Happening]]:
+    """How the phone moves by this fix, whether it is stuck, and what it is near to or heads for."""
+    moved_m = hypot(*offset_m(was.drive.last, fix)) if was.drive else 0.0
+    elapsed = fix.at - was.drive.last.at if was.drive else 0.0
+    moving = (
+        motion.step(was.motion, elapsed, sign.speed_mps, moved_m, fix.accuracy_m) if elapsed else was.motion
+    )
+    drive = _move(was.drive, fix, sign, was.presences, find)
+    belief, stuck = _judge(was.jam, drive, sign, find, policy)
+    nearby, neared = _near(was, sign, moving, find)
+    approaches, headed = _head(was, sign, moved_m, moving, find)
+    return (
+        Beliefs(sign.order, was.presences, drive, belief, moving, nearby, approaches),
+        [*stuck, *neared, *headed],
+    )
+
+
+def _near(was: Beliefs, sign: Sign, moving: Motion, find: Find) -> tuple[dict[str, bool], list[Happening]]:
+    """The catchments that the phone is in or beside. One that it is clearly in, and was at least beside by the fix
+    before, is told once, until the phone is clearly out again.
+    """
+    distances = dict(sign.near)
+    here: dict[str, bool] = {}
+    happened: list[Happening] = []
+    for geofence_id, distance_m in sign.near:
+        geofence = find(geofence_id)
+        if geofence is None or geofence.kind is not Kind.CATCHMENT:
+            continue
+        if distance_m > max(LEAVING_M, sign.accuracy_m):
+            continue
+        told = was.nearby.get(geofence_id)
+        here[geofence_id] = bool(told)
+        if told is False and distance_m <= -sign.accuracy_m:
+            here[geofence_id] = True
+            if distances.get(geofence.store or "", 1.0) > 0:
+                happened.append(_nearby(geofence, sign, moving))
+    return here, happened
+
+
+def _nearby(geofence: Geofence, sign: Sign, moving: Motion) -> Happening:
+    how, sure = motion.mode(moving)
+    evidence = {"accuracy_m": round(sign.accuracy_m, 1), str(how): round(sure, 2)}
+    store_m = dict(sign.ahead).get(geofence.store or "")
+    if store_m is not None:
+        evidence["distance_m"] = round(store_m, 1)
+    return Happening(EventKind.NEARBY, geofence.id, sign.at, NEARBY_CONFIDENCE, evidence)
+
+
+def _head(
+    was: Beliefs, sign: Sign, moved_m: float, moving: Motion, find: Find
+) -> tuple[dict[str, Approach], list[Happening]]:
+    """Follow the way to each place that the phone may be heading for."""
+    if not sign.ahead:
+        return was.approaches, []
+    how, sure = motion.mode(moving)
+    approaches = {
+        name: each for name, each in was.approaches.items() if sign.at - each.at < FORGET_AFTER_SECONDS
+    }
+    happened: list[Happening] = []
+    for geofence_id, distance_m in sign.ahead:
+        geofence = find(geofence_id)
+        if geofence is None:
+            continue
+        by_road = geofence.kind is Kind.SERVICE_AREA
+        seen = Nearing(sign.at, distance_m, moved_m, sign.accuracy_m, Mode.VEHICLE if by_road else how)
+        approaches[geofence_id], arrival = approach.step(
+            was.approaches.get(geofence_id), seen, SERVICE_AREA_APPROACH if by_road else STORE_APPROACH
+        )
+        if arrival is not None:
+            evidence = {
+                "eta_seconds": round(arrival.eta_seconds),
+                "distance_m": round(arrival.distance_m),
+                "speed_mps": round(arrival.speed_mps, 1),
+                str(how): round(sure, 2),
+            }
+            happened.append(Happening(EventKind.APPROACH, geofence_id, sign.at, arrival.confidence, evidence))
+    return approaches, happened
 
 
 def _hear(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple[Beliefs, list[Happening]]:
     ((geofence_id, said),) = sign.near
     geofence = find(geofence_id)
     if geofence is None:
-        return Beliefs(sign.order, was.presences, was.drive, was.jam, was.doubted), []
+        return msgspec.structs.replace(was, order=sign.order), []
     before = was.presences.get(geofence_id) or stranger(_previous_at(was, sign), policy.presence)
     now, transitions = presence.step(
         before, Evidence(sign.at, said, Source.BEACON, geofence.dwell_seconds), policy.presence
     )
     evidence = {"beacon_log_odds": round(said, 2), "log_odds": round(now.log_odds, 2)}
     happened = [Happening(EventKind(kind), geofence_id, at, sure, evidence) for kind, at, sure in transitions]
-    return (
-        Beliefs(sign.order, {**was.presences, geofence_id: now}, was.drive, was.jam, was.doubted),
-        happened,
-    )
+    presences = {**was.presences, geofence_id: now}
+    return msgspec.structs.replace(was, order=sign.order, presences=presences), happened
 
 
 def _previous_at(was: Beliefs, sign: Sign) -> float:
@@ -229,12 +318,12 @@ def _judge(
 
 def _catchment(sign: Sign, find: Find) -> str:
     """The catchment that the phone is in, the one of the nearest store when in several; "" when in none."""
-    near = dict(sign.near)
+    ahead = dict(sign.ahead)
     best, best_m = "", float("inf")
     for geofence_id, distance_m in sign.near:
         geofence = find(geofence_id)
         if distance_m <= 0 and geofence is not None and geofence.kind is Kind.CATCHMENT:
-            store_m = near.get(geofence.store or "", 1e6 + distance_m)
+            store_m = ahead.get(geofence.store or "", 1e6 + distance_m)
             if store_m < best_m:
                 best, best_m = geofence_id, store_m
     return best

@@ -4,13 +4,14 @@ Nothing here depends on how a stream was cut into batches: the same signals in t
 which is what makes a replay after a crash harmless.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from engine import track
 from engine.beliefs import STANDARD, DetectionPolicy, Sign
@@ -18,12 +19,17 @@ from engine.signals import Fix, Heard
 from engine.track import Taken, Telling, Track
 from engine.traffic.crowd import Crowd
 from engine.traffic.drive import Point
+from geofences.approach import course_deg, service_areas_ahead
 from geofences.beacon import DEFAULT_TX_POWER_DBM, Beacon
 from geofences.beacons import Beacons
+from geofences.bounds import extent
 from geofences.event import PlaceEvent, event_id
-from geofences.geofence import Geofence
+from geofences.geofence import Geofence, Kind
 from geofences.index import GeofenceIndex
 from geofences.presence import beacon_log_odds, reach_m
+
+Floats = NDArray[np.float64]
+Distances = tuple[tuple[str, float], ...]
 
 
 class Signal(NamedTuple):
@@ -34,13 +40,51 @@ class Signal(NamedTuple):
     what: Fix | Heard
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceAreas:
+    """The service areas on motorways, as columns: they matter from far away."""
+
+    ids: tuple[str, ...]
+    lons: Floats
+    lats: Floats
+    headings: Floats
+
+    @classmethod
+    def of(cls, geofences: Iterable[Geofence]) -> "ServiceAreas | None":
+        """Those among all geofences; None when there are none."""
+        areas = [each for each in geofences if each.kind is Kind.SERVICE_AREA]
+        if not areas:
+            return None
+        corners = np.array([extent(each.shape)[0] for each in areas])
+        return cls(
+            ids=tuple(each.id for each in areas),
+            lons=(corners[:, 0] + corners[:, 2]) / 2,
+            lats=(corners[:, 1] + corners[:, 3]) / 2,
+            headings=np.array([np.nan if each.heading is None else each.heading for each in areas]),
+        )
+
+    def ahead(self, fix: Fix, course: float) -> tuple[tuple[str, float], ...]:
+        """Those ahead of a fix, with the distance along the road in metres."""
+        along = service_areas_ahead(
+            fix.lon, fix.lat, course, fix.speed or 0.0, self.lons, self.lats, self.headings
+        )
+        return tuple((self.ids[place], float(along[place])) for place in np.flatnonzero(~np.isnan(along)))
+
+
 @dataclass(slots=True)
 class World:
     """What detection knows besides the phones themselves."""
 
-    index: GeofenceIndex
+    index: GeofenceIndex = field(default_factory=GeofenceIndex)
     beacons: Beacons = field(default_factory=Beacons)
     crowd: Crowd = field(default_factory=Crowd)
+
+    areas: "ServiceAreas | None" = None
+
+    def follow(self, index: GeofenceIndex, beacons: Beacons) -> None:
+        """Take over what is there now, after an edit."""
+        self.index, self.beacons = index, beacons
+        self.areas = ServiceAreas.of(index)
 
     def find(self, geofence_id: str) -> Geofence | None:
         """The geofence of an id, if there is one now."""
@@ -91,7 +135,11 @@ def detect(
         received_at = signals[place].received_at
         was = changed.get(device) or tracks.get(device) or Track()
         was, tellings = track.tick(was, received_at, world.find, policy)
-        sign = _heard(world.beacons, what, policy) if isinstance(what, Heard) else _fixed(what, near[row])
+        sign = (
+            _heard(world.beacons, what, policy)
+            if isinstance(what, Heard)
+            else _fixed(world, was, what, near[row])
+        )
         if sign is None:
             continue
         if isinstance(what, Fix) and was.tip.drive and policy.crowd:
@@ -141,31 +189,47 @@ def _in_turn(signals: Sequence[Signal]) -> list[int]:
 
 def _near(
     world: World, signals: Sequence[Signal], policy: DetectionPolicy
-) -> Mapping[int, tuple[tuple[str, float], ...]]:
-    """For the row of each fix, every geofence within its reach with the signed distance."""
-    rows = [row for row, signal in enumerate(signals) if isinstance(signal.what, Fix)]
-    near: dict[int, list[tuple[str, float]]] = {row: [] for row in rows}
-    if rows:
-        places = np.array(
-            [(what.lon, what.lat) for row in rows if isinstance(what := signals[row].what, Fix)]
-        )
-        reaches = np.array(
-            [
-                reach_m(what.accuracy, policy.presence)
-                for row in rows
-                if isinstance(what := signals[row].what, Fix)
-            ]
-        )
-        matches = world.index.match(places[:, 0], places[:, 1], reaches)
-        for ping, slot, distance_m in zip(
-            matches.ping.tolist(), matches.slot.tolist(), matches.distance_m.tolist(), strict=True
-        ):
-            near[rows[ping]].append((world.index.geofence(slot).id, distance_m))
-    return {row: tuple(each) for row, each in near.items()}
+) -> Mapping[int, tuple[Distances, Distances]]:
+    """For the row of each fix, every geofence within its reach, and every store whose catchment it is in, with the
+    signed distance.
+    """
+    fixes = [(row, signal.what) for row, signal in enumerate(signals) if isinstance(signal.what, Fix)]
+    near: dict[int, list[tuple[str, float]]] = {row: [] for row, _ in fixes}
+    stores: dict[int, list[tuple[str, float]]] = {row: [] for row, _ in fixes}
+    if not fixes:
+        return {}
+    lons, lats = np.array([fix.lon for _, fix in fixes]), np.array([fix.lat for _, fix in fixes])
+    index = world.index
+    matches = index.match(lons, lats, np.array([reach_m(fix.accuracy, policy.presence) for _, fix in fixes]))
+    around: list[tuple[int, int]] = []
+    for ping, slot, distance_m in zip(
+        matches.ping.tolist(), matches.slot.tolist(), matches.distance_m.tolist(), strict=True
+    ):
+        geofence = index.geofence(slot)
+        near[fixes[ping][0]].append((geofence.id, distance_m))
+        if distance_m <= 0 and geofence.store and (store := index.slot(geofence.store)) is not None:
+            around.append((ping, store))
+    if around:
+        pings, slots = np.array(around).T
+        distances = index.distances(lons[pings], lats[pings], slots)
+        for (ping, slot), distance_m in zip(around, distances.tolist(), strict=True):
+            stores[fixes[ping][0]].append((index.geofence(slot).id, distance_m))
+    return {row: (tuple(near[row]), tuple(stores[row])) for row, _ in fixes}
 
 
-def _fixed(fix: Fix, near: tuple[tuple[str, float], ...]) -> Sign:
-    return Sign(fix.at, "", near, fix.lon, fix.lat, fix.accuracy, fix.speed)
+def _fixed(world: World, was: Track, fix: Fix, near: tuple[Distances, Distances]) -> Sign:
+    within_reach, ahead = near
+    if world.areas and fix.speed and (course := _course(was, fix)) is not None:
+        ahead += world.areas.ahead(fix, course)
+    return Sign(fix.at, "", within_reach, fix.lon, fix.lat, fix.accuracy, fix.speed, ahead)
+
+
+def _course(was: Track, fix: Fix) -> float | None:
+    """Degrees from north: as the phone says, else from its last fix."""
+    if fix.heading is not None or was.tip.drive is None:
+        return fix.heading
+    last = was.tip.drive.last
+    return course_deg(last.lon, last.lat, fix.lon, fix.lat)
 
 
 def _heard(beacons: Beacons, heard: Heard, policy: DetectionPolicy) -> Sign | None:

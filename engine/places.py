@@ -25,6 +25,11 @@ class Places:
         self.index = GeofenceIndex()
         self.beacons = Beacons()
 
+    @property
+    def edits(self) -> tuple[int, int]:
+        """How far the edits of geofences and of beacons have been followed."""
+        return self._revision, self._beacon_revision
+
     def refresh(self) -> None:
         """Take over edits made since, looking at most every `look_every_seconds`."""
         now = time.monotonic()

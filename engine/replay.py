@@ -77,7 +77,9 @@ def replay(
     """Write one JSON line per event to `out`; answer how many signals, events and late signals there were."""
     index = GeofenceIndex.of(read_file(recording.geofences))
     beacons = Beacons.of(read_beacons(recording.beacons)) if recording.beacons else Beacons()
-    run = Replay(World(index, beacons), policy)
+    world = World()
+    world.follow(index, beacons)
+    run = Replay(world, policy)
     counts = {"geofences": len(index), "beacons": len(beacons), "signals": 0, "events": 0, "late": 0}
     with tqdm(unit=" signals", disable=quiet, desc="replay") as progress:
         for batch in batches(signals(recording)):

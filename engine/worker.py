@@ -63,6 +63,7 @@ class Worker:
         self._places = places
         self._now = now
         self._world = World(places.index, places.beacons)
+        self._followed = (0, 0)
         self._batch_entries = batch_entries
         self._state_expiry_ms = state_expiry_seconds * 1000
         self._event_limit_entries = event_limit_entries
@@ -106,7 +107,9 @@ class Worker:
         with. Answers how many log entries and timers it took.
         """
         self._places.refresh()
-        self._world.index, self._world.beacons = self._places.index, self._places.beacons
+        if self._places.edits != self._followed:
+            self._world.follow(self._places.index, self._places.beacons)
+            self._followed = self._places.edits
         ready = self._with_room_for_events()
         if not ready:
             threading.Event().wait(block_ms / 1000)

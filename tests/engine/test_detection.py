@@ -16,19 +16,26 @@ LAT, LON = 48.8353, 2.2410
 AWAY = 0.003
 
 
-def circle(name: str, lon: float, kind: str = "store"):
+def circle(name: str, lon: float, kind: str = "store", **more: object):
     return geofence_from_feature(
         {
             "type": "Feature",
             "id": name,
-            "properties": {"name": name, "kind": kind, "radius": 40, "dwell_seconds": 60, "timezone": "UTC"},
+            "properties": {
+                "name": name,
+                "kind": kind,
+                "radius": 40,
+                "dwell_seconds": 60,
+                "timezone": "UTC",
+            }
+            | more,
             "geometry": {"type": "Point", "coordinates": [lon, LAT]},
         }
     )
 
 
 INDEX = GeofenceIndex.of(
-    [circle("bakery", LON), circle("cafe", LON + AWAY), circle("around", LON, "catchment")]
+    [circle("bakery", LON), circle("cafe", LON + AWAY), circle("around", LON, "catchment", store="bakery")]
 )
 
 
@@ -241,3 +248,77 @@ def test_an_edit_of_the_places_reaches_a_phone_that_is_inside():
     world.index.remove("bakery")
     after = detect(world, inside.tracks, fixes([("ana", 1100.0 + 10 * number, LON) for number in range(9)]))
     assert after.events == []
+
+
+def drive(
+    index: GeofenceIndex, lons: list[float], every: float, speed: float, heading: float | None = None
+) -> list[PlaceEvent]:
+    world = World()
+    world.follow(index, Beacons())
+    signals = [
+        Signal("ana", at + 1, Fix(at, LAT, lon, 8.0, speed, heading, None))
+        for at, lon in ((1000 + every * number, lon) for number, lon in enumerate(lons))
+    ]
+    return list(detect(world, {}, signals).events)
+
+
+def test_whoever_comes_near_a_store_and_heads_for_it_is_told_once_of_each():
+    index = GeofenceIndex.of(
+        [circle("bakery", LON), circle("around", LON, "catchment", store="bakery", radius=400)]
+    )
+    metre = 1 / 73_200
+    on_foot = [LON + (600 - 14 * number) * metre for number in range(42)]
+    events = drive(index, on_foot, every=10, speed=1.4)
+    told = [(event.kind, event.geofence) for event in events if event.kind in ("nearby", "approach")]
+    assert told == [("nearby", "around"), ("approach", "bakery")]
+    approach = next(event for event in events if event.kind == "approach")
+    assert 0 < approach.evidence["eta_seconds"] <= 120
+    nearby = next(event for event in events if event.kind == "nearby")
+    assert "walking" in nearby.evidence
+    assert 250 < nearby.evidence["distance_m"] < 400
+
+
+@pytest.mark.parametrize(
+    ("heading", "eastward", "told"),
+    [(90.0, True, True), (270.0, True, False), (None, True, True), (90.0, False, False)],
+)
+def test_a_service_area_is_announced_upstream_on_its_own_carriageway(
+    heading: float | None,
+    eastward: bool,  # noqa: FBT001
+    told: bool,  # noqa: FBT001
+):
+    more = {} if heading is None else {"heading": heading}
+    index = GeofenceIndex.of([circle("aire", LON + 0.2, "service_area", radius=150, **more)])
+    metre = 1 / 73_200
+    lons = [LON + (320 * number if eastward else 30_000 - 320 * number) * metre for number in range(40)]
+    if not eastward:
+        lons = [lon - 0.25 for lon in lons]
+    events = drive(index, lons, every=10, speed=32.0)
+    assert [(event.kind, event.geofence) for event in events if event.kind == "approach"] == (
+        [("approach", "aire")] if told else []
+    )
+
+
+def queue(stop_and_go: bool) -> list[PlaceEvent]:  # noqa: FBT001
+    """A car drives up for five minutes and then hardly moves for six; or it goes on driving."""
+    index = GeofenceIndex.of(
+        [circle("bakery", LON), circle("around", LON + 0.01, "catchment", store="bakery", radius=400)]
+    )
+    metre = 1 / 73_200
+    rng = random.Random(4)
+    signals, at, where = [], 1000.0, LON + 0.01 - 4000 * metre
+    for number in range(80):
+        jammed = stop_and_go and 30 < number < 70
+        speed = (rng.choice([0.0, 0.0, 0.0, 1.5]) if jammed else 12.0) + rng.uniform(0, 0.2)
+        at, where = at + 10, where + speed * 10 * metre
+        signals.append(Signal("ana", at + 1, Fix(at, LAT, where, 10.0, speed, None, None)))
+    return list(detect(World(index), {}, signals).events)
+
+
+def test_a_car_in_stop_and_go_traffic_is_stuck_and_then_no_more():
+    events = [event for event in queue(stop_and_go=True) if event.kind in ("stuck", "unstuck")]
+    assert [(event.kind, event.geofence) for event in events] == [("stuck", "around"), ("unstuck", "around")]
+    stuck, unstuck = events
+    assert stuck.evidence["slow_seconds"] >= 100
+    assert unstuck.at.timestamp() == pytest.approx(1700, abs=30)
+    assert not any(event.kind == "stuck" for event in queue(stop_and_go=False))

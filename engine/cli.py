@@ -138,6 +138,67 @@ def replay(
 
 
 @app.command()
+def ablation(
+    geofences: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="GeoJSON FeatureCollection.")],
+    pings: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="JSON lines, .gz allowed.")],
+    truth: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="What happened, as JSON lines.")],
+    sightings: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+    beacons: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+) -> None:
+    """Score detection on a labelled recording: whole, and without each of its parts.
+
+    Example:  chaland ablation --geofences shops.geojson --pings pings.jsonl.gz --truth truth.jsonl.gz
+    """
+    from engine import labelled
+    from engine.recorded import Unreadable
+    from engine.replay import Recording
+    from geofences.errors import GeofenceError
+
+    try:
+        happened = labelled.read_truth(truth)
+        typer.echo(labelled.ablation_head())
+        for part, scores in labelled.ablation(Recording(geofences, pings, sightings, beacons), happened):
+            typer.echo(labelled.ablation_line(part, scores))
+    except (Unreadable, GeofenceError) as error:
+        _fail(str(error))
+
+
+@app.command("fit-jams")
+def fit_jams(
+    towns: Annotated[
+        list[Path],
+        typer.Argument(
+            exists=True,
+            file_okay=False,
+            help="Folders with fences.geojson, pings.jsonl.gz, sightings.jsonl.gz, beacons.json, truth.jsonl.gz.",
+        ),
+    ],
+) -> None:
+    """Fit the weights of the jam model to labelled recordings and print them, as engine/traffic/weights.py has them.
+
+    Example:  chaland fit-jams recordings/harbour recordings/old-town
+    """
+    from engine import labelled
+    from engine.replay import Recording
+    from engine.traffic.fit import fit
+
+    found = [
+        labelled.examples(
+            Recording(
+                town / "fences.geojson",
+                town / "pings.jsonl.gz",
+                town / "sightings.jsonl.gz",
+                town / "beacons.json",
+            ),
+            labelled.read_truth(town / "truth.jsonl.gz"),
+        )
+        for town in towns
+    ]
+    for feature, weight in fit(found).items():
+        typer.echo(f'    "{feature}": {weight},')
+
+
+@app.command()
 def story(files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)]) -> None:
     """Play text stories against a fresh engine; print each expectation met or missed; exit 1 on a miss.
 

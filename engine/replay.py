@@ -75,12 +75,14 @@ def replay(
     recording: Recording, out: IO[str], *, policy: DetectionPolicy = STANDARD, quiet: bool = False
 ) -> dict[str, int]:
     """Write one JSON line per event to `out`; answer how many signals, events and late signals there were."""
-    index = GeofenceIndex.of(read_file(recording.geofences))
-    beacons = Beacons.of(read_beacons(recording.beacons)) if recording.beacons else Beacons()
-    world = World()
-    world.follow(index, beacons)
-    run = Replay(world, policy)
-    counts = {"geofences": len(index), "beacons": len(beacons), "signals": 0, "events": 0, "late": 0}
+    run = Replay(open_world(recording), policy)
+    counts = {
+        "geofences": len(run.world.index),
+        "beacons": len(run.world.beacons),
+        "signals": 0,
+        "events": 0,
+        "late": 0,
+    }
     with tqdm(unit=" signals", disable=quiet, desc="replay") as progress:
         for batch in batches(signals(recording)):
             events = run.feed(batch)
@@ -90,6 +92,16 @@ def replay(
             progress.update(len(batch))
     counts["late"] = run.late
     return counts
+
+
+def open_world(recording: Recording) -> World:
+    """The geofences and beacons of a recording. Raises a `GeofenceError` for a file that is wrong."""
+    world = World()
+    world.follow(
+        GeofenceIndex.of(read_file(recording.geofences)),
+        Beacons.of(read_beacons(recording.beacons)) if recording.beacons else Beacons(),
+    )
+    return world
 
 
 def signals(recording: Recording) -> Iterator[Signal]:

@@ -58,6 +58,8 @@ class PresencePolicy:
     least_accuracy_m: float = 8.0
     unknown_accuracy_m: float = 100.0
     """Stands in for an accuracy of zero, by which phones say that they do not know."""
+    assumed_accuracy_m: float = 0.0
+    """Taken for every fix's accuracy, whatever it says; 0 believes the fixes. To see what their word is worth."""
     reach_accuracies: float = 3.0
     least_reach_m: float = 50.0
     most_reach_m: float = 400.0
@@ -182,7 +184,8 @@ def fix_log_odds(distance_m: float, accuracy_m: float, policy: PresencePolicy, *
     """Log-odds that one fix alone gives for being inside, limited as the policy says. `distance_m` is signed,
     negative inside; `inside` is what was believed before.
     """
-    sigma_m = max(accuracy_m or policy.unknown_accuracy_m, policy.least_accuracy_m)
+    said_m = policy.assumed_accuracy_m or accuracy_m or policy.unknown_accuracy_m
+    sigma_m = max(said_m, policy.least_accuracy_m)
     if inside:
         distance_m -= policy.leaving_accuracies * sigma_m
     share = 0.5 * erfc(distance_m / sigma_m / sqrt(2))

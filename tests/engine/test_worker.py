@@ -192,3 +192,62 @@ def test_an_export_holds_everything_and_an_erasure_leaves_nothing(
     assert town.get("/v1/subjects/ana/export").status_code == 404
     assert [items(town, f"/v1/{path}") for path in ("events", "decisions", "messages")] == [[], [], []]
     assert not list(engine.live.client.scan_iter("*:dev:*"))
+
+
+def test_a_phone_that_falls_silent_dwells_by_the_clock(town: TestClient, engine: Engine, clock: SetClock):
+    for _ in range(6):
+        send(town, clock, WALK_IN)
+        engine.settle()
+        clock.advance(minutes=1)
+    known = {event["kind"] for event in items(town, "/v1/events")}
+    assert known == {"enter", "dwell"}
+    town.put("/v1/subjects/bob", json={"phone": "+33639980002", "devices": [{"device": "bob-phone"}]})
+    grant = {"purpose": "location", "action": "grant", "source": "app", "text_version": "v1"}
+    town.post("/v1/subjects/bob/consents", json=grant).raise_for_status()
+
+    def seen(ages: list[float]) -> None:
+        now = clock().timestamp()
+        pings = [
+            {"device": "bob-phone", "at": now - age, "lat": LAT, "lon": LON, "accuracy": 8} for age in ages
+        ]
+        assert town.post("/v1/pings", json={"pings": pings}).json()["accepted"] == len(ages)
+        engine.settle()
+
+    for _ in range(5):
+        seen([50, 40, 30, 20, 10, 0])
+        clock.advance(minutes=1)
+    assert [event["kind"] for event in items(town, "/v1/events?device=bob-phone")] == ["enter"]
+    engine.settle()
+    kinds = [event["kind"] for event in items(town, "/v1/events?device=bob-phone")]
+    assert sorted(kinds) == ["dwell", "enter"]
+
+
+def test_what_turns_out_not_to_have_happened_is_taken_back_with_its_message(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    clock.advance(minutes=5)
+    now = clock().timestamp()
+
+    def report(rows: list[tuple[float, float]]) -> None:
+        pings = [
+            {"device": "ana-phone", "at": now + at, "lat": LAT, "lon": lon, "accuracy": 8} for at, lon in rows
+        ]
+        assert town.post("/v1/pings", json={"pings": pings}).json()["accepted"] == len(rows)
+        engine.worker.run_once()
+        engine.decider.run_once()
+
+    engine.worker.refresh()
+    out = LON + 0.0015
+    report([(-60 + 10 * number, out) for number in range(4)])
+    report([(0, LON)])
+    [event] = items(town, "/v1/events")
+    [message] = items(town, "/v1/messages")
+    assert (event["kind"], event["retracted_at"], message["state"]) == ("enter", None, "due")
+    report([(-1, out), (-2, out)])
+    report([(2, out)])
+    [event] = items(town, "/v1/events")
+    [message] = items(town, "/v1/messages")
+    assert event["retracted_at"] is not None
+    assert message["state"] == "cancelled"
+    engine.settle()
+    assert items(town, "/v1/messages")[0]["sent_at"] is None

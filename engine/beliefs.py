@@ -4,13 +4,13 @@ come out; the signal carries all that the step needs to know of the world.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import hypot
+from math import erfc, hypot, sqrt
 from typing import NamedTuple
 
 import msgspec
 
 from engine.traffic import jam
-from engine.traffic.drive import Drive, Point, features, offset_m
+from engine.traffic.drive import Drive, Point, offset_m
 from engine.traffic.drive import met as met_on_the_road
 from engine.traffic.drive import step as drive_on
 from engine.traffic.jam import TOWN_TRAFFIC, Jam, JamPolicy
@@ -79,6 +79,9 @@ class Sign(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ahead: tuple[tuple[str, float], ...] = ()
     """Where the phone may be heading: the stores whose catchment it is in, with the signed distance to their border,
     and service areas ahead of it, with the distance along the road, in metres."""
+    crossed: tuple[tuple[str, float, float, float, int], ...] = ()
+    """Geofences passed through since the fix before, without a fix inside: when entered and left (unix seconds), how
+    deep (metres), and from which side (see `geofences.crossing`)."""
     surroundings: tuple[float, float, float] = (0.0, 0.0, 0.0)
     roads: float = 0.0
     """Log-odds of a jam here, by feeds of traffic flow."""
@@ -152,9 +155,10 @@ def _travel(
     belief, stuck = _judge(was.jam, drive, sign, find, policy)
     nearby, neared = _near(was, sign, moving, find)
     approaches, headed = _head(was, sign, moved_m, moving, find)
+    crossed = [_crossed(*each, sign) for each in sign.crossed]
     return (
         Beliefs(sign.order, was.presences, drive, belief, moving, nearby, approaches),
-        [*stuck, *neared, *headed],
+        [*crossed, *stuck, *neared, *headed],
     )
 
 
@@ -187,6 +191,20 @@ def _nearby(geofence: Geofence, sign: Sign, moving: Motion) -> Happening:
     if store_m is not None:
         evidence["distance_m"] = round(store_m, 1)
     return Happening(EventKind.NEARBY, geofence.id, sign.at, NEARBY_CONFIDENCE, evidence)
+
+
+def _crossed(
+    geofence_id: str, enter_at: float, exit_at: float, depth_m: float, direction: int, sign: Sign
+) -> Happening:
+    """Passed through. The deeper the way led, against the accuracy, the surer."""
+    evidence = {
+        "seconds": round(exit_at - enter_at, 1),
+        "depth_m": round(depth_m, 1),
+        "accuracy_m": round(sign.accuracy_m, 1),
+        "direction": float(direction),
+    }
+    sure = 1 - 0.5 * erfc(depth_m / max(sign.accuracy_m, 5.0) / sqrt(2))
+    return Happening(EventKind.CROSS, geofence_id, enter_at, sure, evidence)
 
 
 def _head(
@@ -297,8 +315,7 @@ def _move(was: Drive | None, fix: Point, sign: Sign, presences: Mapping[str, Pre
 def _judge(
     was: Jam, drive: Drive, sign: Sign, find: Find, policy: DetectionPolicy
 ) -> tuple[Jam, list[Happening]]:
-    weighed = features(drive, sign.surroundings if policy.crowd else (0.0, 0.0, 0.0))
-    said = jam.fix_log_odds(drive, weighed, sign.roads, policy.jam)
+    said = jam.fix_log_odds(drive, sign.surroundings, sign.roads, policy.jam)
     now, transitions = jam.step(was, drive, said, _catchment(sign, find), policy.jam)
     evidence: dict[str, float] = {}
     if transitions:

@@ -7,6 +7,7 @@ which is what makes a replay after a crash harmless.
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import hypot
 from typing import NamedTuple
 
 import msgspec
@@ -14,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import track
-from engine.beliefs import STANDARD, DetectionPolicy, Sign
+from engine.beliefs import ROUGH_ACCURACY_M, STANDARD, DetectionPolicy, Sign
 from engine.signals import Fix, Heard
 from engine.track import Taken, Telling, Track
 from engine.traffic.crowd import Crowd
-from engine.traffic.drive import Point
+from engine.traffic.drive import SLOW_MPS, Point, offset_m
 from geofences.approach import course_deg, service_areas_ahead
 from geofences.beacon import DEFAULT_TX_POWER_DBM, Beacon
 from geofences.beacons import Beacons
 from geofences.bounds import extent
+from geofences.crossing import PASSING, crossings
 from geofences.event import PlaceEvent, event_id
 from geofences.geofence import Geofence, Kind
 from geofences.index import GeofenceIndex
@@ -86,11 +88,6 @@ class World:
         self.index, self.beacons = index, beacons
         self.areas = ServiceAreas.of(index)
 
-    def find(self, geofence_id: str) -> Geofence | None:
-        """The geofence of an id, if there is one now."""
-        slot = self.index.slot(geofence_id)
-        return None if slot is None else self.index.geofence(slot)
-
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -127,6 +124,7 @@ def detect(
     """Take every signal of the batch, in order of arrival. `tracks` is not changed; new ones are answered."""
     near = _near(world, signals, policy)
     order = _in_turn(signals)
+    crossed = _crossings(world.index, tracks, [signals[row] for row in order])
     changed: dict[str, Track] = {}
     events: list[PlaceEvent] = []
     late = 0
@@ -134,7 +132,7 @@ def detect(
         device, _, what = signals[row]
         received_at = signals[place].received_at
         was = changed.get(device) or tracks.get(device) or Track()
-        was, tellings = track.tick(was, received_at, world.find, policy)
+        was, tellings = track.tick(was, received_at, world.index.get, policy)
         sign = (
             _heard(world.beacons, what, policy)
             if isinstance(what, Heard)
@@ -144,7 +142,9 @@ def detect(
             continue
         if isinstance(what, Fix) and was.tip.drive and policy.crowd:
             sign = _in_the_crowd(world.crowd, device, was, sign, received_at)
-        taken = track.take(was, sign, signals[row].received_at, world.find, policy)
+        if place in crossed and sign.order > was.tip.order:
+            sign = msgspec.structs.replace(sign, crossed=tuple(crossed[place]))
+        taken = track.take(was, sign, signals[row].received_at, world.index.get, policy)
         if taken is None:
             late += 1
             now = was
@@ -165,7 +165,7 @@ def tick(
     changed: dict[str, Track] = {}
     events: list[PlaceEvent] = []
     for device, was in tracks.items():
-        later, tellings = track.tick(was, now, world.find, policy)
+        later, tellings = track.tick(was, now, world.index.get, policy)
         if tellings:
             changed[device] = later
             events += [_event(device, later, each, now) for each in tellings]
@@ -217,6 +217,41 @@ def _near(
     return {row: (tuple(near[row]), tuple(stores[row])) for row, _ in fixes}
 
 
+def _crossings(
+    index: GeofenceIndex, tracks: Mapping[str, Track], signals: Sequence[Signal]
+) -> Mapping[int, list[tuple[str, float, float, float, int]]]:
+    """What each fix, by its place in the batch, passed through since its phone's fix before."""
+    last = {
+        device: each.tip.drive.last
+        for device in {signal.device for signal in signals}
+        if (each := tracks.get(device)) and each.tip.drive
+    }
+    ways: list[tuple[float, ...]] = []
+    places: list[int] = []
+    for place, (device, _, what) in enumerate(signals):
+        if not isinstance(what, Fix) or not 0 < what.accuracy <= ROUGH_ACCURACY_M:
+            continue
+        now = Point(what.at, what.lon, what.lat, what.accuracy)
+        before = last.get(device)
+        if before is None or now.at > before.at:
+            last[device] = now
+            if before is not None and hypot(*offset_m(before, now)) > PASSING.least_mps * (
+                now.at - before.at
+            ):
+                ways.append((before.lon, before.lat, before.at, now.lon, now.lat, now.at))
+                places.append(place)
+    found: dict[int, list[tuple[str, float, float, float, int]]] = {}
+    if not ways:
+        return found
+    passed = crossings(index, *np.array(ways).T)
+    columns = (passed.segment, passed.slot, passed.enter_at, passed.exit_at, passed.depth_m, passed.direction)
+    for way, slot, *rest in zip(*(column.tolist() for column in columns), strict=True):
+        geofence = index.geofence(slot)
+        if geofence.kind is not Kind.CATCHMENT:
+            found.setdefault(places[way], []).append((geofence.id, *rest))
+    return found
+
+
 def _fixed(world: World, was: Track, fix: Fix, near: tuple[Distances, Distances]) -> Sign:
     within_reach, ahead = near
     if world.areas and fix.speed and (course := _course(was, fix)) is not None:
@@ -249,7 +284,8 @@ def _power_dbm(beacon: Beacon, heard: Heard) -> float:
 
 def _in_the_crowd(crowd: Crowd, device: str, was: Track, sign: Sign, received_at: float) -> Sign:
     drive = was.tip.drive
-    if drive is None or not sign.near:
+    fast = sign.speed_mps is not None and sign.speed_mps > SLOW_MPS
+    if drive is None or fast or not sign.near:
         return sign
     place = Point(sign.at, sign.lon, sign.lat, sign.accuracy_m)
     around = crowd.around(device, place, drive.east, drive.north, received_at)

@@ -65,7 +65,7 @@ class Replay:
         self.tracks.update(detection.tracks)
         self.late += detection.late
         for device, each in detection.tracks.items():
-            due = track.due_at(each, self.world.find)
+            due = track.due_at(each, self.world.index.get)
             if due is not None:
                 heapq.heappush(self._dues, (due, device))
         return list(detection.events)

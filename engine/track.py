@@ -151,10 +151,12 @@ def due_at(track: Track, find: Find) -> float | None:
 def tick(was: Track, now: float, find: Find, policy: DetectionPolicy) -> tuple[Track, list[Telling]]:
     """Say the dwells that are due by the clock although the phone is silent. `now` is our clock's."""
     at = now - was.lateness_seconds
-    said, tellings = list(was.said), []
+    said: list[Said] = []
+    tellings: list[Telling] = []
     for geofence_id, each in was.tip.presences.items():
-        geofence = find(geofence_id)
-        if geofence is None or _by_clock(was.said, geofence_id):
+        if not each.inside or each.dwelled or (geofence := find(geofence_id)) is None:
+            continue
+        if _by_clock(was.said, geofence_id):
             continue
         due = dwell_by_clock(each, at, geofence.dwell_seconds, policy.presence)
         if due is not None:
@@ -162,7 +164,7 @@ def tick(was: Track, now: float, find: Find, policy: DetectionPolicy) -> tuple[T
             happening = Happening(EventKind.DWELL, geofence_id, *due, silent)
             said.append(Said(EventKind.DWELL, geofence_id, due[0], was.tip.at, was.tip.at, by_clock=True))
             tellings.append(Telling(Revision.SAID, was.tip.at, happening))
-    return msgspec.structs.replace(was, said=tuple(said)) if tellings else was, tellings
+    return msgspec.structs.replace(was, said=(*was.said, *said)) if said else was, tellings
 
 
 def _by_clock(said: Sequence[Said], geofence: str) -> Said | None:

@@ -208,7 +208,7 @@ class Worker:
         state_parts: list[Any] = []
         for device in devices:
             each = detection.tracks.get(device)
-            due_at = track.due_at(each, self._world.find) if each else None
+            due_at = track.due_at(each, self._world.index.get) if each else None
             due_ms = "" if due_at is None or due_at <= after else str(int(due_at * 1000) + 1)
             state_parts += [device, encode_track(each) if each else b"", due_ms]
             if due_ms and due_at is not None:

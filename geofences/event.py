@@ -16,6 +16,8 @@ class EventKind(StrEnum):
     ENTER = "enter"
     EXIT = "exit"
     DWELL = "dwell"
+    CROSS = "cross"
+    """Passed through between two fixes, neither of which lay inside."""
     NEARBY = "nearby"
     APPROACH = "approach"
     STUCK = "stuck"

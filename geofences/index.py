@@ -39,6 +39,7 @@ class GeofenceIndex:
     def __init__(self) -> None:
         self._geofences: list[Geofence | None] = []
         self._slots: dict[str, int] = {}
+        self._by_id: dict[str, Geofence] = {}
         self._free: list[int] = []
         self._boxes: dict[int, Floats] = {}
         self._inradii_m: dict[int, float] = {}
@@ -85,6 +86,10 @@ class GeofenceIndex:
         for geofence_id, geofence in edits:
             self._unseat(geofence_id) if geofence is None else self._seat(geofence)
         self._load_tree()
+
+    def get(self, geofence_id: str) -> Geofence | None:
+        """The geofence of an id, None when it is not in the index."""
+        return self._by_id.get(geofence_id)
 
     def slot(self, geofence_id: str) -> int | None:
         """The slot of an id, None when it is not in the index."""
@@ -149,6 +154,7 @@ class GeofenceIndex:
             self._geofences.append(None)
         self._slots[geofence.id] = slot
         self._geofences[slot] = geofence
+        self._by_id[geofence.id] = geofence
         self._inradii_m.pop(slot, None)
         self._ruler.put(slot, geofence.shape)
         return slot
@@ -157,6 +163,7 @@ class GeofenceIndex:
         slot = self._slots.pop(geofence_id, None)
         if slot is not None:
             self._geofences[slot] = None
+            del self._by_id[geofence_id]
             self._inradii_m.pop(slot, None)
             self._ruler.drop(slot)
             self._free.append(slot)

@@ -73,11 +73,11 @@ class Crowd:
             others = self._cells.get(cell)
             if not others:
                 continue
-            for other in [
-                each for each, seen in others.items() if received_at - seen.received_at > FRESH_SECONDS
-            ]:
-                self._drop(other, cell)
+            old: list[str] = []
             for other, seen in others.items():
+                if received_at - seen.received_at > FRESH_SECONDS:
+                    old.append(other)
+                    continue
                 if other == device or not (seen.creeping or seen.speed_mps > PASSING_MPS):
                     continue
                 distance_m = hypot(*offset_m(place, seen.place))
@@ -90,6 +90,8 @@ class Crowd:
                     alike += cosine > ALIKE_COSINE
                 elif cosine > PASSING_COSINE and distance_m < PASSING_REACH_M:
                     passing += 1
+            for other in old:
+                self._drop(other, cell)
         return Surroundings(alike, near, passing)
 
     def forget(self, device: str) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.traffic.drive import Drive
+from engine.traffic.drive import Drive, features
 from engine.traffic.weights import WEIGHTS
 
 JamTransition = tuple[Literal["stuck", "unstuck"], str, float, float]
@@ -55,11 +55,18 @@ class Jam(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ended_at: float = float("-inf")
 
 
-def fix_log_odds(drive: Drive, features: tuple[float, ...], roads: float, policy: JamPolicy) -> float:
-    """What the newest fix says. `roads` are the log-odds that feeds of traffic flow give for this stretch."""
+def fix_log_odds(
+    drive: Drive, surroundings: tuple[float, float, float], roads: float, policy: JamPolicy
+) -> float:
+    """What the newest fix says. `surroundings` count the other phones nearby, as `features` takes them; `roads` are
+    the log-odds that feeds of traffic flow give for this stretch.
+    """
     if not drive.slow:
         return policy.fast_log_odds
-    weighed = sum(weight * value for weight, value in zip(_WEIGHTS, features, strict=True)) + roads
+    weighed = (
+        sum(weight * value for weight, value in zip(_WEIGHTS, features(drive, surroundings), strict=True))
+        + roads
+    )
     return max(-policy.fix_limit_log_odds, min(policy.fix_limit_log_odds, weighed))
 
 

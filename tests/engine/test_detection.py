@@ -322,3 +322,20 @@ def test_a_car_in_stop_and_go_traffic_is_stuck_and_then_no_more():
     assert stuck.evidence["slow_seconds"] >= 100
     assert unstuck.at.timestamp() == pytest.approx(1700, abs=30)
     assert not any(event.kind == "stuck" for event in queue(stop_and_go=False))
+
+
+def test_a_fast_passer_with_a_ping_a_minute_crosses_and_does_not_enter():
+    metre = 1 / 73_200
+    index = GeofenceIndex.of([circle("bakery", LON)])
+    lons = [LON + (-2300 + 1500 * number) * metre for number in range(4)]
+    events = drive(index, lons, every=60, speed=25.0)
+    [crossed] = [event for event in events if event.kind in ("cross", "enter", "exit")]
+    assert crossed.kind == "cross"
+    assert crossed.at.timestamp() == pytest.approx(1000 + 2260 / 25, abs=2)
+    assert crossed.evidence["seconds"] == pytest.approx(80 / 25, abs=0.5)
+    assert crossed.confidence > 0.95
+
+
+def test_a_walk_around_a_place_does_not_cross_it():
+    index = GeofenceIndex.of([circle("bakery", LON)])
+    assert [event.kind for event in drive(index, [LON + 0.002] * 20, every=60, speed=0.2)] == []

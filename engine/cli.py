@@ -163,6 +163,33 @@ def ablation(
         _fail(str(error))
 
 
+@app.command()
+def ranging(
+    sensors: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="CSV: mac, x, y, z.")],
+    calibrate: Annotated[
+        list[Path],
+        typer.Option(exists=True, dir_okay=False, help="Readings to fit the radios on; may be repeated."),
+    ],
+    readings: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="CSV: ts, sensor, rssi, x, y, z; .gz allowed.")
+    ],
+) -> None:
+    """Compare told distances with measured ones: the ranging filter against single hearings.
+
+    Example:  chaland ranging --sensors sensors.csv --calibrate walk-1.csv --readings walk-2.csv
+    """
+    from engine import ranging_report
+    from engine.recorded import Unreadable
+
+    try:
+        fitted = [each for file in calibrate for each in ranging_report.read_readings(sensors, file)]
+        radios = ranging_report.calibrated(fitted)
+        plain, filtered = ranging_report.compare(ranging_report.read_readings(sensors, readings), radios)
+    except (Unreadable, ValueError) as error:
+        _fail(str(error))
+    typer.echo(ranging_report.table(plain, filtered))
+
+
 @app.command("fit-jams")
 def fit_jams(
     towns: Annotated[

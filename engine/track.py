@@ -22,6 +22,8 @@ AMENDED_SECONDS = 1.0
 """An estimate that moves by less is not worth telling."""
 SKEW_BEHIND_SECONDS = 20.0
 SKEW_AHEAD_SECONDS = 5.0
+SKEW_MOST_SECONDS = 180.0
+"""News that is older was kept by the phone, and says nothing of its clock."""
 SKEW_AFTER_SIGNALS = 5
 """A clock is judged by the quickest of so many signals: transport only ever adds."""
 
@@ -78,7 +80,8 @@ class Track(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """What to add to the phone's clock to have ours; 0 unless it is clearly off."""
         if self.lag_seconds < -SKEW_AHEAD_SECONDS:
             return self.lag_seconds
-        if self.lag_seconds > SKEW_BEHIND_SECONDS and self.signals >= SKEW_AFTER_SIGNALS:
+        behind = SKEW_BEHIND_SECONDS < self.lag_seconds <= SKEW_MOST_SECONDS
+        if behind and self.signals >= SKEW_AFTER_SIGNALS:
             return self.lag_seconds
         return 0.0
 
@@ -162,8 +165,9 @@ def tick(was: Track, now: float, find: Find, policy: DetectionPolicy) -> tuple[T
         if due is not None:
             silent = {"log_odds": round(each.log_odds, 2), "silent_seconds": round(at - each.seen_at, 1)}
             happening = Happening(EventKind.DWELL, geofence_id, *due, silent)
-            said.append(Said(EventKind.DWELL, geofence_id, due[0], was.tip.at, was.tip.at, by_clock=True))
-            tellings.append(Telling(Revision.SAID, was.tip.at, happening))
+            first_at = _cause(was.said, happening, due[0])
+            said.append(Said(EventKind.DWELL, geofence_id, due[0], first_at, was.tip.at, by_clock=True))
+            tellings.append(Telling(Revision.SAID, first_at, happening))
     return msgspec.structs.replace(was, said=(*was.said, *said)) if said else was, tellings
 
 
@@ -246,6 +250,8 @@ def _match(said: Sequence[Said], happenings: Sequence[tuple[float, Happening]]) 
 
 def _cause(said: Sequence[Said], happening: Happening, cause_at: float) -> float:
     """The cause to name an event by: no two of a kind at a geofence have the same."""
+    if happening.kind is EventKind.DWELL:
+        cause_at = happening.at  # the same whether the clock told it or a signal
     taken = {one.cause_at for one in said if (one.kind, one.geofence) == (happening.kind, happening.geofence)}
     while cause_at in taken:
         cause_at += 0.001

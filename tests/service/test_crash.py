@@ -20,7 +20,9 @@ LAT, LON = 48.8353, 2.2410
 
 
 def stream(seed: int, began_at: float) -> list[list[dict[str, Any]]]:
-    """Bodies of pings: every device goes into a place and out again, time and again, each in its own rhythm."""
+    """Bodies of pings: every device goes into a place and out again, time and again, each in its own rhythm, and is
+    outside at the end, so that no timer is left running.
+    """
     rng = random.Random(seed)
     phases = {number: rng.uniform(0, 20) for number in range(DEVICES)}
     pings = [
@@ -30,7 +32,7 @@ def stream(seed: int, began_at: float) -> list[list[dict[str, Any]]]:
             "lat": LAT + rng.gauss(0, 2e-5),
             "lon": LON
             + (number % PLACES) * SPACING_DEGREES
-            + (0.002 if (step + phases[number]) % 40 > 20 else 0),
+            + (0.002 if (step + phases[number]) % 40 > 20 or step > PINGS // DEVICES - 15 else 0),
             "accuracy": 8,
         }
         for step in range(PINGS // DEVICES)

@@ -20,6 +20,7 @@ from engine.signals import Fix, Heard
 from engine.track import Taken, Telling, Track
 from engine.traffic.crowd import Crowd
 from engine.traffic.drive import SLOW_MPS, Point, offset_m
+from engine.traffic.flow import Flow
 from geofences.approach import course_deg, service_areas_ahead
 from geofences.beacon import DEFAULT_TX_POWER_DBM, Beacon
 from geofences.beacons import Beacons
@@ -80,6 +81,7 @@ class World:
     index: GeofenceIndex = field(default_factory=GeofenceIndex)
     beacons: Beacons = field(default_factory=Beacons)
     crowd: Crowd = field(default_factory=Crowd)
+    flow: Flow = field(default_factory=Flow)
 
     areas: "ServiceAreas | None" = None
 
@@ -140,8 +142,8 @@ def detect(
         )
         if sign is None:
             continue
-        if isinstance(what, Fix) and was.tip.drive and policy.crowd:
-            sign = _in_the_crowd(world.crowd, device, was, sign, received_at)
+        if isinstance(what, Fix):
+            sign = _on_the_road(world, device, was, sign, received_at, policy)
         if place in crossed and sign.order > was.tip.order:
             sign = msgspec.structs.replace(sign, crossed=tuple(crossed[place]))
         taken = track.take(was, sign, signals[row].received_at, world.index.get, policy)
@@ -282,14 +284,20 @@ def _power_dbm(beacon: Beacon, heard: Heard) -> float:
     return DEFAULT_TX_POWER_DBM if heard.tx_power is None else heard.tx_power
 
 
-def _in_the_crowd(crowd: Crowd, device: str, was: Track, sign: Sign, received_at: float) -> Sign:
+def _on_the_road(
+    world: World, device: str, was: Track, sign: Sign, received_at: float, policy: DetectionPolicy
+) -> Sign:
+    """The sign with what other phones, and feeds of traffic flow, say of the stretch that its phone is slow on."""
     drive = was.tip.drive
     fast = sign.speed_mps is not None and sign.speed_mps > SLOW_MPS
     if drive is None or fast or not sign.near:
         return sign
     place = Point(sign.at, sign.lon, sign.lat, sign.accuracy_m)
-    around = crowd.around(device, place, drive.east, drive.north, received_at)
-    return msgspec.structs.replace(sign, surroundings=around.as_tuple())
+    roads = world.flow.log_odds(place, drive.east, drive.north, received_at)
+    if not policy.crowd:
+        return msgspec.structs.replace(sign, roads=roads)
+    around = world.crowd.around(device, place, drive.east, drive.north, received_at)
+    return msgspec.structs.replace(sign, surroundings=around.as_tuple(), roads=roads)
 
 
 def _event(device: str, now: Track, told: Telling, emitted: float) -> PlaceEvent:

@@ -36,9 +36,8 @@ from engine.console.page import People, add_console
 from engine.decider import Decider
 from engine.gate import ConsentGate
 from engine.idempotency import Idempotency
-from engine.intake import PATHS as SIGNAL_PATHS
-from engine.intake import Intake
-from engine.intake import router as intake_router
+from engine.intake import Intake, SignalDoor
+from engine.intake import document as intake_document
 from engine.keys import Keys, Scope
 from engine.leases import Leases
 from engine.limits import RateLimit
@@ -98,6 +97,7 @@ class Engine:
             batch_entries=settings.batch_entries,
             state_expiry_seconds=settings.state_expiry_seconds,
             event_limit_entries=settings.event_limit_entries,
+            log_kept_entries=settings.log_limit_entries // 2,
         )
         self.decider = Decider(self.live, self.records, self.leases, self.now)
         self.sender = Sender(
@@ -107,7 +107,7 @@ class Engine:
             zone_of=geofences.store.zone_of,
             now=self.now,
         )
-        self.intake = Intake(self.log, settings, self.now)
+        self.intake = Intake(settings, self.now)
         self.gate.rebuild()
 
     def close(self) -> None:
@@ -166,7 +166,7 @@ class Engine:
         """The HTTP application; with the console's page at ``/`` if asked for, where `people` are drawn."""
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
-        app.include_router(intake_router(self.intake, self.keys, self._rate_limit()))
+        app.include_router(intake_document())
         for routes in (geofences.routes, geofences.beacon_routes):
             app.include_router(
                 routes.router(reads=reads, writes=writes, now=now),
@@ -183,7 +183,15 @@ class Engine:
         if with_console:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)
-        app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes, unparsed=SIGNAL_PATHS)
+        app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes)
+        app.add_middleware(
+            SignalDoor,
+            intake=self.intake,
+            log=self.log,
+            keys=self.keys,
+            limit=self._rate_limit(),
+            body_limit_bytes=self.settings.bulk_body_limit_bytes,
+        )
         return app
 
     def _consent_routes(self) -> APIRouter:
@@ -212,8 +220,6 @@ class Engine:
         return TwilioReports(self.settings.public_url, tokens) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path in SIGNAL_PATHS:
-            return self.settings.bulk_body_limit_bytes
         if path == "/v1/beacons/import" or path.startswith("/v1/geofences/"):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes

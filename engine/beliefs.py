@@ -85,6 +85,8 @@ class Sign(msgspec.Struct, frozen=True, array_like=True, gc=False):
     surroundings: tuple[float, float, float] = (0.0, 0.0, 0.0)
     roads: float = 0.0
     """Log-odds of a jam here, by feeds of traffic flow."""
+    by_road: bool = False
+    """Near a catchment, where a jam matters."""
 
     @property
     def order(self) -> tuple[float, str]:
@@ -152,7 +154,9 @@ def _travel(
         motion.step(was.motion, elapsed, sign.speed_mps, moved_m, fix.accuracy_m) if elapsed else was.motion
     )
     drive = _move(was.drive, fix, sign, was.presences, find)
-    belief, stuck = _judge(was.jam, drive, sign, find, policy)
+    belief, stuck = was.jam, list[Happening]()
+    if sign.by_road or was.jam.claimed:
+        belief, stuck = _judge(was.jam, drive, sign, find, policy)
     nearby, neared = _near(was, sign, moving, find)
     approaches, headed = _head(was, sign, moved_m, moving, find)
     crossed = [_crossed(*each, sign) for each in sign.crossed]

@@ -32,10 +32,11 @@ from consent.entry import Action, Entry, Purpose
 from consent.ledger import record
 from consent.subject import Device, Subject
 from engine.app import Engine
+from engine.batch import Batch
 from engine.clock import wall_clock
-from engine.detection import Signal, World, detect
+from engine.detection import World, detect
 from engine.live import cursor_key, open_live, partition_of
-from engine.signals import Fix, decode_pings, encode_signals
+from engine.signals import Fix, Signal, decode_pings
 from geofences import store as geofence_store
 from geofences.geofence import Geofence
 from geofences.geojson import geofence_from_feature
@@ -166,14 +167,14 @@ def _stages(work: _Work) -> dict[str, Any]:
     [body] = work.bodies(STAGE_PINGS, STAGE_PINGS, at)
     pings = decode_pings(body, STAGE_PINGS)
     signals = [
-        Signal(ping.device, at, Fix(ping.at_seconds, ping.lat, ping.lon, ping.accuracy, None, None, None))
+        Signal(ping.device, at, Fix(ping.at_seconds, ping.lat, ping.lon, ping.accuracy, None, None))
         for ping in pings
     ]
     lons, lats = np.array(work.lon), np.array(work.lat)
     reach = np.full(len(pings), 50.0)
     return {
         "decode": _timed(lambda: decode_pings(body, STAGE_PINGS)),
-        "pack": _timed(lambda: encode_signals(pings)),
+        "pack": _timed(lambda: Batch.of_reports([(at, pings)]).encoded()),
         "match": _timed(lambda: index.match(lons, lats, reach)),
         "detect": _timed(lambda: detect(World(index), {}, signals)),
     }

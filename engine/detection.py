@@ -4,10 +4,10 @@ Nothing here depends on how a stream was cut into batches: the same signals in t
 which is what makes a replay after a crash harmless.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import hypot
 from typing import NamedTuple
 
 import msgspec
@@ -15,32 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import track
+from engine.batch import Batch
 from engine.beliefs import ROUGH_ACCURACY_M, STANDARD, DetectionPolicy, Sign
-from engine.signals import Fix, Heard
-from engine.track import Taken, Telling, Track
+from engine.earshot import Earshot
+from engine.passers import Passers
+from engine.signals import Fix, Heard, Signal
+from engine.track import Telling, Track
 from engine.traffic.crowd import Crowd
-from engine.traffic.drive import SLOW_MPS, Point, offset_m
+from engine.traffic.drive import SLOW_MPS, Point
 from engine.traffic.flow import Flow
 from geofences.approach import course_deg, service_areas_ahead
 from geofences.beacon import DEFAULT_TX_POWER_DBM, Beacon
 from geofences.beacons import Beacons
 from geofences.bounds import extent
-from geofences.crossing import PASSING, crossings
+from geofences.crossing import crossings
 from geofences.event import PlaceEvent, event_id
 from geofences.geofence import Geofence, Kind
 from geofences.index import GeofenceIndex
-from geofences.presence import beacon_log_odds, reach_m
+from geofences.presence import beacon_log_odds, reaches_m
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 Distances = tuple[tuple[str, float], ...]
-
-
-class Signal(NamedTuple):
-    """One signal as it arrived."""
-
-    device: str
-    received_at: float
-    what: Fix | Heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +49,8 @@ class ServiceAreas:
     headings: Floats
 
     @classmethod
-    def of(cls, geofences: Iterable[Geofence]) -> "ServiceAreas | None":
-        """Those among all geofences; None when there are none."""
-        areas = [each for each in geofences if each.kind is Kind.SERVICE_AREA]
+    def of(cls, areas: Sequence[Geofence]) -> "ServiceAreas | None":
+        """These; None when there are none."""
         if not areas:
             return None
         corners = np.array([extent(each.shape)[0] for each in areas])
@@ -76,87 +71,90 @@ class ServiceAreas:
 
 @dataclass(slots=True)
 class World:
-    """What detection knows besides the phones themselves."""
+    """What detection knows besides the phones that it follows."""
 
     index: GeofenceIndex = field(default_factory=GeofenceIndex)
     beacons: Beacons = field(default_factory=Beacons)
     crowd: Crowd = field(default_factory=Crowd)
     flow: Flow = field(default_factory=Flow)
+    passers: Passers = field(default_factory=Passers)
 
     areas: "ServiceAreas | None" = None
+    earshot: Earshot = field(default_factory=Earshot)
+
+    def __post_init__(self) -> None:
+        self.follow(self.index, self.beacons)
 
     def follow(self, index: GeofenceIndex, beacons: Beacons) -> None:
         """Take over what is there now, after an edit."""
         self.index, self.beacons = index, beacons
-        self.areas = ServiceAreas.of(index)
+        self.areas = ServiceAreas.of(index.of_kind(Kind.SERVICE_AREA))
+        self.earshot = Earshot(
+            index.of_kind(Kind.CATCHMENT),
+            self.areas.lons if self.areas else None,
+            self.areas.lats if self.areas else None,
+        )
+
+    def forget(self, device: str) -> None:
+        """Drop a phone at once, as when its consent has gone."""
+        self.crowd.forget(device)
+        self.passers.forget(device)
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a batch brought: the tracks that changed, the events, and how many signals came too late or twice."""
+    """What a batch brought: the tracks that changed (None: no longer followed), the events, and how many signals came
+    too late or twice.
+    """
 
-    tracks: Mapping[str, Track]
+    tracks: Mapping[str, Track | None]
     events: Sequence[PlaceEvent]
     late: int
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Track)
-
-
-def encode_track(each: Track) -> bytes:
-    """A phone's track as the live store keeps it."""
-    bare = tuple(Taken(one.sign, None) for one in each.tail)
-    return _encoder.encode(msgspec.structs.replace(each, tail=bare))
-
-
-def decode_track(data: bytes) -> Track:
-    """The track that `encode_track` wrote."""
-    return _decoder.decode(data)
-
-
-def only(signals: Sequence[Signal], devices: Container[str]) -> Sequence[Signal]:
-    """The signals of these devices, in the same order."""
-    return [signal for signal in signals if signal.device in devices]
-
-
 def detect(
-    world: World, tracks: Mapping[str, Track], signals: Sequence[Signal], policy: DetectionPolicy = STANDARD
+    world: World,
+    tracks: Mapping[str, Track | None],
+    signals: Sequence[Signal],
+    policy: DetectionPolicy = STANDARD,
 ) -> Detection:
-    """Take every signal of the batch, in order of arrival. `tracks` is not changed; new ones are answered."""
-    near = _near(world, signals, policy)
-    order = _in_turn(signals)
-    crossed = _crossings(world.index, tracks, [signals[row] for row in order])
-    changed: dict[str, Track] = {}
+    """Take every signal of the batch, in order of arrival. `tracks` is not changed; new ones are answered.
+
+    A phone is followed from the first signal that is near something until it has been near nothing for a while;
+    of all others only the last fix is kept, without looking at them one by one.
+    """
+    signals = Batch.of(signals)
+    seen = _look(world, signals, policy)
+    followed = {device for device, each in tracks.items() if each is not None}
+    followed.update(signals.devices[row] for row in seen.concerned)
+    order = _in_turn(signals, followed)
+    changed: dict[str, Track | None] = {}
     events: list[PlaceEvent] = []
     late = 0
-    for place, row in enumerate(order):
-        device, _, what = signals[row]
-        received_at = signals[place].received_at
-        was = changed.get(device) or tracks.get(device) or Track()
+    emitted = float(signals.columns[0, -1]) if len(signals) else 0.0
+    for row, received_at in order:
+        device = signals.devices[row]
+        was = changed[device] if device in changed else tracks.get(device)
+        if was is None:
+            if row not in seen.concerned:
+                continue
+            was = _met(seen.before.get(row), world, policy)
+        signal = signals[row]
         was, tellings = track.tick(was, received_at, world.index.get, policy)
-        sign = (
-            _heard(world.beacons, what, policy)
-            if isinstance(what, Heard)
-            else _fixed(world, was, what, near[row])
-        )
+        sign = _sign(world, device, was, signal, seen, row, received_at, policy)
         if sign is None:
             continue
-        if isinstance(what, Fix):
-            sign = _on_the_road(world, device, was, sign, received_at, policy)
-        if place in crossed and sign.order > was.tip.order:
-            sign = msgspec.structs.replace(sign, crossed=tuple(crossed[place]))
-        taken = track.take(was, sign, signals[row].received_at, world.index.get, policy)
+        taken = track.take(was, sign, signal.received_at, world.index.get, policy)
         if taken is None:
             late += 1
             now = was
         else:
             now, more = taken
             tellings = [*tellings, *more]
-            if policy.crowd and now.tip.drive and now.tip.drive.last.at == sign.at:
+            if sign.by_road and policy.crowd and now.tip.drive and now.tip.drive.last.at == sign.at:
                 world.crowd.see(device, now.tip.drive, received_at)
-        changed[device] = now
-        events += [_event(device, now, each, signals[-1].received_at) for each in tellings]
+        events += [_event(device, now, each, emitted) for each in tellings]
+        changed[device] = None if row not in seen.concerned and track.is_over(now, policy) else now
     return Detection(tracks=changed, events=events, late=late)
 
 
@@ -164,7 +162,7 @@ def tick(
     world: World, tracks: Mapping[str, Track], now: float, policy: DetectionPolicy = STANDARD
 ) -> Detection:
     """What is due by the clock at `now` for phones that are silent."""
-    changed: dict[str, Track] = {}
+    changed: dict[str, Track | None] = {}
     events: list[PlaceEvent] = []
     for device, was in tracks.items():
         later, tellings = track.tick(was, now, world.index.get, policy)
@@ -174,91 +172,163 @@ def tick(
     return Detection(tracks=changed, events=events, late=0)
 
 
-def _in_turn(signals: Sequence[Signal]) -> list[int]:
-    """The rows in the order to take them: arrival, but each phone's own by its clock, as a phone that was offline
-    may send what it kept in any order.
+def _in_turn(signals: Batch, devices: Container[str]) -> list[tuple[int, float]]:
+    """The rows of these devices in the order to take them, with when their turn was: arrival, but each phone's own by
+    its clock, as a phone that was offline may send what it kept in any order.
     """
-    rows: dict[str, list[int]] = {}
-    for row, signal in enumerate(signals):
-        rows.setdefault(signal.device, []).append(row)
-    turn = list(range(len(signals)))
-    for places in rows.values():
-        if len(places) > 1:
-            for place, row in zip(places, sorted(places, key=lambda row: signals[row].what.at), strict=True):
-                turn[place] = row
-    return turn
+    places = [row for row, device in enumerate(signals.devices) if device in devices]
+    received_at, at = (column.tolist() for column in signals.columns[:2, places])
+    own: dict[str, list[int]] = {}
+    for number, row in enumerate(places):
+        own.setdefault(signals.devices[row], []).append(number)
+    turn = list(places)
+    for numbers in own.values():
+        if len(numbers) > 1:
+            for number, chosen in zip(numbers, sorted(numbers, key=at.__getitem__), strict=True):
+                turn[number] = places[chosen]
+    return list(zip(turn, received_at, strict=True))
+
+
+class _Seen(NamedTuple):
+    """What the batch looks like all at once, by row: which signals are near something, which are near a catchment;
+    what is within reach (with signed distances), the fix of the same phone before, and what lay between the two.
+    """
+
+    concerned: AbstractSet[int]
+    by_road: AbstractSet[int]
+    near: Mapping[int, tuple[Distances, Distances]]
+    before: Mapping[int, Point]
+    crossed: Mapping[int, list[tuple[str, float, float, float, int]]]
+
+
+def _look(world: World, signals: Batch, policy: DetectionPolicy) -> _Seen:
+    heard = {
+        row
+        for row, what in signals.heard.items()
+        if policy.beacons and world.beacons.get(what.beacon) is not None
+    }
+    rows = _fixes(signals)
+    if not len(rows):
+        return _Seen(heard, frozenset(), {}, {}, {})
+    _, _, lats, lons, accuracies, speeds, _ = signals.columns[:, rows]
+    near = _near(world.index, rows, lons, lats, accuracies, policy)
+    by_road = set(rows[world.earshot.of_catchments(lons, lats)].tolist())
+    on_motorway = rows[world.earshot.of_service_areas(lons, lats, speeds)].tolist()
+    ends, before, now = _ways(world.passers, signals, rows, accuracies)
+    crossed = _crossings(world.index, before, now, ends)
+    concerned = heard | near.keys() | crossed.keys() | by_road | set(on_motorway)
+    points = {
+        end: Point(*before[:4, place].tolist())
+        for place, end in enumerate(ends.tolist())
+        if end in concerned and not np.isnan(before[0, place])
+    }
+    return _Seen(concerned, by_road, near, points, crossed)
+
+
+def recall(world: World, signals: Batch) -> None:
+    """Learn where phones were from signals that were taken before."""
+    rows = _fixes(signals)
+    _ways(world.passers, signals, rows, signals.columns[4, rows])
+
+
+def _fixes(signals: Batch) -> Rows:
+    rows = np.arange(len(signals))
+    return np.delete(rows, list(signals.heard)) if signals.heard else rows
+
+
+def _ways(passers: Passers, signals: Batch, rows: Rows, accuracies: Floats) -> tuple[Rows, Floats, Floats]:
+    """The rows of fixes that are good enough, the fix of the same phone before each, and they themselves."""
+    good = rows[(accuracies > 0) & (accuracies <= ROUGH_ACCURACY_M)]
+    now = signals.columns[[1, 3, 2, 4, 0]][:, good]
+    if not len(good):
+        return good, now, now
+    return good, passers.take([signals.devices[row] for row in good.tolist()], now), now
 
 
 def _near(
-    world: World, signals: Sequence[Signal], policy: DetectionPolicy
+    index: GeofenceIndex,
+    rows: Rows,
+    lons: Floats,
+    lats: Floats,
+    accuracies: Floats,
+    policy: DetectionPolicy,
 ) -> Mapping[int, tuple[Distances, Distances]]:
-    """For the row of each fix, every geofence within its reach, and every store whose catchment it is in, with the
-    signed distance.
+    """For the row of each fix that has any, every geofence within its reach, and every store whose catchment it is
+    in, with the signed distance.
     """
-    fixes = [(row, signal.what) for row, signal in enumerate(signals) if isinstance(signal.what, Fix)]
-    near: dict[int, list[tuple[str, float]]] = {row: [] for row, _ in fixes}
-    stores: dict[int, list[tuple[str, float]]] = {row: [] for row, _ in fixes}
-    if not fixes:
-        return {}
-    lons, lats = np.array([fix.lon for _, fix in fixes]), np.array([fix.lat for _, fix in fixes])
-    index = world.index
-    matches = index.match(lons, lats, np.array([reach_m(fix.accuracy, policy.presence) for _, fix in fixes]))
+    matches = index.match(lons, lats, reaches_m(accuracies, policy.presence))
+    near: dict[int, list[tuple[str, float]]] = {}
     around: list[tuple[int, int]] = []
     for ping, slot, distance_m in zip(
         matches.ping.tolist(), matches.slot.tolist(), matches.distance_m.tolist(), strict=True
     ):
         geofence = index.geofence(slot)
-        near[fixes[ping][0]].append((geofence.id, distance_m))
+        near.setdefault(ping, []).append((geofence.id, distance_m))
         if distance_m <= 0 and geofence.store and (store := index.slot(geofence.store)) is not None:
             around.append((ping, store))
+    stores: dict[int, list[tuple[str, float]]] = {}
     if around:
         pings, slots = np.array(around).T
         distances = index.distances(lons[pings], lats[pings], slots)
         for (ping, slot), distance_m in zip(around, distances.tolist(), strict=True):
-            stores[fixes[ping][0]].append((index.geofence(slot).id, distance_m))
-    return {row: (tuple(near[row]), tuple(stores[row])) for row, _ in fixes}
+            stores.setdefault(ping, []).append((index.geofence(slot).id, distance_m))
+    return {int(rows[ping]): (tuple(each), tuple(stores.get(ping, ()))) for ping, each in near.items()}
 
 
 def _crossings(
-    index: GeofenceIndex, tracks: Mapping[str, Track], signals: Sequence[Signal]
+    index: GeofenceIndex, before: Floats, now: Floats, ends: Rows
 ) -> Mapping[int, list[tuple[str, float, float, float, int]]]:
-    """What each fix, by its place in the batch, passed through since its phone's fix before."""
-    last = {
-        device: each.tip.drive.last
-        for device in {signal.device for signal in signals}
-        if (each := tracks.get(device)) and each.tip.drive
-    }
-    ways: list[tuple[float, ...]] = []
-    places: list[int] = []
-    for place, (device, _, what) in enumerate(signals):
-        if not isinstance(what, Fix) or not 0 < what.accuracy <= ROUGH_ACCURACY_M:
-            continue
-        now = Point(what.at, what.lon, what.lat, what.accuracy)
-        before = last.get(device)
-        if before is None or now.at > before.at:
-            last[device] = now
-            if before is not None and hypot(*offset_m(before, now)) > PASSING.least_mps * (
-                now.at - before.at
-            ):
-                ways.append((before.lon, before.lat, before.at, now.lon, now.lat, now.at))
-                places.append(place)
+    """What each fix, by its row, passed through since its phone's fix before, where that is known."""
     found: dict[int, list[tuple[str, float, float, float, int]]] = {}
-    if not ways:
+    known = np.flatnonzero(~np.isnan(before[0]))
+    if not len(known):
         return found
-    passed = crossings(index, *np.array(ways).T)
+    (at0, lon0, lat0), (at1, lon1, lat1) = before[:3, known], now[:3, known]
+    passed = crossings(index, lon0, lat0, at0, lon1, lat1, at1)
     columns = (passed.segment, passed.slot, passed.enter_at, passed.exit_at, passed.depth_m, passed.direction)
     for way, slot, *rest in zip(*(column.tolist() for column in columns), strict=True):
         geofence = index.geofence(slot)
         if geofence.kind is not Kind.CATCHMENT:
-            found.setdefault(places[way], []).append((geofence.id, *rest))
+            found.setdefault(int(ends[known[way]]), []).append((geofence.id, *rest))
     return found
 
 
-def _fixed(world: World, was: Track, fix: Fix, near: tuple[Distances, Distances]) -> Sign:
+def _met(before: Point | None, world: World, policy: DetectionPolicy) -> Track:
+    """A phone that comes near something, with the fix before that if there was one."""
+    if before is None:
+        return Track()
+    sign = Sign(before.at, "", (), before.lon, before.lat, before.accuracy_m)
+    taken = track.take(Track(), sign, before.at, world.index.get, policy)
+    return msgspec.structs.replace(taken[0], lag_seconds=float("inf"), signals=0) if taken else Track()
+
+
+def _sign(
+    world: World,
+    device: str,
+    was: Track,
+    signal: Signal,
+    seen: _Seen,
+    row: int,
+    received_at: float,
+    policy: DetectionPolicy,
+) -> Sign | None:
+    """The signal with what the world says of it. None for a beacon that is not ours."""
+    what = signal.what
+    if isinstance(what, Heard):
+        return _heard(world.beacons, what, policy)
+    sign = _fixed(world, was, what, seen.near.get(row, ((), ())), by_road=row in seen.by_road)
+    if sign.by_road:
+        sign = _on_the_road(world, device, was, sign, received_at, policy)
+    if row in seen.crossed and sign.order > was.tip.order:
+        sign = msgspec.structs.replace(sign, crossed=tuple(seen.crossed[row]))
+    return sign
+
+
+def _fixed(world: World, was: Track, fix: Fix, near: tuple[Distances, Distances], *, by_road: bool) -> Sign:
     within_reach, ahead = near
     if world.areas and fix.speed and (course := _course(was, fix)) is not None:
         ahead += world.areas.ahead(fix, course)
-    return Sign(fix.at, "", within_reach, fix.lon, fix.lat, fix.accuracy, fix.speed, ahead)
+    return Sign(fix.at, "", within_reach, fix.lon, fix.lat, fix.accuracy, fix.speed, ahead, by_road=by_road)
 
 
 def _course(was: Track, fix: Fix) -> float | None:

@@ -22,7 +22,7 @@ KEPT_FOR = timedelta(hours=24)
 ABANDONED_AFTER = timedelta(minutes=1)
 """A request that began this long ago and has no answer died with its process."""
 NEVER_KEPT = frozenset({401, 403, 409, 429})
-EXEMPT = frozenset({"/v1/pings", "/v1/sightings", "/v1/twilio/inbound", "/v1/twilio/status"})
+EXEMPT = frozenset({"/v1/twilio/inbound", "/v1/twilio/status"})
 """Paths that are idempotent by their own content."""
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,9 @@ from engine.records import Records
 from engine.store import api_keys
 
 NAME_LIMIT = 64
+TRUSTED_SECONDS = 1.0
+"""A key that was found valid is taken to be so for this long: a revocation elsewhere takes effect within it."""
+TRUSTED_LIMIT = 10_000
 
 
 class Scope(StrEnum):
@@ -51,6 +55,7 @@ class Keys:
         self._records = records
         self._admin_hash = _hash(admin_key) if admin_key else None
         self._now = now
+        self._trusted: dict[str, tuple[ApiKey, float]] = {}
 
     def create(self, name: str, scopes: Iterable[Scope]) -> tuple[ApiKey, str]:
         """Make a key. The second value is the secret, to be shown once."""
@@ -73,12 +78,14 @@ class Keys:
 
     def revoke(self, key_id: str) -> bool:
         """End a key. False when there is none of that id."""
+        self._trusted.clear()
         with self._records.writes.begin() as connection:
             done = connection.execute(
                 update(api_keys)
                 .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
                 .values(revoked_at=self._now())
             )
+        self._trusted.clear()
         return done.rowcount == 1
 
     def all(self) -> Sequence[ApiKey]:
@@ -87,9 +94,22 @@ class Keys:
             rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id))
             return [_key(row) for row in rows]
 
+    def trusted(self, secret: str) -> ApiKey | None:
+        """The key with this secret if it was found valid just now; None means that `find` must look."""
+        key, until = self._trusted.get(_hash(secret), (None, 0.0))
+        return key if time.monotonic() < until else None
+
     def find(self, secret: str) -> ApiKey | None:
         """The live key with this secret. Compared in constant time, so that timing tells nothing."""
         hashed = _hash(secret)
+        key = self._find(secret, hashed)
+        if key is not None:
+            if len(self._trusted) >= TRUSTED_LIMIT:
+                self._trusted.clear()
+            self._trusted[hashed] = (key, time.monotonic() + TRUSTED_SECONDS)
+        return key
+
+    def _find(self, secret: str, hashed: str) -> ApiKey | None:
         if self._admin_hash and hmac.compare_digest(hashed, self._admin_hash):
             return ApiKey(id="admin", name="admin", scopes=EVERY_SCOPE)
         parts = secret.split("_", 2)

@@ -4,8 +4,10 @@ Every key of a partition carries the hash tag ``{pNN}``, so that one atomic scri
 cluster too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha1
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +15,7 @@ from zlib import crc32
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from engine.valkey import ValkeyChild, start_valkey
@@ -22,6 +24,7 @@ PARTITIONS_KEY = "chaland:partitions"
 WORKERS_KEY = "chaland:workers"
 
 Script = Callable[..., Any]
+BatchedScript = Callable[[Sequence[tuple[Sequence[str], Sequence[Any]]]], list[Any]]
 
 
 class LiveStoreMismatch(RuntimeError):
@@ -46,6 +49,38 @@ class Live:
         """The Lua script ``engine/lua/<name>.lua``, callable with ``keys=`` and ``args=``."""
         text = resources.files("engine").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
         return cast("Script", self.client.register_script(text))
+
+    def batched(self, name: str) -> BatchedScript:
+        """The Lua script ``engine/lua/<name>.lua``, to be called many times in one round trip: each call its keys and
+        arguments; each answer what the script answered, or the `RedisError` that stopped it.
+        """
+        text = resources.files("engine").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+        digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+        def once(calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+            with self.client.pipeline(transaction=False) as pipeline:
+                for keys, args in calls:
+                    pipeline.evalsha(digest, len(keys), *keys, *args)
+                try:
+                    return pipeline.execute(raise_on_error=False)
+                except RedisError as error:
+                    return [error] * len(calls)
+
+        def call(calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+            answers = once(calls)
+            missing = [place for place, each in enumerate(answers) if isinstance(each, NoScriptError)]
+            if missing:
+                self._load(text)
+                for place, answer in zip(missing, once([calls[place] for place in missing]), strict=True):
+                    answers[place] = answer
+            return answers
+
+        return call
+
+    def _load(self, text: str) -> None:
+        """Send a script to the server; where it does not answer, the next call says so."""
+        with suppress(RedisError):
+            self.client.script_load(text)
 
     def answers(self) -> bool:
         """Whether the server answers now."""
@@ -110,6 +145,11 @@ def log_key(partition: int) -> str:
 def cursor_key(partition: int) -> str:
     """String: id of the last log entry that was processed."""
     return f"{tag(partition)}:cursor"
+
+
+def done_key(partition: int) -> str:
+    """Counter of the log entries that were ever processed."""
+    return f"{tag(partition)}:done"
 
 
 def device_prefix(partition: int) -> str:

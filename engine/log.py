@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
 
+import msgspec
 from redis.exceptions import RedisError
 
-from engine.live import Live, cursor_key, gate_key, log_key, partition_of
-from engine.signals import Signals, decode_signals
+from engine.batch import Batch
+from engine.live import Live, cursor_key, done_key, gate_key, log_key, partition_of
+from engine.signals import Report
 
 START = b"0-0"
+TRIES = 3
+"""A consent may be withdrawn between two tries; one that goes on like this is told to come back."""
 
 
 class Verdict(StrEnum):
@@ -28,16 +32,16 @@ class Verdict(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-_BY_NUMBER = {1: Verdict.ACCEPTED, 0: Verdict.NO_CONSENT, -1: Verdict.UNKNOWN_DEVICE}
+_BY_NUMBER = {0: Verdict.NO_CONSENT, -1: Verdict.UNKNOWN_DEVICE}
+_encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """What one request body brought to one partition: for each device its signals, and when they were received."""
+    """What one append brought to one partition, in the order given."""
 
     id: bytes
-    received_at: float
-    signals: Sequence[tuple[str, Signals]]
+    signals: Batch
 
 
 class SignalLog:
@@ -46,30 +50,55 @@ class SignalLog:
     def __init__(self, live: Live, limit_entries: int) -> None:
         self._live = live
         self._limit_entries = limit_entries
-        self._append = live.script("append")
+        self._append = live.batched("append")
 
-    def append(self, signals: Mapping[str, bytes], received_at: float) -> dict[str, Verdict]:
-        """Append each device's packed signals to its partition; one atomic step, and one entry, per partition.
+    def append(self, arrivals: Sequence[tuple[float, Sequence[Report]]]) -> dict[str, Verdict]:
+        """Append what bodies brought, each with when it was received (unix seconds), to the partitions of their
+        devices; one atomic step, and one entry, per partition.
 
-        What could not be written is said per device, never raised: the other partitions' signals are in.
+        What could not be written is said per device, never raised: the other devices' signals are in.
         """
-        by_partition: dict[int, list[str]] = defaultdict(list)
-        for device in signals:
-            by_partition[partition_of(device, self._live.partitions)].append(device)
+        signals = Batch.of_reports(arrivals)
+        rows: dict[int, list[int]] = defaultdict(list)
+        for row, device in enumerate(signals.devices):
+            rows[partition_of(device, self._live.partitions)].append(row)
+        waiting = {partition: signals.only(these) for partition, these in rows.items()}
         verdicts: dict[str, Verdict] = {}
-        for partition, devices in by_partition.items():
-            pairs = [part for device in devices for part in (device, signals[device])]
-            verdicts |= self._append_one(partition, devices, [repr(received_at), self._limit_entries, *pairs])
+        for _ in range(TRIES):
+            waiting = self._try(waiting, verdicts)
+            if not waiting:
+                break
+        for left in waiting.values():
+            verdicts.update(dict.fromkeys(left.devices, Verdict.UNAVAILABLE))
         return verdicts
 
-    def _append_one(self, partition: int, devices: list[str], args: list[Any]) -> dict[str, Verdict]:
-        try:
-            answer = self._append(keys=[gate_key(partition), log_key(partition)], args=args)
-        except RedisError:
-            return dict.fromkeys(devices, Verdict.UNAVAILABLE)
-        if answer == b"full":
-            return dict.fromkeys(devices, Verdict.LOG_FULL)
-        return {device: _BY_NUMBER[number] for device, number in zip(devices, answer, strict=True)}
+    def _try(self, waiting: Mapping[int, Batch], verdicts: dict[str, Verdict]) -> dict[int, Batch]:
+        """Append once, all partitions in one round trip. Answers what may be heard but was held up by what may not."""
+        devices = {partition: list(dict.fromkeys(each.devices)) for partition, each in waiting.items()}
+        answers = self._append(
+            [
+                (
+                    (gate_key(partition), log_key(partition)),
+                    (self._limit_entries, _encoder.encode(devices[partition]), each.encoded()),
+                )
+                for partition, each in waiting.items()
+            ]
+        )
+        again: dict[int, Batch] = {}
+        for (partition, names), answer in zip(devices.items(), answers, strict=True):
+            if isinstance(answer, list):
+                refused = {
+                    name: _BY_NUMBER[number]
+                    for name, number in zip(names, answer, strict=True)
+                    if number != 1
+                }
+                verdicts.update(refused)
+                signals = waiting[partition]
+                if left := [row for row, name in enumerate(signals.devices) if name not in refused]:
+                    again[partition] = signals.only(left)
+            else:
+                verdicts.update(dict.fromkeys(names, _verdict(answer)))
+        return again
 
     def cursor(self, partition: int) -> bytes:
         """The id of the last entry that was processed."""
@@ -83,11 +112,40 @@ class SignalLog:
         pairs = answer.items() if isinstance(answer, dict) else cast("Any", answer or ())
         return {partitions[name]: [_entry(*each) for each in _flat(entries)] for name, entries in pairs}
 
+    def processed(self, partition: int, until: bytes) -> list[LogEntry]:
+        """What is still kept of entries that were processed before, up to and with the one of this id."""
+        entries = cast("Any", self._live.client.xrange(log_key(partition), max=until))
+        return [_entry(*each) for each in entries]
+
+    def trim(self, cursors: Mapping[int, bytes], kept_ms: int) -> None:
+        """Drop processed entries that are older than so many milliseconds by the live store's clock."""
+        if not cursors:
+            return
+        seconds, _ = self._live.client.time()
+        oldest = seconds * 1000 - kept_ms
+        with self._live.client.pipeline(transaction=False) as pipeline:
+            for partition, cursor in cursors.items():
+                least = min(int(cursor.partition(b"-")[0]), oldest)
+                pipeline.xtrim(log_key(partition), minid=max(least, 0), approximate=False)
+            pipeline.execute()
+
     def depth(self) -> int:
         """How many entries wait to be processed, over all partitions."""
-        return sum(
-            int(self._live.client.xlen(log_key(partition))) for partition in range(self._live.partitions)
-        )
+        waiting = 0
+        for partition in range(self._live.partitions):
+            with self._live.client.pipeline(transaction=False) as pipeline:
+                pipeline.xinfo_stream(log_key(partition))
+                pipeline.get(done_key(partition))
+                stream, done = pipeline.execute(raise_on_error=False)
+            if not isinstance(stream, RedisError):
+                waiting += int(stream["entries-added"]) - int(done or 0)
+        return waiting
+
+
+def _verdict(answer: Any) -> Verdict:
+    if isinstance(answer, RedisError):
+        return Verdict.UNAVAILABLE
+    return Verdict.LOG_FULL if answer == b"full" else Verdict.ACCEPTED
 
 
 def _flat(entries: Any) -> Any:
@@ -96,8 +154,4 @@ def _flat(entries: Any) -> Any:
 
 
 def _entry(entry_id: bytes, parts: Mapping[bytes, bytes]) -> LogEntry:
-    return LogEntry(
-        id=entry_id,
-        received_at=float(parts[b"r"]),
-        signals=[(name.decode(), decode_signals(data)) for name, data in parts.items() if name != b"r"],
-    )
+    return LogEntry(id=entry_id, signals=Batch.decoded(parts[b"s"]))

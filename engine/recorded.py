@@ -26,14 +26,11 @@ class RecordedPing(msgspec.Struct, gc=False):
     accuracy: float
     speed: float | None = None
     heading: float | None = None
-    activity: str | None = None
 
     @property
     def fix(self) -> Fix:
         """The same as the signal log would hold it."""
-        return Fix(
-            self.at, self.lat, self.lon, self.accuracy, known(self.speed), known(self.heading), self.activity
-        )
+        return Fix(self.at, self.lat, self.lon, self.accuracy, known(self.speed), known(self.heading))
 
 
 class RecordedSighting(msgspec.Struct, gc=False):

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from engine import track
 from engine.beliefs import STANDARD, DetectionPolicy
-from engine.detection import Detection, Signal, World, detect, tick
+from engine.detection import Detection, World, detect, tick
 from engine.recorded import RecordedPing, RecordedSighting, read_lines
+from engine.signals import Signal
 from engine.track import Track
 from engine.transfer import read_beacons, read_file
 from geofences.beacons import Beacons
@@ -58,14 +59,23 @@ class Replay:
         while self._dues and self._dues[0][0] <= now:
             due.add(heapq.heappop(self._dues)[1])
         return self._keep(
-            tick(self.world, {each: self.tracks[each] for each in sorted(due)}, now, self.policy)
+            tick(
+                self.world,
+                {each: self.tracks[each] for each in sorted(due) if each in self.tracks},
+                now,
+                self.policy,
+            )
         )
 
     def _keep(self, detection: Detection) -> list[PlaceEvent]:
-        self.tracks.update(detection.tracks)
+        for device, each in detection.tracks.items():
+            if each is None:
+                self.tracks.pop(device, None)
+            else:
+                self.tracks[device] = each
         self.late += detection.late
         for device, each in detection.tracks.items():
-            due = track.due_at(each, self.world.index.get)
+            due = track.due_at(each, self.world.index.get) if each else None
             if due is not None:
                 heapq.heappush(self._dues, (due, device))
         return list(detection.events)

@@ -1,7 +1,7 @@
 """What a device reports, with its limits: decoded from JSON in one pass, packed for the signal log in another."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, TypeVar
@@ -90,8 +90,8 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         return _seconds(self.at)
 
 
-Signal = Ping | Sighting
-S = TypeVar("S", Ping, Sighting)
+Report = Ping | Sighting
+R = TypeVar("R", Ping, Sighting)
 
 
 class PingBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,8 +106,8 @@ class SightingBody(msgspec.Struct, forbid_unknown_fields=True):
     sightings: list[Sighting]
 
 
-class Fix(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A ping as the signal log holds it. A negative speed or heading, by which phones say unknown, is None."""
+class Fix(msgspec.Struct, frozen=True, gc=False):
+    """A ping as detection takes it. A negative speed or heading, by which phones say unknown, is None."""
 
     at: float
     lat: float
@@ -115,7 +115,6 @@ class Fix(msgspec.Struct, array_like=True, frozen=True, gc=False):
     accuracy: float
     speed: float | None
     heading: float | None
-    activity: str | None
 
 
 class Heard(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -136,17 +135,16 @@ class Heard(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return cls(at, rssi, believed, beacon.key)
 
 
-class Signals(msgspec.Struct, array_like=True, gc=False):
-    """What one device reported in one body, as the signal log holds it: each kind in the order given."""
+class Signal(msgspec.Struct, frozen=True, gc=False):
+    """One signal as it arrived: whose it is, when it was received (unix seconds of our clock), and what it says."""
 
-    fixes: list[Fix]
-    heard: list[Heard]
+    device: str
+    received_at: float
+    what: Fix | Heard
 
 
 _ping_decoder = msgspec.json.Decoder(PingBody)
 _sighting_decoder = msgspec.json.Decoder(SightingBody)
-_signals_encoder = msgspec.msgpack.Encoder()
-_signals_decoder = msgspec.msgpack.Decoder(Signals)
 _where = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 _named = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
 _keys = {
@@ -171,26 +169,7 @@ def decode_sightings(body: bytes, limit: int) -> list[Sighting]:
     return _decode(body, limit, SignalKind.SIGHTINGS, lambda: _sighting_decoder.decode(body).sightings)
 
 
-def encode_signals(signals: Iterable[Signal]) -> Mapping[str, bytes]:
-    """For each device, its signals packed for the signal log, in the order given."""
-    by_device: dict[str, Signals] = {}
-    for signal in signals:
-        packed = by_device.get(signal.device)
-        if packed is None:
-            packed = by_device[signal.device] = Signals([], [])
-        if isinstance(signal, Ping):
-            packed.fixes.append(_fix(signal))
-        else:
-            packed.heard.append(Heard.of(signal.at_seconds, signal.rssi, signal.tx_power, signal.beacon))
-    return {device: _signals_encoder.encode(each) for device, each in by_device.items()}
-
-
-def decode_signals(data: bytes) -> Signals:
-    """What `encode_signals` packed for one device."""
-    return _signals_decoder.decode(data)
-
-
-def _decode(body: bytes, limit: int, kind: SignalKind, read: Callable[[], list[S]]) -> list[S]:
+def _decode(body: bytes, limit: int, kind: SignalKind, read: Callable[[], list[R]]) -> list[R]:
     try:
         signals = read()
     except msgspec.ValidationError as error:
@@ -206,18 +185,6 @@ def _decode(body: bytes, limit: int, kind: SignalKind, read: Callable[[], list[S
     if _may_repeat_a_key(body, kind, len(signals)):
         strict_json.loads(body)
     return signals
-
-
-def _fix(ping: Ping) -> Fix:
-    return Fix(
-        ping.at_seconds,
-        ping.lat,
-        ping.lon,
-        ping.accuracy,
-        known(ping.speed),
-        known(ping.heading),
-        ping.activity,
-    )
 
 
 def _seconds(at: float | datetime) -> float:

@@ -18,6 +18,8 @@ from geofences.presence import dwell_by_clock
 
 TAIL_LIMIT = 400
 """Signals kept for going through again; more within the lateness bound and the oldest are settled early."""
+KEPT_EVERY = 8
+"""Beliefs are kept after so many signals each, and after the newest; those between are found again when needed."""
 AMENDED_SECONDS = 1.0
 """An estimate that moves by less is not worth telling."""
 SKEW_BEHIND_SECONDS = 20.0
@@ -50,14 +52,17 @@ class Telling(NamedTuple):
     happening: Happening
 
 
-class Taken(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A signal, and what was believed after it; None where that was not kept, and can be found again."""
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """A signal, and as the live store keeps it, and what was believed after it; None where that was not kept, and can
+    be found again.
+    """
 
     sign: Sign
+    packed: bytes
     after: Beliefs | None
 
 
-class Track(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Track(msgspec.Struct, frozen=True, gc=False):
     """One phone. `base` are beliefs before all of `tail`, `tip` beliefs after it. `lag_seconds` is the least time
     from a signal's clock to its reception.
     """
@@ -86,6 +91,35 @@ class Track(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return 0.0
 
 
+class _Stored(msgspec.Struct, array_like=True, gc=False):
+    """A track as the live store keeps it."""
+
+    base: Beliefs
+    tail: list[bytes]
+    tip: Beliefs
+    said: tuple[Said, ...]
+    lag_seconds: float
+    signals: int
+
+
+_packer = msgspec.msgpack.Encoder()
+_sign_reader = msgspec.msgpack.Decoder(Sign)
+_stored_reader = msgspec.msgpack.Decoder(_Stored)
+
+
+def encode_track(each: Track) -> bytes:
+    """A phone's track as the live store keeps it."""
+    tail = [one.packed for one in each.tail]
+    return _packer.encode(_Stored(each.base, tail, each.tip, each.said, each.lag_seconds, each.signals))
+
+
+def decode_track(data: bytes) -> Track:
+    """The track that `encode_track` wrote."""
+    stored = _stored_reader.decode(data)
+    tail = tuple(Taken(_sign_reader.decode(packed), packed, None) for packed in stored.tail)
+    return Track(stored.base, tail, stored.tip, stored.said, stored.lag_seconds, stored.signals)
+
+
 def take(
     was: Track, sign: Sign, received_at: float, find: Find, policy: DetectionPolicy
 ) -> tuple[Track, list[Telling]] | None:
@@ -94,17 +128,17 @@ def take(
     if sign.order > was.tip.order:
         tip, happened = step(was.tip, sign, find, policy)
         said, tellings = _tell(was.said, happened, sign.at)
-        now = Track(was.base, (*was.tail, Taken(sign, tip)), tip, said, lag, signals)
+        tail = (*_thinned(was.tail), Taken(sign, _packer.encode(sign), tip))
+        now = Track(was.base, tail, tip, said, lag, signals)
         return _settle(now, find, policy), tellings
     if sign.order <= was.base.order:
         return None
     place = bisect(was.tail, sign.order, key=lambda each: each.sign.order)
     if place and was.tail[place - 1].sign.order == sign.order:
         return None
-    known = next((number for number in range(place, 0, -1) if was.tail[number - 1].after is not None), 0)
-    beliefs = was.tail[known - 1].after if known else was.base
+    known, beliefs = _kept(was, place)
     again = [*(each.sign for each in was.tail[known:place]), sign, *(each.sign for each in was.tail[place:])]
-    redone, happenings = _go_through(beliefs or was.base, again, find, policy)
+    redone, happenings = _go_through(beliefs, again, find, policy)
     tip = redone[-1].after or was.tip
     open_ = tuple(each for each in was.said if each.by_clock or each.settled_at >= again[0].at)
     closed = tuple(each for each in was.said if each not in open_)
@@ -119,7 +153,7 @@ def _go_through(
     happenings: list[tuple[float, Happening]] = []
     for sign in signs:
         beliefs, happened = step(beliefs, sign, find, policy)
-        taken.append(Taken(sign, beliefs))
+        taken.append(Taken(sign, _packer.encode(sign), beliefs))
         happenings += [(sign.at, each) for each in happened]
     return taken, happenings
 
@@ -132,12 +166,42 @@ def _settle(now: Track, find: Find, policy: DetectionPolicy) -> Track:
     settled = newest - policy.lateness_seconds
     cut = bisect(now.tail, settled, key=lambda each: each.sign.at)
     cut = max(cut, len(now.tail) - TAIL_LIMIT // 2)
-    base = now.tail[cut - 1].after
-    if base is None:
+    kept, base = _kept(now, cut)
+    if not kept:
         redone, _ = _go_through(now.base, [each.sign for each in now.tail[:cut]], find, policy)
-        base = redone[-1].after or now.base
+        kept, base = cut, redone[-1].after or now.base
     said = tuple(each for each in now.said if each.by_clock or each.settled_at > base.at)
-    return Track(base, now.tail[cut:], now.tip, said, now.lag_seconds, now.signals)
+    return Track(base, now.tail[kept:], now.tip, said, now.lag_seconds, now.signals)
+
+
+def _kept(track: Track, place: int) -> tuple[int, Beliefs]:
+    """The last place in the tail, `place` at most, after which the beliefs were kept, and these; 0 is the base."""
+    for number in range(place, 0, -1):
+        if (beliefs := track.tail[number - 1].after) is not None:
+            return number, beliefs
+    return 0, track.base
+
+
+def _thinned(tail: tuple[Taken, ...]) -> tuple[Taken, ...]:
+    """The tail without the beliefs after its newest signal, but for every eighth."""
+    if not tail or len(tail) % KEPT_EVERY == 0:
+        return tail
+    newest = tail[-1]
+    return (*tail[:-1], Taken(newest.sign, newest.packed, None))
+
+
+def is_over(track: Track, policy: DetectionPolicy) -> bool:
+    """Whether a phone that is near nothing need not be followed any longer: nothing is believed of any place, and for
+    as long as the lateness bound it has been near none.
+    """
+    tip = track.tip
+    if tip.presences or tip.jam.claimed or any(tip.nearby.values()):
+        return False
+    if track.tail and tip.at - track.tail[0].sign.at < policy.lateness_seconds:
+        return False
+    return not any(
+        each.sign.near or each.sign.beacon or each.sign.crossed or each.sign.ahead for each in track.tail
+    )
 
 
 def due_at(track: Track, find: Find) -> float | None:

@@ -40,10 +40,20 @@ def requires(keys: Keys, scope: Scope) -> Callable[[Request], Any]:
     return check
 
 
+def secret_in(authorization: str | None) -> str:
+    """The secret that an Authorization header carries; "" when it carries none of ours."""
+    kind, _, secret = (authorization or "").partition(" ")
+    return secret.strip() if kind.lower() == "bearer" else ""
+
+
 def authenticate(keys: Keys, authorization: str | None, scope: Scope) -> ApiKey:
     """The key that an Authorization header names. Raises `Problem` 401 (no valid key) or 403 (not for this)."""
-    kind, _, secret = (authorization or "").partition(" ")
-    key = keys.find(secret.strip()) if kind.lower() == "bearer" else None
+    secret = secret_in(authorization)
+    return permitted(keys.find(secret) if secret else None, scope)
+
+
+def permitted(key: ApiKey | None, scope: Scope) -> ApiKey:
+    """The key, if there is one and it holds the scope. Raises `Problem` 401 or 403."""
     if key is None:
         raise Problem(
             401,
@@ -59,10 +69,9 @@ def authenticate(keys: Keys, authorization: str | None, scope: Scope) -> ApiKey:
 class BodyGuard:
     """Reads a request's body under `/v1/` within its limit, unzips it, and refuses JSON that breaks the contract."""
 
-    def __init__(self, app: ASGIApp, limit_of: Callable[[str], int], unparsed: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, limit_of: Callable[[str], int]) -> None:
         self._app = app
         self._limit_of = limit_of
-        self._unparsed = unparsed
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -75,9 +84,9 @@ class BodyGuard:
             return
         headers = dict(scope["headers"])
         try:
-            body = await _read(receive, self._limit_of(scope["path"]), headers)
+            body = await read_body(receive, self._limit_of(scope["path"]), headers)
             is_json = headers.get(b"content-type", b"application/json").split(b";")[0].endswith(b"json")
-            if body and is_json and scope["path"] not in self._unparsed:
+            if body and is_json:
                 strict_json.loads(body)
         except Problem as problem:
             await response_to(problem)(scope, receive, send)
@@ -92,7 +101,8 @@ class BodyGuard:
         await self._app(scope, _replay(body, receive), send)
 
 
-async def _read(receive: Receive, limit_bytes: int, headers: dict[bytes, bytes]) -> bytes:
+async def read_body(receive: Receive, limit_bytes: int, headers: dict[bytes, bytes]) -> bytes:
+    """A request's whole body, unzipped. Raises `Problem` 413, 415 or 400, and `ClientDisconnect`."""
     encoding = headers.get(b"content-encoding", b"identity").lower()
     if encoding not in (b"identity", b"gzip"):
         raise Problem(415, "unsupported_encoding", "Content-Encoding: gzip or none is understood")

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -14,13 +14,15 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine import metrics, track
+from engine.batch import Batch
 from engine.clock import Now
-from engine.detection import Detection, Signal, World, decode_track, detect, encode_track, only, tick
+from engine.detection import Detection, World, detect, recall, tick
 from engine.leases import Leases
 from engine.live import (
     Live,
     cursor_key,
     device_prefix,
+    done_key,
     due_key,
     events_key,
     gate_key,
@@ -29,8 +31,10 @@ from engine.live import (
     partition_of,
 )
 from engine.log import LogEntry, SignalLog
+from engine.passers import KEPT_SECONDS, Passers
 from engine.places import Places
-from engine.track import Track
+from engine.recent import Recent
+from engine.track import Track, decode_track, encode_track
 from geofences.event import PlaceEvent
 
 logger = logging.getLogger(__name__)
@@ -39,7 +43,13 @@ RETRY_SECONDS = 1.0
 """Pause after a store did not answer."""
 TIMERS_AT_ONCE = 500
 """Phones of one partition whose timers are looked at in one round."""
-EVENT_ENCODER = msgspec.msgpack.Encoder()
+LOG_KEPT_MS = int((KEPT_SECONDS + 20) * 1000)
+"""Processed entries stay in the log for so long: a worker that takes a partition over learns from them where phones
+were that are near nothing."""
+TRACKS_KEPT_SECONDS = 300.0
+TRACKS_LIMIT = 2_000_000
+"""Phones of which a worker remembers the track, or that there is none, so as not to read back what it has written."""
+_encoder = msgspec.msgpack.Encoder()
 
 
 class Worker:
@@ -56,6 +66,7 @@ class Worker:
         batch_entries: int,
         state_expiry_seconds: int,
         event_limit_entries: int,
+        log_kept_entries: int,
     ) -> None:
         self._live = live
         self._log = log
@@ -67,7 +78,11 @@ class Worker:
         self._batch_entries = batch_entries
         self._state_expiry_ms = state_expiry_seconds * 1000
         self._event_limit_entries = event_limit_entries
-        self._commit = live.script("commit")
+        self._log_kept_entries = log_kept_entries
+        self._fetch = live.batched("fetch")
+        self._commit = live.batched("commit")
+        self._tracks: Recent[Track | None] = Recent(TRACKS_KEPT_SECONDS, TRACKS_LIMIT)
+        self._upset = False
         self._cursors: dict[int, bytes] = {}
         self._due_at: dict[int, float] = {}
 
@@ -76,12 +91,12 @@ class Worker:
         ticks = _Every(refresh_seconds)
         while not stop.is_set():
             try:
-                if ticks.due():
+                if ticks.due() or self._upset:
                     self.refresh()
                 self.run_once(block_ms=100)
             except (RedisError, SQLAlchemyError) as error:
                 logger.warning("worker: a store did not answer (%s); trying again", type(error).__name__)
-                self._cursors.clear()
+                self._begin_anew()
                 stop.wait(RETRY_SECONDS)
         self.close()
 
@@ -95,12 +110,34 @@ class Worker:
     def refresh(self) -> None:
         """Renew leases, and forget the place reached in partitions that have gone to others."""
         self._leases.refresh()
+        self._upset = False
         held = self._leases.held
-        self._cursors = {partition: each for partition, each in self._cursors.items() if partition in held}
+        if self._cursors.keys() - held:
+            self._begin_anew()
+            self._upset = False
         for partition in held:
             if partition not in self._cursors:
-                self._cursors[partition] = self._log.cursor(partition)
+                cursor = self._log.cursor(partition)
+                self._recall(partition, self._log.processed(partition, cursor))
+                self._cursors[partition] = cursor
                 self._due_at[partition] = self._first_due(partition)
+        self._log.trim(self._cursors, LOG_KEPT_MS)
+
+    def _recall(self, partition: int, entries: Sequence[LogEntry]) -> None:
+        """Learn from processed entries where phones were that are near nothing, which no state holds."""
+        if entries:
+            signals = Batch.together([entry.signals for entry in entries])
+            known = self._known({partition: list(dict.fromkeys(signals.devices))})
+            recall(
+                self._world, signals.only([row for row, name in enumerate(signals.devices) if name in known])
+            )
+
+    def _begin_anew(self) -> None:
+        """Forget all that is only remembered: what was not committed did not happen."""
+        self._cursors.clear()
+        self._tracks.clear()
+        self._world.passers = Passers()
+        self._upset = True
 
     def run_once(self, block_ms: int = 0) -> int:
         """Process one micro-batch of every owned partition that has one, and the timers of those that are caught up
@@ -120,17 +157,22 @@ class Worker:
         caught_up = [each for each in ready if len(batches.get(each, ())) < self._batch_entries]
         return sum(len(entries) for entries in batches.values()) + self._tick(caught_up)
 
-    def _take(self, batches: Mapping[int, Sequence[LogEntry]]) -> None:
-        signals = _signals([entry for entries in batches.values() for entry in entries])
-        known = self._tracks_of({signal.device for signal in signals})
-        heard = only(signals, known)
-        for stranger in {signal.device for signal in signals} - known.keys():
-            self._world.crowd.forget(stranger)
-        detection = detect(self._world, {name: each for name, each in known.items() if each}, heard)
-        by_partition = self._by_partition(detection.tracks)
-        for partition, entries in batches.items():
-            self._commit_one(partition, entries[-1].id, detection, by_partition.get(partition, ()))
-        metrics.PINGS_PROCESSED.inc(len(heard))
+    def _take(self, taken: Mapping[int, Sequence[LogEntry]]) -> None:
+        batches = {
+            partition: Batch.together([entry.signals for entry in entries])
+            for partition, entries in taken.items()
+        }
+        devices = {partition: list(dict.fromkeys(each.devices)) for partition, each in batches.items()}
+        known = self._known(devices)
+        signals = Batch.together(list(batches.values()))
+        if sum(map(len, devices.values())) > len(known):
+            for stranger in set(signals.devices) - known.keys():
+                self._world.forget(stranger)
+            signals = signals.only([row for row, name in enumerate(signals.devices) if name in known])
+        detection = detect(self._world, known, signals) if signals else Detection({}, (), 0)
+        batch = {partition: (entries[-1].id, len(entries)) for partition, entries in taken.items()}
+        self._commit_all(batch, detection, self._by_partition(detection.tracks))
+        metrics.PINGS_PROCESSED.inc(len(signals))
         metrics.PINGS_LATE.inc(detection.late)
 
     def _tick(self, partitions: Iterable[int]) -> int:
@@ -144,11 +186,11 @@ class Worker:
                 due_key(partition), 0, int(now * 1000), byscore=True, offset=0, num=TIMERS_AT_ONCE
             )
             devices = [name.decode() for name in cast("list[bytes]", names)]
-            known = self._tracks_of(devices)
-            tracks = {name: each for name, each in known.items() if each}
+            tracks = {name: each for name, each in self._known({partition: devices}).items() if each}
             detection = tick(self._world, tracks, now)
             settled = Detection({**tracks, **detection.tracks}, detection.events, 0)
-            self._commit_one(partition, self._cursors[partition], settled, devices, now)
+            batch = {partition: (self._cursors[partition], 0)}
+            self._commit_all(batch, settled, {partition: devices}, now)
             if partition in self._cursors:
                 self._due_at[partition] = self._first_due(partition)
             taken += len(devices)
@@ -173,20 +215,43 @@ class Worker:
             if depth < self._event_limit_entries
         }
 
-    def _tracks_of(self, devices: Iterable[str]) -> dict[str, Track | None]:
-        """The tracks of the devices that may still be heard; None for one that has none yet."""
-        by_partition = self._by_partition(set(devices))
-        with self._live.client.pipeline(transaction=False) as pipeline:
-            for partition, names in by_partition.items():
-                pipeline.hmget(gate_key(partition), names)
-                pipeline.mget([device_prefix(partition) + name for name in names])
-            answers = cast("list[list[bytes | None]]", pipeline.execute())
-        tracks: dict[str, Track | None] = {}
-        for names, gates, found in zip(by_partition.values(), answers[::2], answers[1::2], strict=True):
-            for name, gate, state in zip(names, gates, found, strict=True):
-                if gate == b"1":
-                    tracks[name] = decode_track(state) if state else None
-        return tracks
+    def _known(self, devices: Mapping[int, Sequence[str]]) -> dict[str, Track | None]:
+        """The tracks of the devices that may still be heard; None for one that has none. What is remembered counts
+        only as long as the live store holds it too: a withdrawal deletes it there.
+        """
+        tracks = self._tracks
+        remembered = {
+            partition: [name for name in names if tracks.get(name)] for partition, names in devices.items()
+        }
+        wanted = {
+            partition: [name for name in names if name not in tracks] for partition, names in devices.items()
+        }
+        answers = self._fetch(
+            [
+                (
+                    (gate_key(partition), device_prefix(partition)),
+                    [_encoder.encode(each[partition]) for each in (devices, remembered, wanted)],
+                )
+                for partition in devices
+            ]
+        )
+        known: dict[str, Track | None] = {}
+        for partition, answer in zip(devices, _raised(answers), strict=True):
+            heard, kept, states = answer
+            found = dict.fromkeys(
+                name for name, verdict in zip(devices[partition], heard, strict=True) if verdict == ord("1")
+            )
+            for name, verdict in zip(remembered[partition], kept, strict=True):
+                if verdict != ord("1"):
+                    tracks.pop(name)
+                elif name in found:
+                    found[name] = tracks.get(name)
+            for name, state in zip(wanted[partition], states, strict=True):
+                if state and name in found:
+                    found[name] = decode_track(state)
+            known |= found
+        tracks.put(known, self._now().timestamp())
+        return known
 
     def _by_partition(self, devices: Iterable[str]) -> dict[int, list[str]]:
         grouped: dict[int, list[str]] = defaultdict(list)
@@ -194,59 +259,89 @@ class Worker:
             grouped[partition_of(device, self._live.partitions)].append(device)
         return grouped
 
-    def _commit_one(
+    def _commit_all(
+        self,
+        batch: Mapping[int, tuple[bytes, int]],
+        detection: Detection,
+        devices: Mapping[int, Sequence[str]],
+        after: float = 0.0,
+    ) -> None:
+        """Write what was detected of these devices, each partition in one step of its own, all in one round trip.
+        `batch` has the id of the last entry of each partition, and how many entries were taken; `after` is the moment
+        up to which timers have been looked at: one that could not be told by then never will be.
+        """
+        events: dict[int, list[PlaceEvent]] = defaultdict(list)
+        for event in detection.events:
+            events[partition_of(event.device, self._live.partitions)].append(event)
+        answers = self._commit(
+            [
+                self._commit_of(
+                    partition, *until, detection, devices.get(partition, ()), events.get(partition, ()), after
+                )
+                for partition, until in batch.items()
+            ]
+        )
+        now = self._now().timestamp()
+        for (partition, (last_id, _)), answer in zip(batch.items(), _raised(answers), strict=True):
+            if not answer:
+                logger.warning("worker: partition %d has passed to another worker", partition)
+                self._leases.lost(partition)
+                self._begin_anew()
+                continue
+            if partition in self._cursors:
+                self._cursors[partition] = last_id
+            metrics.EVENTS_EMITTED.inc(len(events.get(partition, ())))
+            if not self._upset:
+                self._tracks.put(
+                    {name: detection.tracks.get(name) for name in devices.get(partition, ())}, now
+                )
+
+    def _commit_of(
         self,
         partition: int,
         last_id: bytes,
+        entries: int,
         detection: Detection,
         devices: Sequence[str],
-        after: float = 0.0,
-    ) -> None:
-        """Write what was detected of these devices. `after` is the moment up to which timers have been looked at: a
-        timer that could not be told by then never will be.
-        """
-        state_parts: list[Any] = []
+        events: Sequence[PlaceEvent],
+        after: float,
+    ) -> tuple[Sequence[str], Sequence[Any]]:
+        """The keys and arguments of one partition's commit."""
+        states: list[Any] = []
         for device in devices:
             each = detection.tracks.get(device)
             due_at = track.due_at(each, self._world.index.get) if each else None
             due_ms = "" if due_at is None or due_at <= after else str(int(due_at * 1000) + 1)
-            state_parts += [device, encode_track(each) if each else b"", due_ms]
+            states += [device, encode_track(each) if each else b"", due_ms]
             if due_ms and due_at is not None:
                 self._due_at[partition] = min(self._due_at.get(partition, float("inf")), due_at)
-        events = [event for event in detection.events if event.device in set(devices)]
-        event_parts = [part for event in events for part in (event.device, EVENT_ENCODER.encode(event))]
         keys = [
             lease_key(partition),
             cursor_key(partition),
+            done_key(partition),
             log_key(partition),
             gate_key(partition),
             events_key(partition),
             due_key(partition),
             device_prefix(partition),
         ]
-        lease = self._leases.held.get(partition, "")
-        args: list[Any] = [lease, self._cursors[partition], last_id, self._state_expiry_ms, len(devices)]
-        if self._commit(keys=keys, args=[*args, *state_parts, *event_parts]):
-            self._cursors[partition] = last_id
-            metrics.EVENTS_EMITTED.inc(len(events))
-        else:
-            logger.warning("worker: partition %d has passed to another worker", partition)
-            self._leases.lost(partition)
-            self._cursors.pop(partition, None)
+        lease, cursor = self._leases.held.get(partition, ""), self._cursors.get(partition, b"")
+        keep: Collection[Any] = (self._log_kept_entries, self._state_expiry_ms, LOG_KEPT_MS)
+        args = [lease, cursor, last_id, entries, *keep, len(devices), *states]
+        return keys, args + [part for event in events for part in (event.device, _encoder.encode(event))]
+
+
+def _raised(answers: Sequence[Any]) -> Sequence[Any]:
+    """The answers, unless one of them is an error: what was committed beside it is found so when it is tried again."""
+    for answer in answers:
+        if isinstance(answer, RedisError):
+            raise answer
+    return answers
 
 
 def decode_event(data: bytes) -> PlaceEvent:
     """A place event as the event log holds it."""
     return msgspec.msgpack.decode(data, type=PlaceEvent)
-
-
-def _signals(entries: Sequence[LogEntry]) -> list[Signal]:
-    signals: list[Signal] = []
-    for entry in entries:
-        for device, told in entry.signals:
-            signals += [Signal(device, entry.received_at, fix) for fix in told.fixes]
-            signals += [Signal(device, entry.received_at, heard) for heard in told.heard]
-    return signals
 
 
 class _Every:

@@ -115,9 +115,11 @@ def crossings(
     """Which of N segments, from a fix of a phone to its next, pass through which geofences with neither end inside.
     Columns in degrees and unix seconds, finite.
     """
-    length_m = geodesic_m(lon0, lat0, lon1, lat1)
+    length_m = np.zeros(len(lon0))
+    maybe_worth = _maybe_worth(wrapped(lon1 - lon0), lat0, lat1, at1 - at0, policy)
+    length_m[maybe_worth] = geodesic_m(*(column[maybe_worth] for column in (lon0, lat0, lon1, lat1)))
     ways = _Segments(lon0, lat0, wrapped(lon1 - lon0), lat1 - lat0, SLACK * length_m)
-    worth = np.flatnonzero(_worth(length_m, at1 - at0, policy))
+    worth = np.flatnonzero(maybe_worth & _worth(length_m, at1 - at0, policy))
     half_m = ways.length_m[worth] / 2
     found = index.match(*ways.at(worth, np.full(len(worth), 0.5)), half_m)
     maybe = found.distance_m > -half_m[found.ping]  # else the whole of it is inside
@@ -137,6 +139,17 @@ def crossings(
         depth_m=depth_m[through],
         direction=_directions(index, ways, segment, slot),
     )
+
+
+def _maybe_worth(
+    east: Floats, lat0: Floats, lat1: Floats, seconds: Floats, policy: CrossingPolicy
+) -> Booleans:
+    """What is cheaply seen not to be worth it is left out: on a sphere, and generously."""
+    middle = np.radians((lat0 + lat1) / 2)
+    rough_m = 111_000.0 * np.hypot(east * np.cos(middle), lat1 - lat0)
+    slow = rough_m < 0.9 * policy.least_mps * seconds
+    fast = rough_m > 1.1 * np.minimum(policy.most_mps * seconds, policy.most_m)
+    return ~slow & ~fast | (np.abs(middle) > 1.5)
 
 
 def _worth(length_m: Floats, seconds: Floats, policy: CrossingPolicy) -> Booleans:

@@ -14,6 +14,8 @@ from math import erfc, exp, log, log10, sqrt
 from typing import Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 Transition = tuple[Literal["enter", "exit", "dwell"], float, float]
 """What happened, when by estimate (unix seconds), and with what confidence (0..1)."""
@@ -204,10 +206,10 @@ def beacon_log_odds(rssi_dbm: float, power_dbm: float, path_loss: float, policy:
     return min(policy.beacon_limit_log_odds, log(share / (1 - share)))
 
 
-def reach_m(accuracy_m: float, policy: PresencePolicy) -> float:
-    """How far from a boundary a fix of this accuracy still says something about the geofence."""
-    reach = policy.reach_accuracies * (accuracy_m or policy.unknown_accuracy_m)
-    return min(max(reach, policy.least_reach_m), policy.most_reach_m)
+def reaches_m(accuracies_m: NDArray[np.float64], policy: PresencePolicy) -> NDArray[np.float64]:
+    """How far from a boundary fixes of these accuracies still say something about the geofence."""
+    known_m = np.where(accuracies_m > 0, accuracies_m, policy.unknown_accuracy_m)
+    return np.clip(policy.reach_accuracies * known_m, policy.least_reach_m, policy.most_reach_m)
 
 
 def probability(log_odds: float) -> float:

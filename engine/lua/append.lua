@@ -1,30 +1,24 @@
--- Append one body's signals to a partition's log: only of devices whose subject allows location, and only
--- when there is room. Atomic, so a withdrawal that was answered before this runs is always seen.
--- KEYS: gate, log.  ARGV: received_at, limit of entries, then (device, encoded signals) pairs.
--- Answers the string "full", or one verdict per device: 1 appended, 0 consent says no, -1 unknown device.
+-- Append signals to a partition's log, when every device in them may be heard and there is room. Atomic, so a
+-- withdrawal that was answered before this runs is always seen.
+-- KEYS: gate, log.  ARGV: limit of entries, MessagePack list of the devices, packed signals.
+-- Answers "ok", "full", or, when nothing was appended because some may not be heard, one verdict per device:
+-- 1 may be heard, 0 consent says no, -1 unknown device.
 local gate, log = KEYS[1], KEYS[2]
-if redis.call('XLEN', log) >= tonumber(ARGV[2]) then
+if redis.call('XLEN', log) >= tonumber(ARGV[1]) then
   return 'full'
 end
-local devices = {}
-for i = 3, #ARGV, 2 do
-  devices[#devices + 1] = ARGV[i]
-end
-local allowed = redis.call('HMGET', gate, unpack(devices))
-local entry = {'r', ARGV[1]}
-local verdicts = {}
-for i, device in ipairs(devices) do
-  if allowed[i] == '1' then
-    entry[#entry + 1] = device
-    entry[#entry + 1] = ARGV[2 * i + 2]
-    verdicts[i] = 1
-  elseif allowed[i] then
-    verdicts[i] = 0
-  else
-    verdicts[i] = -1
+local devices = cmsgpack.unpack(ARGV[2])
+local verdicts, refused = {}, false
+for first = 1, #devices, 4000 do
+  local allowed = redis.call('HMGET', gate, unpack(devices, first, math.min(first + 3999, #devices)))
+  for i = 1, #allowed do
+    local verdict = allowed[i] == '1' and 1 or allowed[i] and 0 or -1
+    refused = refused or verdict ~= 1
+    verdicts[first + i - 1] = verdict
   end
 end
-if #entry > 2 then
-  redis.call('XADD', log, '*', unpack(entry))
+if refused then
+  return verdicts
 end
-return verdicts
+redis.call('XADD', log, '*', 's', ARGV[3])
+return 'ok'

@@ -3,9 +3,9 @@ import random
 import pytest
 
 from engine.beliefs import FORGET_AFTER_SECONDS, STANDARD, DetectionPolicy
-from engine.detection import Signal, World, decode_track, detect, encode_track, tick
-from engine.signals import Fix, Heard
-from engine.track import AMENDED_SECONDS, Track
+from engine.detection import World, detect, tick
+from engine.signals import Fix, Heard, Signal
+from engine.track import AMENDED_SECONDS, Track, decode_track, encode_track
 from geofences.beacon import Beacon, IBeacon
 from geofences.beacons import Beacons
 from geofences.event import PlaceEvent, Revision
@@ -41,7 +41,7 @@ INDEX = GeofenceIndex.of(
 
 def fixes(rows: list[tuple[str, float, float]], delay: float = 1.0) -> list[Signal]:
     """Rows of (device, time, longitude), in order of arrival."""
-    return [Signal(device, at + delay, Fix(at, LAT, lon, 8.0, None, None, None)) for device, at, lon in rows]
+    return [Signal(device, at + delay, Fix(at, LAT, lon, 8.0, None, None)) for device, at, lon in rows]
 
 
 def final(events: list[PlaceEvent]) -> list[tuple[str, str, str, float]]:
@@ -256,7 +256,7 @@ def drive(
     world = World()
     world.follow(index, Beacons())
     signals = [
-        Signal("ana", at + 1, Fix(at, LAT, lon, 8.0, speed, heading, None))
+        Signal("ana", at + 1, Fix(at, LAT, lon, 8.0, speed, heading))
         for at, lon in ((1000 + every * number, lon) for number, lon in enumerate(lons))
     ]
     return list(detect(world, {}, signals).events)
@@ -311,7 +311,7 @@ def queue(stop_and_go: bool) -> list[PlaceEvent]:  # noqa: FBT001
         jammed = stop_and_go and 30 < number < 70
         speed = (rng.choice([0.0, 0.0, 0.0, 1.5]) if jammed else 12.0) + rng.uniform(0, 0.2)
         at, where = at + 10, where + speed * 10 * metre
-        signals.append(Signal("ana", at + 1, Fix(at, LAT, where, 10.0, speed, None, None)))
+        signals.append(Signal("ana", at + 1, Fix(at, LAT, where, 10.0, speed, None)))
     return list(detect(World(index), {}, signals).events)
 
 

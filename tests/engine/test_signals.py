@@ -7,16 +7,8 @@ from hypothesis import strategies as st
 
 from engine.problem import Problem
 from engine.signals import (
-    Fix,
-    Heard,
-    HeardBeacon,
-    Ping,
-    Sighting,
-    Signals,
     decode_pings,
     decode_sightings,
-    decode_signals,
-    encode_signals,
 )
 from geofences.beacon import EddystoneUid, IBeacon
 
@@ -177,20 +169,3 @@ def test_any_bytes_give_sightings_or_a_problem(data):
         decode_sightings(data, limit=3)
     except Problem as problem:
         assert problem.status in (400, 422)
-
-
-def test_signals_are_packed_by_device_in_order_and_unknown_is_none():
-    door = HeardBeacon(**DOOR)
-    signals = [
-        Ping("ana", 1.0, 2.0, 3.0, 4.0, speed=-1, heading=90.0),
-        Sighting("ana", 1.2, -71.0, door, tx_power=-59.0),
-        Ping("bob", 1.5, 2.0, 3.0, 4.0),
-        Ping("ana", 0.5, 2.0, 3.0, 4.0, activity="walking"),
-        Sighting("ana", 0.7, -80.0, door, tx_power=127.0),
-    ]
-    packed = encode_signals(signals)
-    assert list(packed) == ["ana", "bob"]
-    assert decode_signals(packed["ana"]) == Signals(
-        fixes=[Fix(1.0, 2.0, 3.0, 4.0, None, 90.0, None), Fix(0.5, 2.0, 3.0, 4.0, None, None, "walking")],
-        heard=[Heard(1.2, -71.0, -59.0, door.key), Heard(0.7, -80.0, None, door.key)],
-    )

@@ -1,0 +1,161 @@
+"""Signals by the thousand, as columns: how intake packs them, the log keeps them and the worker takes them up. A row
+becomes a `Signal` of its own only where somebody looks at it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from math import isnan
+from typing import Any, overload
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.signals import Fix, Heard, Ping, Report, Signal
+
+Floats = NDArray[np.float64]
+UNKNOWN = float("nan")
+FIELDS = ("received_at", "at", "lat", "lon", "accuracy", "speed", "heading")
+"""The rows of `Batch.columns`, as `Fix` has them; nan is unknown."""
+
+
+class _Packed(msgspec.Struct, array_like=True, gc=False):
+    """A batch as the signal log holds it; `columns` are little-endian doubles."""
+
+    devices: list[str]
+    columns: bytes
+    heard: dict[int, Heard]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Packed)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Sequence[Signal]):
+    """Signals in order of arrival. Where `heard` has a row, it is a sighting, of which `columns` hold the times only."""
+
+    devices: list[str]
+    columns: Floats
+    heard: dict[int, Heard]
+
+    @classmethod
+    def of(cls, signals: Iterable[Signal]) -> "Batch":
+        """From signals one by one; a batch is itself."""
+        if isinstance(signals, cls):
+            return signals
+        signals = list(signals)
+        return cls(
+            [signal.device for signal in signals],
+            _columns([(signal.received_at, *_values(signal.what)) for signal in signals]),
+            {row: signal.what for row, signal in enumerate(signals) if isinstance(signal.what, Heard)},
+        )
+
+    @classmethod
+    def of_reports(cls, arrivals: Sequence[tuple[float, Sequence[Report]]]) -> "Batch":
+        """From what devices reported, with when each body was received (unix seconds)."""
+        reports = list(chain.from_iterable(each for _, each in arrivals))
+        columns = np.empty((len(FIELDS), len(reports)))
+        columns[0] = np.repeat([at for at, _ in arrivals], [len(each) for _, each in arrivals])
+        columns[1] = [report.at_seconds for report in reports]
+        heard: dict[int, Heard] = {}
+        if all(isinstance(report, Ping) for report in reports):
+            _fill(columns, reports)
+        else:
+            for row, report in enumerate(reports):
+                if isinstance(report, Ping):
+                    _fill(columns[:, row : row + 1], [report])
+                else:
+                    columns[2:, row] = UNKNOWN
+                    heard[row] = Heard.of(report.at_seconds, report.rssi, report.tx_power, report.beacon)
+        return cls([report.device for report in reports], columns, heard)
+
+    @classmethod
+    def together(cls, batches: Sequence["Batch"]) -> "Batch":
+        """One after the other."""
+        if len(batches) == 1:
+            return batches[0]
+        heard: dict[int, Heard] = {}
+        start = 0
+        for each in batches:
+            heard.update({start + row: what for row, what in each.heard.items()})
+            start += len(each.devices)
+        columns = [each.columns for each in batches] or [np.empty((len(FIELDS), 0))]
+        return cls(
+            list(chain.from_iterable(each.devices for each in batches)),
+            np.concatenate(columns, axis=1),
+            heard,
+        )
+
+    @classmethod
+    def decoded(cls, data: bytes) -> "Batch":
+        """What `encoded` packed."""
+        packed = _decoder.decode(data)
+        columns = np.frombuffer(packed.columns, "<f8").reshape(len(FIELDS), len(packed.devices))
+        return cls(packed.devices, columns, packed.heard)
+
+    def encoded(self) -> bytes:
+        """Packed for the signal log."""
+        return _encoder.encode(
+            _Packed(self.devices, np.ascontiguousarray(self.columns, "<f8").tobytes(), self.heard)
+        )
+
+    def only(self, rows: Sequence[int]) -> "Batch":
+        """These rows, in the order given."""
+        heard = (
+            {new: self.heard[old] for new, old in enumerate(rows) if old in self.heard} if self.heard else {}
+        )
+        return Batch([self.devices[row] for row in rows], self.columns[:, rows], heard)
+
+    def __len__(self) -> int:
+        return len(self.devices)
+
+    @overload
+    def __getitem__(self, row: int) -> Signal: ...
+    @overload
+    def __getitem__(self, row: slice) -> "Batch": ...
+    def __getitem__(self, row: int | slice) -> "Signal | Batch":
+        if isinstance(row, slice):
+            return self.only(range(*row.indices(len(self))))
+        received_at, at, lat, lon, accuracy, speed, heading = self.columns[:, row].tolist()
+        what: Fix | Heard | None = self.heard.get(row) if self.heard else None
+        if what is None:
+            what = Fix(
+                at,
+                lat,
+                lon,
+                accuracy,
+                None if isnan(speed) else speed,
+                None if isnan(heading) else heading,
+            )
+        return Signal(self.devices[row], received_at, what)
+
+
+def _fill(columns: Floats, pings: Sequence[Any]) -> None:
+    """The columns of pings; a negative speed or heading, by which phones say unknown, becomes so."""
+    columns[2] = [ping.lat for ping in pings]
+    columns[3] = [ping.lon for ping in pings]
+    columns[4] = [ping.accuracy for ping in pings]
+    columns[5] = [UNKNOWN if ping.speed is None else ping.speed for ping in pings]
+    columns[6] = [UNKNOWN if ping.heading is None else ping.heading for ping in pings]
+    unknown = columns[5:] < 0
+    if unknown.any():
+        columns[5:][unknown] = UNKNOWN
+
+
+def _columns(rows: Sequence[Sequence[float]]) -> Floats:
+    return np.array(rows, dtype=np.float64).reshape(-1, len(FIELDS)).T
+
+
+def _values(what: Fix | Heard) -> tuple[float, ...]:
+    if isinstance(what, Heard):
+        return (what.at, *[UNKNOWN] * (len(FIELDS) - 2))
+    return (
+        what.at,
+        what.lat,
+        what.lon,
+        what.accuracy,
+        UNKNOWN if what.speed is None else what.speed,
+        UNKNOWN if what.heading is None else what.heading,
+    )

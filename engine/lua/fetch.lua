@@ -1,0 +1,33 @@
+-- What a worker must know before it takes signals of a partition: which devices may still be heard, which of the
+-- tracks that it remembers are still kept, and the tracks that it does not remember.
+-- KEYS: gate, prefix of device states.
+-- ARGV: MessagePack lists of all devices, of those whose track is remembered, and of those whose track is wanted.
+-- Answers a text of 1 and 0 for each of the first two lists, and the states of the third.
+local function all(list, command, of)
+  local answers = {}
+  for first = 1, #list, 4000 do
+    local part = command(of, list, first, math.min(first + 3999, #list))
+    for i = 1, #part do
+      answers[first + i - 1] = part[i]
+    end
+  end
+  return answers
+end
+local function verdicts(gate, list, first, last)
+  return redis.call('HMGET', gate, unpack(list, first, last))
+end
+local function states(prefix, list, first, last)
+  local names = {}
+  for i = first, last do
+    names[#names + 1] = prefix .. list[i]
+  end
+  return redis.call('MGET', unpack(names))
+end
+local heard, kept = {}, {}
+for i, verdict in ipairs(all(cmsgpack.unpack(ARGV[1]), verdicts, KEYS[1])) do
+  heard[i] = verdict == '1' and '1' or '0'
+end
+for i, device in ipairs(cmsgpack.unpack(ARGV[2])) do
+  kept[i] = redis.call('EXISTS', KEYS[2] .. device)
+end
+return {table.concat(heard), table.concat(kept), all(cmsgpack.unpack(ARGV[3]), states, KEYS[2])}

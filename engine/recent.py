@@ -1,0 +1,45 @@
+"""What was used lately, kept in memory for a while and no longer: two generations, the older of which is dropped."""
+
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Recent(Generic[T]):
+    """Values by name. What was put is there for at least `kept_seconds` and for at most twice as long, or until there
+    is more than `limit`. Time is whatever clock the caller goes by. One thread uses it.
+    """
+
+    def __init__(self, kept_seconds: float, limit: int) -> None:
+        self._kept_seconds = kept_seconds
+        self._limit = limit
+        self._young: dict[str, T] = {}
+        self._old: dict[str, T] = {}
+        self._turned_at = float("-inf")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._young or name in self._old
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, name: str) -> T | None:
+        """The value, None when it is not there."""
+        found = self._young.get(name)
+        return found if found is not None else self._old.get(name)
+
+    def put(self, values: Mapping[str, T], now: float) -> None:
+        """Keep these from now on."""
+        if now - self._turned_at > self._kept_seconds or len(self._young) > self._limit // 2:
+            self._old, self._young, self._turned_at = self._young, {}, now
+        self._young.update(values)
+
+    def pop(self, name: str) -> None:
+        """Drop one at once; one that is not there may be dropped too."""
+        self._young.pop(name, None)
+        self._old.pop(name, None)
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._young, self._old = {}, {}

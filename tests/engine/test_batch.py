@@ -1,0 +1,44 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.batch import Batch
+from engine.signals import Fix, Heard, HeardBeacon, Ping, Sighting, Signal
+
+TILL = HeardBeacon(namespace="edd1ebeac04e5defa017", instance="0bdb87539b67")
+
+names = st.sampled_from(["ana", "bob", "carl"])
+numbers = st.floats(-1e9, 1e9)
+maybe = st.none() | st.floats(0, 400)
+fixes = st.builds(Fix, numbers, st.floats(-90, 90), st.floats(-180, 180), st.floats(0, 1e6), maybe, maybe)
+heards = st.builds(Heard, numbers, st.floats(-127, 20), st.none() | st.floats(-100, 20), st.just(TILL.key))
+signals = st.lists(st.builds(Signal, names, numbers, fixes | heards), max_size=12)
+
+
+@given(signals, signals)
+def test_what_goes_in_comes_out_packed_cut_and_put_together(some, more):
+    both = Batch.together([Batch.of(some), Batch.decoded(Batch.of(more).encoded())])
+    assert list(both) == [*some, *more]
+    assert list(both[2:5]) == [*some, *more][2:5]
+    odd = list(range(1, len(both), 2))
+    assert list(both.only(odd)) == [*some, *more][1::2]
+
+
+def test_reports_become_signals_in_order_and_a_negative_speed_or_heading_is_unknown():
+    pings = [
+        Ping("ana", 1.0, 2.0, 3.0, 4.0, speed=-1.0, heading=90.0),
+        Ping("bob", 0.5, 2.0, 3.0, 4.0, activity="walking", id="7"),
+    ]
+    heard = Sighting("ana", 1.5, -70.0, TILL, tx_power=77)
+    expected = [
+        Signal("ana", 9.0, Fix(1.0, 2.0, 3.0, 4.0, None, 90.0)),
+        Signal("bob", 9.0, Fix(0.5, 2.0, 3.0, 4.0, None, None)),
+    ]
+    assert list(Batch.of_reports([(9.0, pings)])) == expected
+    mixed = Batch.of_reports([(9.0, pings), (10.0, [heard])])
+    assert list(mixed) == [*expected, Signal("ana", 10.0, Heard(1.5, -70.0, None, TILL.key))]
+
+
+def test_nothing_is_a_batch_too():
+    assert len(Batch.together([])) == len(Batch.of([])) == 0
+    assert np.shape(Batch.decoded(Batch.of([]).encoded()).columns)[1] == 0

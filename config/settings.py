@@ -45,7 +45,7 @@ class Settings:
     twilio_from: str = ""
     twilio_api_url: str = ""
 
-    partitions: int = 16
+    partitions: int = 4
     lease_seconds: float = 10.0
     batch_entries: int = 256
     state_expiry_seconds: int = 1800

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from prometheus_client import make_asgi_app
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
 
 import campaigns.routes
 import campaigns.store
@@ -162,7 +163,7 @@ class Engine:
         while self.sender.run_once():
             pass
 
-    def web(self, *, with_console: bool = False, people: People = tuple) -> FastAPI:
+    def web(self, *, with_console: bool = False, people: People = tuple) -> ASGIApp:
         """The HTTP application; with the console's page at ``/`` if asked for, where `people` are drawn."""
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
@@ -184,15 +185,14 @@ class Engine:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)
         app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes)
-        app.add_middleware(
-            SignalDoor,
+        return SignalDoor(
+            app,
             intake=self.intake,
             log=self.log,
             keys=self.keys,
             limit=self._rate_limit(),
             body_limit_bytes=self.settings.bulk_body_limit_bytes,
         )
-        return app
 
     def _consent_routes(self) -> APIRouter:
         settings = self.settings

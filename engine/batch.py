@@ -18,10 +18,14 @@ Floats = NDArray[np.float64]
 UNKNOWN = float("nan")
 FIELDS = ("received_at", "at", "lat", "lon", "accuracy", "speed", "heading")
 """The rows of `Batch.columns`, as `Fix` has them; nan is unknown."""
+MOTION = FIELDS.index("speed")
+"""From here on many phones say nothing."""
 
 
 class _Packed(msgspec.Struct, array_like=True, gc=False):
-    """A batch as the signal log holds it; `columns` are little-endian doubles."""
+    """A batch as the signal log holds it; `columns` are little-endian doubles, without the last ones if these hold
+    nothing.
+    """
 
     devices: list[str]
     columns: bytes
@@ -92,13 +96,20 @@ class Batch(Sequence[Signal]):
     def decoded(cls, data: bytes) -> "Batch":
         """What `encoded` packed."""
         packed = _decoder.decode(data)
-        columns = np.frombuffer(packed.columns, "<f8").reshape(len(FIELDS), len(packed.devices))
+        if not packed.devices:
+            return cls.of(())
+        columns = np.frombuffer(packed.columns, "<f8").reshape(-1, len(packed.devices))
+        if len(columns) < len(FIELDS):
+            columns = np.vstack(
+                [columns, np.full((len(FIELDS) - len(columns), len(packed.devices)), UNKNOWN)]
+            )
         return cls(packed.devices, columns, packed.heard)
 
     def encoded(self) -> bytes:
         """Packed for the signal log."""
+        columns = self.columns if not np.isnan(self.columns[MOTION:]).all() else self.columns[:MOTION]
         return _encoder.encode(
-            _Packed(self.devices, np.ascontiguousarray(self.columns, "<f8").tobytes(), self.heard)
+            _Packed(self.devices, np.ascontiguousarray(columns, "<f8").tobytes(), self.heard)
         )
 
     def only(self, rows: Sequence[int]) -> "Batch":

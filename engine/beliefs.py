@@ -147,19 +147,21 @@ def step(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple
 def _travel(
     was: Beliefs, fix: Point, sign: Sign, find: Find, policy: DetectionPolicy
 ) -> tuple[Beliefs, list[Happening]]:
-    """How the phone moves by this fix, whether it is stuck, and what it is near to or heads for."""
+    """How the phone moves by this fix, whether it is stuck, and what it is near to or heads for. Away from catchments
+    and motorways nobody asks.
+    """
+    crossed = [_crossed(*each, sign) for each in sign.crossed]
+    if not (sign.by_road or sign.ahead or was.jam.claimed or was.nearby):
+        return Beliefs(sign.order, was.presences, met_on_the_road(fix)), crossed
     moved_m = hypot(*offset_m(was.drive.last, fix)) if was.drive else 0.0
     elapsed = fix.at - was.drive.last.at if was.drive else 0.0
     moving = (
         motion.step(was.motion, elapsed, sign.speed_mps, moved_m, fix.accuracy_m) if elapsed else was.motion
     )
     drive = _move(was.drive, fix, sign, was.presences, find)
-    belief, stuck = was.jam, list[Happening]()
-    if sign.by_road or was.jam.claimed:
-        belief, stuck = _judge(was.jam, drive, sign, find, policy)
+    belief, stuck = _judge(was.jam, drive, sign, find, policy)
     nearby, neared = _near(was, sign, moving, find)
     approaches, headed = _head(was, sign, moved_m, moving, find)
-    crossed = [_crossed(*each, sign) for each in sign.crossed]
     return (
         Beliefs(sign.order, was.presences, drive, belief, moving, nearby, approaches),
         [*crossed, *stuck, *neared, *headed],

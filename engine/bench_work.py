@@ -55,7 +55,7 @@ class Work:
                     "pings": [
                         {
                             "device": f"device-{self.device[row]}",
-                            "at": round(began_at + float(self.at[row]), 3),
+                            "at": round(float(began_at + self.at[row]), 3),
                             "lat": float(self.lat[row]),
                             "lon": float(self.lon[row]),
                             "accuracy": ACCURACY_M,

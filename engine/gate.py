@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from consent import ledger, store
 from consent.entry import Purpose
-from engine.live import Live, device_prefix, due_key, gate_key, partition_of
+from engine.live import Live, device_prefix, due_key, gate_edits_key, gate_key, partition_of
 from engine.records import Records
 
 REBUILD_PAGE = 500
@@ -77,6 +77,9 @@ class ConsentGate:
         with self._live.client.pipeline(transaction=False) as pipeline:
             for device, verdict in verdicts.items():
                 pipeline.hset(gate_key(self._partition(device)), device, verdict)
+            closed = [device for device, verdict in verdicts.items() if verdict != ALLOWED]
+            for partition in {self._partition(device) for device in closed}:
+                pipeline.incr(gate_edits_key(partition))
             pipeline.execute()
 
     def _forget(self, devices: Iterable[str]) -> None:
@@ -84,6 +87,8 @@ class ConsentGate:
         with self._live.client.pipeline(transaction=False) as pipeline:
             for device in devices:
                 pipeline.hdel(gate_key(self._partition(device)), device)
+            for partition in {self._partition(device) for device in devices}:
+                pipeline.incr(gate_edits_key(partition))
             pipeline.execute()
         self._drop_states(devices)
 

@@ -3,6 +3,7 @@
 It is the busiest door of all, so it stands before the framework: a bare ASGI application that knows two paths.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from engine.problem import FieldProblem, Problem, response_to
 from engine.signal_document import ANSWERS, request_of
 from engine.signals import Report, SignalKind, decode_pings, decode_sightings
 from engine.web import authenticate, permitted, read_body, secret_in
+
+logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "1"
 DETAILS = {
@@ -131,6 +134,11 @@ class SignalDoor:
             await response_to(problem)(scope, receive, send)
         except ClientDisconnect:
             return
+        except Exception as error:  # noqa: BLE001  # the door is the outermost: nobody behind it would answer
+            # The type alone: a message may quote a value, and a value may be personal.
+            logger.error("%s failed: %s", scope["path"], type(error).__name__)  # noqa: TRY400
+            failed = Problem(500, "internal_error", "something went wrong on our side; it was logged")
+            await response_to(failed)(scope, receive, send)
         else:
             length = (b"content-length", b"%d" % len(body))
             await send({"type": "http.response.start", "status": 202, "headers": [_JSON, length]})

@@ -137,6 +137,11 @@ def gate_key(partition: int) -> str:
     return f"{tag(partition)}:gate"
 
 
+def gate_edits_key(partition: int) -> str:
+    """Counter that goes up whenever the gate closes for a device."""
+    return f"{tag(partition)}:gate:edits"
+
+
 def log_key(partition: int) -> str:
     """Stream: accepted signals not yet processed."""
     return f"{tag(partition)}:log"

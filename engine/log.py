@@ -14,7 +14,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from engine.batch import Batch
-from engine.live import Live, cursor_key, done_key, gate_key, log_key, partition_of
+from engine.live import Live, cursor_key, done_key, gate_edits_key, gate_key, log_key, partition_of
 from engine.signals import Report
 
 START = b"0-0"
@@ -41,6 +41,8 @@ class LogEntry:
     """What one append brought to one partition, in the order given."""
 
     id: bytes
+    gate_edits: bytes
+    """How often the partition's gate had closed by then."""
     signals: Batch
 
 
@@ -78,7 +80,7 @@ class SignalLog:
         answers = self._append(
             [
                 (
-                    (gate_key(partition), log_key(partition)),
+                    (gate_key(partition), gate_edits_key(partition), log_key(partition)),
                     (self._limit_entries, _encoder.encode(devices[partition]), each.encoded()),
                 )
                 for partition, each in waiting.items()
@@ -154,4 +156,4 @@ def _flat(entries: Any) -> Any:
 
 
 def _entry(entry_id: bytes, parts: Mapping[bytes, bytes]) -> LogEntry:
-    return LogEntry(id=entry_id, signals=Batch.decoded(parts[b"s"]))
+    return LogEntry(id=entry_id, gate_edits=parts[b"g"], signals=Batch.decoded(parts[b"s"]))

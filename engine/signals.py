@@ -1,7 +1,7 @@
 """What a device reports, with its limits: decoded from JSON in one pass, packed for the signal log in another."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, TypeVar
@@ -14,10 +14,16 @@ from engine.problem import FieldProblem, Problem
 from geofences.beacon import TX_POWER_LIMITS_DBM
 from geofences.beacon_json import INSTANCE_PATTERN, NAMESPACE_PATTERN, UUID_PATTERN, canonical_uuid
 
+PING_KEYS = 5
+SIGHTING_KEYS = 4
+"""Those that each must have."""
+SPACES_AFTER_TEXT = (b'" ', b'"\t', b'"\n', b'"\r')
 RSSI_LIMITS_DBM = (-127, 20)
 """What a phone can hear; also the limits of Bluetooth's own event."""
 Instant = Annotated[float, Meta(ge=0, le=1e11)] | Annotated[datetime, Meta(tz=True)]
-DeviceId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@~-]+\Z")]
+DEVICE_PATTERN = r"^[A-Za-z0-9._:@~-]+\Z"
+DeviceId = Annotated[str, Meta(min_length=1, max_length=128)]
+"""Of the characters of `DEVICE_PATTERN`, which is checked for a whole body at once."""
 
 
 class SignalKind(StrEnum):
@@ -44,6 +50,12 @@ class Ping(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     def at_seconds(self) -> float:
         """When the phone measured it, in unix seconds of the phone's clock."""
         return _seconds(self.at)
+
+    @property
+    def keys(self) -> int:
+        """How many members it was written with, unless one was null."""
+        optional = (self.speed, self.heading, self.activity, self.id)
+        return PING_KEYS + len(optional) - optional.count(None)
 
 
 class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -88,6 +100,12 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     def at_seconds(self) -> float:
         """When the phone heard it, in unix seconds of the phone's clock."""
         return _seconds(self.at)
+
+    @property
+    def keys(self) -> int:
+        """How many members it was written with, those of its beacon included, unless one was null."""
+        ids = 3 if self.beacon.uuid is not None else 2
+        return SIGHTING_KEYS + ids + (self.tx_power is not None) + (self.id is not None)
 
 
 Report = Ping | Sighting
@@ -147,13 +165,7 @@ _ping_decoder = msgspec.json.Decoder(PingBody)
 _sighting_decoder = msgspec.json.Decoder(SightingBody)
 _where = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 _named = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
-_keys = {
-    kind: tuple(f'"{name}"'.encode() for name in names)
-    for kind, names in (
-        (SignalKind.PINGS, Ping.__struct_fields__),
-        (SignalKind.SIGHTINGS, Sighting.__struct_fields__ + HeardBeacon.__struct_fields__),
-    )
-}
+_device_ids = re.compile(DEVICE_PATTERN)
 
 
 def decode_pings(body: bytes, limit: int) -> list[Ping]:
@@ -182,7 +194,10 @@ def _decode(body: bytes, limit: int, kind: SignalKind, read: Callable[[], list[R
         raise _invalid(kind, f"at least one of the {kind} is needed")
     if len(signals) > limit:
         raise _invalid(kind, f"{len(signals)} {kind} in one body; at most {limit} are allowed")
-    if _may_repeat_a_key(body, kind, len(signals)):
+    if not _device_ids.match("".join([signal.device for signal in signals])):
+        row = next(row for row, signal in enumerate(signals) if not _device_ids.match(signal.device))
+        raise _invalid(f"{kind}[{row}].device", f"expected text that matches {DEVICE_PATTERN}")
+    if _may_repeat_a_key(body, signals):
         strict_json.loads(body)
     return signals
 
@@ -196,13 +211,16 @@ def known(value: float | None) -> float | None:
     return None if value is None or value < 0 else value
 
 
-def _may_repeat_a_key(body: bytes, kind: SignalKind, count: int) -> bool:
-    """Whether a key may stand twice in one signal; cheap, and on the safe side (a value may look like a key)."""
-    return (
-        b"\\" in body
-        or any(body.count(key) > count for key in _keys[kind])
-        or body.count(f'"{kind}"'.encode()) > 1
-    )
+def _may_repeat_a_key(body: bytes, signals: Sequence[Ping] | Sequence[Sighting]) -> bool:
+    """Whether there may be more keys in a body than what was read from it needs; cheap, and on the safe side: a value
+    may hold a colon, or be null.
+    """
+    keys = 1 + sum([signal.keys for signal in signals])
+    if b"\\" in body:
+        return True
+    if body.count(b":") == keys:
+        return False
+    return body.count(b'":') != keys or any(space in body for space in SPACES_AFTER_TEXT)
 
 
 def _problem(message: str) -> Problem:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
@@ -25,6 +26,7 @@ from engine.live import (
     done_key,
     due_key,
     events_key,
+    gate_edits_key,
     gate_key,
     lease_key,
     log_key,
@@ -39,6 +41,11 @@ from geofences.event import PlaceEvent
 
 logger = logging.getLogger(__name__)
 
+ROOM_SECONDS = 0.25
+"""So often it is asked whether decisions keep up."""
+LEAST_ROUND_SECONDS = 0.003
+"""Rounds follow each other no sooner than this when there is little to do, so that a busy second takes few of them."""
+FULL_ROUND_SIGNALS = 500
 RETRY_SECONDS = 1.0
 """Pause after a store did not answer."""
 TIMERS_AT_ONCE = 500
@@ -83,6 +90,9 @@ class Worker:
         self._commit = live.batched("commit")
         self._tracks: Recent[Track | None] = Recent(TRACKS_KEPT_SECONDS, TRACKS_LIMIT)
         self._upset = False
+        self._full: set[int] = set()
+        self._full_looked = _Every(ROOM_SECONDS)
+        self._round = _Every(LEAST_ROUND_SECONDS)
         self._cursors: dict[int, bytes] = {}
         self._due_at: dict[int, float] = {}
 
@@ -141,19 +151,27 @@ class Worker:
 
     def run_once(self, block_ms: int = 0) -> int:
         """Process one micro-batch of every owned partition that has one, and the timers of those that are caught up
-        with. Answers how many log entries and timers it took.
+        with. Answers how many log entries and timers it took. With `block_ms` it waits that long for something to do.
         """
         self._places.refresh()
         if self._places.edits != self._followed:
             self._world.follow(self._places.index, self._places.beacons)
             self._followed = self._places.edits
-        ready = self._with_room_for_events()
+        if self._full_looked.due() or not block_ms:
+            self._look_for_room()
+        ready = {partition: each for partition, each in self._cursors.items() if partition not in self._full}
         if not ready:
             threading.Event().wait(block_ms / 1000)
             return 0
         batches = self._log.read(ready, self._batch_entries, max(block_ms, 1))
         if batches:
             self._take(batches)
+            if (
+                block_ms
+                and sum(len(entry.signals) for each in batches.values() for entry in each)
+                < FULL_ROUND_SIGNALS
+            ):
+                self._round.wait()
         caught_up = [each for each in ready if len(batches.get(each, ())) < self._batch_entries]
         return sum(len(entries) for entries in batches.values()) + self._tick(caught_up)
 
@@ -163,7 +181,9 @@ class Worker:
             for partition, entries in taken.items()
         }
         devices = {partition: list(dict.fromkeys(each.devices)) for partition, each in batches.items()}
-        known = self._known(devices)
+        known = self._known(
+            devices, {partition: entries[0].gate_edits for partition, entries in taken.items()}
+        )
         signals = Batch.together(list(batches.values()))
         if sum(map(len, devices.values())) > len(known):
             for stranger in set(signals.devices) - known.keys():
@@ -203,21 +223,24 @@ class Worker:
         )
         return first[0][1] / 1000 if first else float("inf")
 
-    def _with_room_for_events(self) -> dict[int, bytes]:
-        """The cursors of the partitions in which decisions have not fallen too far behind."""
+    def _look_for_room(self) -> None:
+        """Find the partitions in which decisions have fallen too far behind."""
         with self._live.client.pipeline(transaction=False) as pipeline:
             for partition in self._cursors:
                 pipeline.xlen(events_key(partition))
             depths = cast("list[int]", pipeline.execute())
-        return {
-            partition: cursor
-            for (partition, cursor), depth in zip(self._cursors.items(), depths, strict=True)
-            if depth < self._event_limit_entries
+        self._full = {
+            partition
+            for partition, depth in zip(self._cursors, depths, strict=True)
+            if depth >= self._event_limit_entries
         }
 
-    def _known(self, devices: Mapping[int, Sequence[str]]) -> dict[str, Track | None]:
+    def _known(
+        self, devices: Mapping[int, Sequence[str]], gate_edits: Mapping[int, bytes] = MappingProxyType({})
+    ) -> dict[str, Track | None]:
         """The tracks of the devices that may still be heard; None for one that has none. What is remembered counts
-        only as long as the live store holds it too: a withdrawal deletes it there.
+        only as long as the live store holds it too: a withdrawal deletes it there. `gate_edits` tells for which state
+        of a partition's gate its devices are known to be allowed.
         """
         tracks = self._tracks
         remembered = {
@@ -229,8 +252,11 @@ class Worker:
         answers = self._fetch(
             [
                 (
-                    (gate_key(partition), device_prefix(partition)),
-                    [_encoder.encode(each[partition]) for each in (devices, remembered, wanted)],
+                    (gate_key(partition), gate_edits_key(partition), device_prefix(partition)),
+                    [
+                        gate_edits.get(partition, b""),
+                        *(_encoder.encode(each[partition]) for each in (devices, remembered, wanted)),
+                    ],
                 )
                 for partition in devices
             ]
@@ -238,9 +264,10 @@ class Worker:
         known: dict[str, Track | None] = {}
         for partition, answer in zip(devices, _raised(answers), strict=True):
             heard, kept, states = answer
-            found = dict.fromkeys(
-                name for name, verdict in zip(devices[partition], heard, strict=True) if verdict == ord("1")
-            )
+            names = devices[partition]
+            if heard:
+                names = [name for name, verdict in zip(names, heard, strict=True) if verdict == ord("1")]
+            found = dict.fromkeys(names)
             for name, verdict in zip(remembered[partition], kept, strict=True):
                 if verdict != ord("1"):
                     tracks.pop(name)
@@ -345,11 +372,16 @@ def decode_event(data: bytes) -> PlaceEvent:
 
 
 class _Every:
-    """Says yes at once, and then no more often than every so many seconds of process time passing."""
+    """Says yes at once, and then no more often than every so many seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._next = 0.0
+
+    def wait(self) -> None:
+        """Wait until it is due, counted from when it was so before."""
+        time.sleep(max(self._next - time.monotonic(), 0))
+        self._next = time.monotonic() + self._seconds
 
     def due(self) -> bool:
         now = time.monotonic()

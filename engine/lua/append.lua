@@ -1,9 +1,10 @@
 -- Append signals to a partition's log, when every device in them may be heard and there is room. Atomic, so a
 -- withdrawal that was answered before this runs is always seen.
--- KEYS: gate, log.  ARGV: limit of entries, MessagePack list of the devices, packed signals.
+-- The entry tells how often the gate had closed by then, so that a worker sees whether it has to look again.
+-- KEYS: gate, its edits, log.  ARGV: limit of entries, MessagePack list of the devices, packed signals.
 -- Answers "ok", "full", or, when nothing was appended because some may not be heard, one verdict per device:
 -- 1 may be heard, 0 consent says no, -1 unknown device.
-local gate, log = KEYS[1], KEYS[2]
+local gate, edits, log = unpack(KEYS)
 if redis.call('XLEN', log) >= tonumber(ARGV[1]) then
   return 'full'
 end
@@ -20,5 +21,5 @@ end
 if refused then
   return verdicts
 end
-redis.call('XADD', log, '*', 's', ARGV[3])
+redis.call('XADD', log, '*', 'g', redis.call('GET', edits) or '0', 's', ARGV[3])
 return 'ok'

@@ -1,8 +1,10 @@
 -- What a worker must know before it takes signals of a partition: which devices may still be heard, which of the
 -- tracks that it remembers are still kept, and the tracks that it does not remember.
--- KEYS: gate, prefix of device states.
--- ARGV: MessagePack lists of all devices, of those whose track is remembered, and of those whose track is wanted.
--- Answers a text of 1 and 0 for each of the first two lists, and the states of the third.
+-- KEYS: gate, its edits, prefix of device states.
+-- ARGV: how often the gate had closed when the oldest of the signals was appended, then MessagePack lists of all
+--       devices, of those whose track is remembered, and of those whose track is wanted.
+-- Answers a text of 1 and 0 for each of the first two lists, "" when the gate has not closed since and all of the
+-- first may be heard; and the states of the third.
 local function all(list, command, of)
   local answers = {}
   for first = 1, #list, 4000 do
@@ -24,10 +26,12 @@ local function states(prefix, list, first, last)
   return redis.call('MGET', unpack(names))
 end
 local heard, kept = {}, {}
-for i, verdict in ipairs(all(cmsgpack.unpack(ARGV[1]), verdicts, KEYS[1])) do
-  heard[i] = verdict == '1' and '1' or '0'
+if (redis.call('GET', KEYS[2]) or '0') ~= ARGV[1] then
+  for i, verdict in ipairs(all(cmsgpack.unpack(ARGV[2]), verdicts, KEYS[1])) do
+    heard[i] = verdict == '1' and '1' or '0'
+  end
 end
-for i, device in ipairs(cmsgpack.unpack(ARGV[2])) do
-  kept[i] = redis.call('EXISTS', KEYS[2] .. device)
+for i, device in ipairs(cmsgpack.unpack(ARGV[3])) do
+  kept[i] = redis.call('EXISTS', KEYS[3] .. device)
 end
-return {table.concat(heard), table.concat(kept), all(cmsgpack.unpack(ARGV[3]), states, KEYS[2])}
+return {table.concat(heard), table.concat(kept), all(cmsgpack.unpack(ARGV[4]), states, KEYS[3])}

@@ -82,6 +82,12 @@ def test_a_wrong_body_is_refused(data, expected):
     assert (status, field) == expected
 
 
+@pytest.mark.parametrize("first", [b'"lat":1', b'"lat" :1', b'"lat"\n: 1', b'"l\\u0061t":1'])
+def test_a_repeated_key_is_found_however_it_is_written(first):
+    ping = b'{"device":"a",%s,"at":"2026-11-24T08:27:10Z","lat":43.7,"lon":7.4,"accuracy":5}' % first
+    assert refused(b'{"pings":[%s]}' % ping)[0] == 422
+
+
 def test_a_value_that_looks_like_a_key_is_no_repeated_key():
     [ping] = decode_pings(body(GOOD | {"device": "lat"}), limit=3)
     assert ping.device == "lat"

@@ -26,8 +26,7 @@ class Recent(Generic[T]):
 
     def get(self, name: str) -> T | None:
         """The value, None when it is not there."""
-        found = self._young.get(name)
-        return found if found is not None else self._old.get(name)
+        return self._young[name] if name in self._young else self._old.get(name)
 
     def put(self, values: Mapping[str, T], now: float) -> None:
         """Keep these from now on."""

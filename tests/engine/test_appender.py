@@ -1,0 +1,78 @@
+import asyncio
+
+import pytest
+
+from engine.appender import WAITING_LIMIT, Appender
+from engine.live import Live, gate_key, partition_of
+from engine.log import SignalLog, Verdict
+from engine.signals import Ping
+
+PING = Ping("ana", 1.0, 48.83, 2.24, 10.0)
+
+
+@pytest.fixture
+def log(live: Live) -> SignalLog:
+    live.client.hset(gate_key(partition_of("ana", live.partitions)), "ana", "1")
+    return SignalLog(live, limit_entries=1000)
+
+
+def test_what_comes_meanwhile_is_appended_together(log: SignalLog):
+    async def run() -> None:
+        appender = Appender(log)
+        verdicts = await asyncio.gather(*(appender.append(float(at), [PING]) for at in range(50)))
+        assert all(each == {"ana": Verdict.ACCEPTED} for each in verdicts)
+
+    asyncio.run(run())
+    assert 1 <= log.depth() < 10  # entries, of 50 requests
+
+
+def test_a_lone_request_waits_for_nobody(log: SignalLog):
+    async def run() -> None:
+        appender = Appender(log)
+        for at in range(3):
+            assert await appender.append(float(at), [PING]) == {"ana": Verdict.ACCEPTED}
+            assert log.depth() == at + 1
+
+    asyncio.run(run())
+
+
+def test_more_than_may_wait_is_told_to_come_back(log: SignalLog):
+    async def run() -> None:
+        appender = Appender(log)
+        verdicts = await asyncio.gather(
+            appender.append(0.0, [PING]), appender.append(0.0, [PING] * WAITING_LIMIT)
+        )
+        assert [each["ana"] for each in verdicts] == [Verdict.ACCEPTED, Verdict.LOG_FULL]
+        assert await appender.append(0.0, [PING]) == {"ana": Verdict.ACCEPTED}
+
+    asyncio.run(run())
+
+
+def test_a_request_that_has_gone_does_not_stop_the_others(log: SignalLog):
+    async def run() -> None:
+        appender = Appender(log)
+        tasks = [asyncio.create_task(appender.append(0.0, [PING])) for _ in range(5)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(answers.pop(1), asyncio.CancelledError)
+        assert answers == [{"ana": Verdict.ACCEPTED}] * 4
+
+    asyncio.run(run())
+
+
+def test_every_request_hears_of_a_store_that_does_not_answer_and_the_next_one_is_served(
+    log: SignalLog, live: Live
+):
+    async def run() -> None:
+        appender = Appender(log)
+        key = gate_key(partition_of("ana", live.partitions))
+        live.client.delete(key)
+        live.client.set(key, "not a hash")
+        answers = await asyncio.gather(*(appender.append(0.0, [PING]) for _ in range(3)))
+        assert answers == [{"ana": Verdict.UNAVAILABLE}] * 3
+        live.client.delete(key)
+        live.client.hset(key, "ana", "1")
+        assert await appender.append(0.0, [PING]) == {"ana": Verdict.ACCEPTED}
+
+    asyncio.run(run())

@@ -1,0 +1,36 @@
+from engine.recent import Recent
+
+
+def test_a_value_stays_for_its_time_and_goes_after_twice_that():
+    recent: Recent[int] = Recent(60.0, 100)
+    recent.put({"ana": 1}, 0.0)
+    recent.put({"bob": 2}, 61.0)
+    assert (recent.get("ana"), recent.get("bob"), len(recent)) == (1, 2, 2)
+    recent.put({"carl": 3}, 122.0)
+    assert "ana" not in recent
+    assert recent.get("bob") == 2
+
+
+def test_a_newer_nothing_hides_an_older_value():
+    recent: Recent[int | None] = Recent(60.0, 100)
+    recent.put({"ana": 1}, 0.0)
+    recent.put({"ana": None}, 61.0)
+    assert "ana" in recent
+    assert recent.get("ana") is None
+
+
+def test_it_holds_no_more_than_its_limit():
+    recent: Recent[int] = Recent(60.0, 10)
+    for number in range(100):
+        recent.put({f"phone-{number}": number}, 0.0)
+        assert len(recent) <= 12
+    assert recent.get("phone-99") == 99
+
+
+def test_what_is_dropped_is_gone_from_both_generations():
+    recent: Recent[int] = Recent(60.0, 100)
+    recent.put({"ana": 1}, 0.0)
+    recent.put({"ana": 2}, 61.0)
+    recent.pop("ana")
+    recent.pop("nobody")
+    assert "ana" not in recent

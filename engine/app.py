@@ -3,6 +3,7 @@
 import os
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
@@ -35,6 +36,7 @@ from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
+from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.idempotency import Idempotency
 from engine.intake import Intake, SignalDoor
@@ -51,6 +53,13 @@ from engine.schema import upgrade
 from engine.sender import Sender
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
+from geofences import beacon_store
+from geofences.beacon import Beacon
+from geofences.fleet import Figures, Verdict
+from geofences.fleet_json import Findings, judged
+
+HEALTH_PORTION = 500
+"""Beacons whose figures are read in one round trip."""
 
 
 class Role(StrEnum):
@@ -140,6 +149,7 @@ class Engine:
         return (
             Job("campaign moves", 1, self.move_campaigns),
             Job("consent gate rebuild", 600, self.gate.rebuild),
+            Job("beacon health", 600, self.count_unhealthy),
             Job("log depth", 5, lambda: metrics.LOG_DEPTH.set(self.log.depth())),
         )
 
@@ -151,6 +161,23 @@ class Engine:
             for campaign_id, state in moves:
                 campaigns.store.set_state(connection, campaign_id, state, now)
         return len(moves)
+
+    def unhealthy_beacons(self) -> list[tuple[Beacon, Figures, Findings]]:
+        """The beacons of the whole fleet with which something is wrong."""
+        with self.records.reads.connect() as connection:
+            beacons = list(beacon_store.read_all(connection))
+        fleet, at = FleetFigures(self.live), self.now().timestamp()
+        found = []
+        for start in range(0, len(beacons), HEALTH_PORTION):
+            portion = beacons[start : start + HEALTH_PORTION]
+            found += judged(portion, fleet.read(portion, at))
+        return [each for each in found if each[2]]
+
+    def count_unhealthy(self) -> None:
+        """Tell the metrics how many beacons have which verdict."""
+        told = Counter(finding.verdict for _, _, findings in self.unhealthy_beacons() for finding in findings)
+        for verdict in Verdict:
+            metrics.BEACONS_UNHEALTHY.labels(verdict).set(told[verdict])
 
     def settle(self) -> None:
         """Do, in this thread, all the work there is now: for stories and tests, in place of `start`."""
@@ -168,11 +195,12 @@ class Engine:
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
         app.include_router(intake_document())
-        for routes in (geofences.routes, geofences.beacon_routes):
-            app.include_router(
-                routes.router(reads=reads, writes=writes, now=now),
-                dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
-            )
+        figures_of = FleetFigures(self.live).read
+        for routes in (
+            geofences.routes.router(reads=reads, writes=writes, now=now),
+            geofences.beacon_routes.router(reads=reads, writes=writes, now=now, figures_of=figures_of),
+        ):
+            app.include_router(routes, dependencies=[Depends(requires(self.keys, Scope.MARKETING))])
         app.include_router(
             campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
             dependencies=[Depends(requires(self.keys, Scope.MARKETING))],

@@ -72,7 +72,9 @@ class Batch(Sequence[Signal]):
                     _fill(columns[:, row : row + 1], [report])
                 else:
                     columns[2:, row] = UNKNOWN
-                    heard[row] = Heard.of(report.at_seconds, report.rssi, report.tx_power, report.beacon)
+                    heard[row] = Heard.of(
+                        report.at_seconds, report.rssi, report.tx_power, report.beacon, report.battery_mv
+                    )
         return cls([report.device for report in reports], columns, heard)
 
     @classmethod

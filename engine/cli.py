@@ -362,6 +362,21 @@ def export_beacons(
     typer.echo(f"{count} beacons exported", err=True)
 
 
+@beacons_app.command("health")
+def beacons_health() -> None:
+    """List the beacons with which something is wrong, and why; exit 1 if there are any.
+
+    Example:  chaland beacons health
+    """
+    with _opened() as engine:
+        unhealthy = engine.unhealthy_beacons()
+    for beacon, _, findings in unhealthy:
+        for finding in findings:
+            typer.echo(f"{beacon.id}  {beacon.geofence}  {finding.verdict}: {finding.reason}")
+    typer.echo(f"{len(unhealthy)} beacons need a look", err=True)
+    raise typer.Exit(1 if unhealthy else 0)
+
+
 @consent_app.command()
 def classify(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines with `text`.")],

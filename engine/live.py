@@ -22,6 +22,9 @@ from engine.valkey import ValkeyChild, start_valkey
 
 PARTITIONS_KEY = "chaland:partitions"
 WORKERS_KEY = "chaland:workers"
+FLEET_PREFIX = "{fleet}:"
+"""Of all keys that hold figures of beacons: b:BEACON (hash), p:GEOFENCE (hash: hours in which it was heard), salt:DAY,
+and d:DAY:BEACON (hash) with :heard, :near and :far (HyperLogLogs of phones)."""
 
 Script = Callable[..., Any]
 BatchedScript = Callable[[Sequence[tuple[Sequence[str], Sequence[Any]]]], list[Any]]

@@ -20,4 +20,7 @@ EVENTS_DROPPED = Counter(
 DECISIONS = Counter(
     "chaland_decisions_total", "Decisions recorded, by outcome and reason.", ["outcome", "reason"]
 )
+BEACONS_UNHEALTHY = Gauge(
+    "chaland_beacons_unhealthy", "Beacons with a verdict of fleet health, by verdict.", ["verdict"]
+)
 LOG_DEPTH = Gauge("chaland_log_depth_entries", "Signal log entries not yet processed, over all partitions.")

@@ -48,6 +48,15 @@ class Passers:
         before[:, unknown] = np.nan
         return before
 
+    def last(self, device: str) -> list[float] | None:
+        """The newest fix of a phone (`COLUMNS`); None where none is known."""
+        for each in (self._young, self._old):
+            row = each.rows.get(device)
+            if row is not None and not np.isnan(each.columns[0, row]):
+                fix: list[float] = each.columns[:, row].tolist()
+                return fix
+        return None
+
     def forget(self, device: str) -> None:
         """Drop a phone at once, as when its consent has gone."""
         self._young.drop(device)

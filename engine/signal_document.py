@@ -66,6 +66,12 @@ SIGHTING = _object(
             "maximum": 127,
             "description": "dBm at one metre, as the advertisement says; one that cannot be is as unknown",
         },
+        "battery_mv": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 65535,
+            "description": "the beacon's battery, as its telemetry says; 0 is unknown",
+        },
         "id": OWN_ID,
     },
     "device at rssi beacon",

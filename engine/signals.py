@@ -94,6 +94,8 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     rssi: Annotated[float, Meta(ge=RSSI_LIMITS_DBM[0], le=RSSI_LIMITS_DBM[1])]
     beacon: HeardBeacon
     tx_power: Annotated[float, Meta(ge=-128, le=127)] | None = None
+    battery_mv: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
+    """As its telemetry says (Eddystone-TLM); 0 is unknown."""
     id: Annotated[str, Meta(max_length=64)] | None = None
 
     @property
@@ -105,7 +107,8 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     def keys(self) -> int:
         """How many members it was written with, those of its beacon included, unless one was null."""
         ids = 3 if self.beacon.uuid is not None else 2
-        return SIGHTING_KEYS + ids + (self.tx_power is not None) + (self.id is not None)
+        optional = (self.tx_power, self.battery_mv, self.id)
+        return SIGHTING_KEYS + ids + len(optional) - optional.count(None)
 
 
 Report = Ping | Sighting
@@ -144,13 +147,21 @@ class Heard(msgspec.Struct, array_like=True, frozen=True, gc=False):
     rssi: float
     tx_power: float | None
     beacon: str
+    battery_mv: int | None = None
 
     @classmethod
-    def of(cls, at: float, rssi: float, tx_power: float | None, beacon: HeardBeacon) -> "Heard":
+    def of(
+        cls,
+        at: float,
+        rssi: float,
+        tx_power: float | None,
+        beacon: HeardBeacon,
+        battery_mv: int | None = None,
+    ) -> "Heard":
         """From what a phone reported."""
         least, most = TX_POWER_LIMITS_DBM
         believed = tx_power if tx_power is not None and least <= tx_power <= most else None
-        return cls(at, rssi, believed, beacon.key)
+        return cls(at, rssi, believed, beacon.key, battery_mv or None)
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):

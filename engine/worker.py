@@ -18,6 +18,7 @@ from engine import metrics, track
 from engine.batch import Batch
 from engine.clock import Now
 from engine.detection import Detection, World, detect, recall, tick
+from engine.fleet_figures import FleetFigures
 from engine.leases import Leases
 from engine.live import (
     Live,
@@ -89,6 +90,7 @@ class Worker:
         self._fetch = live.batched("fetch")
         self._commit = live.batched("commit")
         self._tracks: Recent[Track | None] = Recent(TRACKS_KEPT_SECONDS, TRACKS_LIMIT)
+        self._fleet = FleetFigures(live)
         self._upset = False
         self._full: set[int] = set()
         self._full_looked = _Every(ROOM_SECONDS)
@@ -111,8 +113,9 @@ class Worker:
         self.close()
 
     def close(self) -> None:
-        """Hand the partitions over."""
+        """Hand the partitions over, and what was heard of beacons in."""
         try:
+            self._fleet.flush(self._now().timestamp(), at_once=True)
             self._leases.release_all()
         except RedisError:
             logger.warning("worker: leases could not be given back; they run out by themselves")
@@ -172,6 +175,7 @@ class Worker:
                 < FULL_ROUND_SIGNALS
             ):
                 self._round.wait()
+        self._fleet.flush(self._now().timestamp(), at_once=not block_ms)
         caught_up = [each for each in ready if len(batches.get(each, ())) < self._batch_entries]
         return sum(len(entries) for entries in batches.values()) + self._tick(caught_up)
 
@@ -192,6 +196,8 @@ class Worker:
         detection = detect(self._world, known, signals) if signals else Detection({}, (), 0)
         batch = {partition: (entries[-1].id, len(entries)) for partition, entries in taken.items()}
         self._commit_all(batch, detection, self._by_partition(detection.tracks))
+        if signals.heard:
+            self._fleet.take(self._world.index, self._world.beacons, signals, self._world.passers)
         metrics.PINGS_PROCESSED.inc(len(signals))
         metrics.PINGS_LATE.inc(detection.late)
 

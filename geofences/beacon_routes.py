@@ -1,16 +1,22 @@
 """HTTP calls about beacons."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Response
 from sqlalchemy import Engine
 
 from geofences import beacon_store
+from geofences.beacon import Beacon
 from geofences.beacon_json import beacon_from_json, beacon_json, beacons_from_json
 from geofences.errors import BeaconNotFound
+from geofences.fleet import Figures, Verdict
+from geofences.fleet_json import HEALTH_EXAMPLE, health_json, health_page
 from geofences.properties import ID_PATTERN
 from geofences.routes import Cursor, Filter, Limit, Now, example
 
+FiguresOf = Callable[[Sequence[Beacon], float], Mapping[str, Figures]]
+"""What was heard of these beacons, by id, as known now (unix seconds)."""
 BeaconId = Annotated[str, Path(pattern=ID_PATTERN, description="The beacon's id, chosen by you.")]
 
 DOOR = {
@@ -28,12 +34,36 @@ EDDYSTONE = {"namespace": "edd1ebeac04e5defa017", "instance": "0bdb87539b67", "g
 ANSWER = {"id": "bakery-till"} | DOOR
 
 
-def router(*, reads: Engine, writes: Engine, now: Now) -> APIRouter:
+def router(*, reads: Engine, writes: Engine, now: Now, figures_of: FiguresOf) -> APIRouter:
     """The routes of beacons."""
     api = APIRouter(tags=["beacons"])
+    _add_health(api, reads, now, figures_of)  # before the routes of one beacon, whose path would match too
     _add_beacons(api, reads, writes, now)
     _add_lists(api, reads, writes, now)
     return api
+
+
+def _add_health(api: APIRouter, reads: Engine, now: Now, figures_of: FiguresOf) -> None:
+    @api.get(
+        "/v1/beacons/health",
+        operation_id="listBeaconHealth",
+        summary="Beacons by id, with what is wrong with each, and the figures that say so",
+        responses={200: example({"items": [HEALTH_EXAMPLE], "next": None})},
+    )
+    def list_health(
+        limit: Limit = 50, cursor: Cursor = None, geofence: Filter = None, verdict: Verdict | None = None
+    ) -> dict[str, Any]:
+        """Numbers of phones below five are null. `verdict` lists only those with this verdict."""
+        at = now().timestamp()
+        with reads.connect() as connection:
+            found, following = health_page(
+                lambda after, size: beacon_store.page(connection, after, size, geofence),
+                lambda beacons: figures_of(beacons, at),
+                cursor,
+                limit,
+                verdict,
+            )
+        return {"items": [health_json(*each) for each in found], "next": following}
 
 
 def _add_beacons(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> None:

@@ -30,7 +30,7 @@ class FleetPolicy:
     heard_hours: int = 12
     """A beacon that was heard in fewer hours than this was not heard regularly yet."""
     quiet_hours: int = 4
-    """Hours in which others at the place were heard and this one was not; also a night without customers is quiet."""
+    """Hours in which others at the place were heard and this one was not; when nobody is there, nobody is missed."""
     chance: float = 0.001
     """By accident a beacon that was heard so regularly may be quiet for so long with at most this probability."""
     most_share: float = 0.95
@@ -116,7 +116,11 @@ def _silent(figures: Figures, policy: FleetPolicy) -> Finding | None:
         f"it was heard in {share:.0%} of the hours in which its place had phones about, and not in the last "
         f"{figures.quiet_hours} of them"
     )
-    evidence = {"heard_share": round(share, 2), "quiet_hours": figures.quiet_hours, "chance": round(chance, 6)}
+    evidence = {
+        "heard_share": round(share, 2),
+        "quiet_hours": figures.quiet_hours,
+        "chance": round(chance, 6),
+    }
     return Finding(Verdict.SILENT, said, evidence)
 
 

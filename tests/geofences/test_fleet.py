@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from geofences.fleet import K_PHONES, NOTHING_HEARD, Figures, Verdict, judge, shown_phones
 
 WELL = Figures(
-    hearings=900, first_at=0.0, last_at=9e5, hours=40, place_hours=50, battery_mv=2950.0, phones=60, near_phones=50
+    hearings=900,
+    first_at=0.0,
+    last_at=9e5,
+    hours=40,
+    place_hours=50,
+    battery_mv=2950.0,
+    phones=60,
+    near_phones=50,
 )
 
 
@@ -37,7 +44,7 @@ def test_a_low_battery_is_told_with_its_figure():
         ({"quiet_hours": 0}, False),  # the place is closed, or nobody comes: others are silent as well
     ],
 )
-def test_silent_is_who_was_heard_regularly_and_is_not_while_others_are(change: dict[str, int], silent: bool):
+def test_silent_is_who_was_heard_regularly_and_is_not_while_others_are(change, silent):
     assert verdicts(**change) == [Verdict.SILENT] * silent
 
 

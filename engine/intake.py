@@ -3,6 +3,7 @@
 It is the busiest door of all, so it stands before the framework: a bare ASGI application that knows two paths.
 """
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -121,6 +122,8 @@ class SignalDoor:
         self._keys = keys
         self._limit = limit
         self._body_limit_bytes = body_limit_bytes
+        self._asking = asyncio.Lock()
+        """One request asks a store about its key at a time; those that waited find what it has learned."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -148,7 +151,9 @@ class SignalDoor:
         body = await read_body(receive, self._body_limit_bytes, headers)
         key = await self._key(headers.get(b"authorization", b"").decode("latin-1"))
         if not self._limit.spend_held(key.id):
-            await run_in_threadpool(self._limit.spend, key.id)
+            async with self._asking:
+                if not self._limit.spend_held(key.id):
+                    await run_in_threadpool(self._limit.spend, key.id)
         reports = self._intake.read(kind, body)
         timely = reports.timely
         verdicts = await self._appender.append(reports.received_at, timely) if timely else {}
@@ -158,7 +163,12 @@ class SignalDoor:
         secret = secret_in(authorization)
         known = self._keys.trusted(secret) if secret else None
         if known is None:
-            return await run_in_threadpool(authenticate, self._keys, authorization, api_keys.Scope.INGEST)
+            async with self._asking:
+                known = self._keys.trusted(secret) if secret else None
+                if known is None:
+                    return await run_in_threadpool(
+                        authenticate, self._keys, authorization, api_keys.Scope.INGEST
+                    )
         return permitted(known, api_keys.Scope.INGEST)
 
 

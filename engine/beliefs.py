@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine.traffic import jam
-from engine.traffic.drive import Drive, Point, offset_m
+from engine.traffic.drive import ORDINARY_ROAD, Drive, Point, Threefold, offset_m
 from engine.traffic.drive import met as met_on_the_road
 from engine.traffic.drive import step as drive_on
 from engine.traffic.jam import TOWN_TRAFFIC, Jam, JamPolicy
@@ -58,6 +58,7 @@ class DetectionPolicy:
     """So much less a fix says for a visit while its phone still seems to sit in a car."""
     beacons: bool = True
     crowd: bool = True
+    roads: bool = True
 
 
 STANDARD = DetectionPolicy()
@@ -82,8 +83,11 @@ class Sign(msgspec.Struct, frozen=True, array_like=True, gc=False):
     crossed: tuple[tuple[str, float, float, float, int], ...] = ()
     """Geofences passed through since the fix before, without a fix inside: when entered and left (unix seconds), how
     deep (metres), and from which side (see `geofences.crossing`)."""
-    surroundings: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    roads: float = 0.0
+    surroundings: Threefold = (0.0, 0.0, 0.0)
+    """Other phones nearby (see `engine.traffic.crowd`)."""
+    road: Threefold = ORDINARY_ROAD
+    """What the road here is used to (see `engine.traffic.roads`)."""
+    flow: float = 0.0
     """Log-odds of a jam here, by feeds of traffic flow."""
     by_road: bool = False
     """Near a catchment, where a jam matters."""
@@ -321,7 +325,7 @@ def _move(was: Drive | None, fix: Point, sign: Sign, presences: Mapping[str, Pre
 def _judge(
     was: Jam, drive: Drive, sign: Sign, find: Find, policy: DetectionPolicy
 ) -> tuple[Jam, list[Happening]]:
-    said = jam.fix_log_odds(drive, sign.surroundings, sign.roads, policy.jam)
+    said = jam.fix_log_odds(drive, sign.surroundings, sign.road, sign.flow, policy.jam)
     now, transitions = jam.step(was, drive, said, _catchment(sign, find), policy.jam)
     evidence: dict[str, float] = {}
     if transitions:
@@ -333,6 +337,9 @@ def _judge(
             "driven_m": round(drive.drove_m),
             "others_creeping": sign.surroundings[1],
             "others_passing": sign.surroundings[2],
+            "usual_speed_mps": round(sign.road[0], 2),
+            "usual_wait_seconds": round(sign.road[1], 1),
+            "waited_lately_seconds": round(sign.road[2], 1),
         }
     return now, [
         Happening(EventKind(kind), place, at, sure, evidence) for kind, place, at, sure in transitions

@@ -203,24 +203,25 @@ def fit_jams(
 ) -> None:
     """Fit the weights of the jam model to labelled recordings and print them, as engine/traffic/weights.py has them.
 
+    Each recording is taken whole, and once more as if only some of its phones were there, so that the model also learns
+    what a jam looks like where few phones tell of it.
+
     Example:  chaland fit-jams recordings/harbour recordings/old-town
     """
     from engine import labelled
     from engine.replay import Recording
-    from engine.traffic.fit import fit
+    from engine.traffic.fit import THIN_SHARE, fit
 
-    found = [
-        labelled.examples(
-            Recording(
-                town / "fences.geojson",
-                town / "pings.jsonl.gz",
-                town / "sightings.jsonl.gz",
-                town / "beacons.json",
-            ),
-            labelled.read_truth(town / "truth.jsonl.gz"),
+    found = []
+    for town in towns:
+        recording = Recording(
+            town / "fences.geojson",
+            town / "pings.jsonl.gz",
+            town / "sightings.jsonl.gz",
+            town / "beacons.json",
         )
-        for town in towns
-    ]
+        truth = labelled.read_truth(town / "truth.jsonl.gz")
+        found += [labelled.examples(recording, truth, share) for share in (1.0, THIN_SHARE)]
     for feature, weight in fit(found).items():
         typer.echo(f'    "{feature}": {weight},')
 

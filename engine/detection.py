@@ -21,9 +21,10 @@ from engine.earshot import Earshot
 from engine.passers import Passers
 from engine.signals import Fix, Heard, Signal
 from engine.track import Telling, Track
-from engine.traffic.crowd import Crowd
-from engine.traffic.drive import SLOW_MPS, Point
+from engine.traffic.crowd import Crowd, Surroundings
+from engine.traffic.drive import ORDINARY_ROAD, SLOW_MPS, Point
 from engine.traffic.flow import Flow
+from engine.traffic.roads import Roads
 from geofences.approach import course_deg, service_areas_ahead
 from geofences.beacon import DEFAULT_TX_POWER_DBM, Beacon
 from geofences.beacons import Beacons
@@ -76,6 +77,7 @@ class World:
     index: GeofenceIndex = field(default_factory=GeofenceIndex)
     beacons: Beacons = field(default_factory=Beacons)
     crowd: Crowd = field(default_factory=Crowd)
+    roads: Roads = field(default_factory=Roads)
     flow: Flow = field(default_factory=Flow)
     passers: Passers = field(default_factory=Passers)
 
@@ -151,11 +153,29 @@ def detect(
         else:
             now, more = taken
             tellings = [*tellings, *more]
-            if sign.by_road and policy.crowd and now.tip.drive and now.tip.drive.last.at == sign.at:
-                world.crowd.see(device, now.tip.drive, received_at)
+            if sign.by_road:
+                _remember(world, device, (was, now), sign.at, received_at, policy)
         events += [_event(device, now, each, emitted) for each in tellings]
         changed[device] = None if row not in seen.concerned and track.is_over(now, policy) else now
     return Detection(tracks=changed, events=events, late=late)
+
+
+def _remember(
+    world: World,
+    device: str,
+    tracks: tuple[Track, Track],
+    at: float,
+    received_at: float,
+    policy: DetectionPolicy,
+) -> None:
+    """What a fix tells about the road, for the phones after this one, by the tracks before and after it."""
+    before, drive = (each.tip.drive for each in tracks)
+    if drive is None or drive.last.at != at:
+        return
+    if policy.crowd:
+        world.crowd.see(device, drive, received_at)
+    if policy.roads and before is not None and before.last.at < at:
+        world.roads.see(before, drive, received_at)
 
 
 def tick(
@@ -363,11 +383,15 @@ def _on_the_road(
     if drive is None or fast or not sign.near:
         return sign
     place = Point(sign.at, sign.lon, sign.lat, sign.accuracy_m)
-    roads = world.flow.log_odds(place, drive.east, drive.north, received_at)
-    if not policy.crowd:
-        return msgspec.structs.replace(sign, roads=roads)
-    around = world.crowd.around(device, place, drive.east, drive.north, received_at)
-    return msgspec.structs.replace(sign, surroundings=around.as_tuple(), roads=roads)
+    others = Surroundings()
+    if policy.crowd:
+        others = world.crowd.around(device, place, drive.east, drive.north, received_at)
+    return msgspec.structs.replace(
+        sign,
+        surroundings=others.as_tuple(),
+        road=world.roads.around(place, drive, received_at) if policy.roads else ORDINARY_ROAD,
+        flow=world.flow.log_odds(place, drive.east, drive.north, received_at),
+    )
 
 
 def _event(device: str, now: Track, told: Telling, emitted: float) -> PlaceEvent:

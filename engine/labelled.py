@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
+from zlib import crc32
 
 import msgspec
 
@@ -135,7 +136,7 @@ def _score(kind: EventKind, truth: Truth, told: Sequence[PlaceEvent]) -> Score:
     return Score(len(matched), wrong, missed, median(late) if late else None)
 
 
-Part = Literal["all", "no accuracy", "no hysteresis", "no reordering", "no beacons", "no crowd"]
+Part = Literal["all", "no accuracy", "no hysteresis", "no reordering", "no beacons", "no crowd", "no roads"]
 
 
 def without() -> Mapping[Part, DetectionPolicy]:
@@ -151,6 +152,7 @@ def without() -> Mapping[Part, DetectionPolicy]:
         "no reordering": replace(STANDARD, lateness_seconds=0.0),
         "no beacons": replace(STANDARD, beacons=False),
         "no crowd": replace(STANDARD, crowd=False),
+        "no roads": replace(STANDARD, roads=False),
     }
 
 
@@ -174,13 +176,16 @@ def ablation_head() -> str:
     return f"{'F1, latency':<16}" + "".join(f"{kind:>15}" for kind in KINDS)
 
 
-def examples(recording: Recording, truth: Truth) -> list[Example]:
-    """What the jam model would have weighed at each fix of a slow run, and whether the phone was in a jam then."""
+def examples(recording: Recording, truth: Truth, share: float = 1.0) -> list[Example]:
+    """What the jam model would have weighed at each fix of a slow run, and whether the phone was in a jam then. With
+    a `share` below 1 as if only so many of the phones were there, always the same ones.
+    """
     jams, undecided = _jams(truth)
     run = Replay(open_world(recording))
     seen: dict[str, float] = {}
     found: list[Example] = []
-    for batch in batches(signals(recording)):
+    there = (signal for signal in signals(recording) if crc32(signal.device.encode()) < share * 2**32)
+    for batch in batches(there):
         run.feed(batch)
         for device in sorted({signal.device for signal in batch}):
             each = run.tracks.get(device)
@@ -194,7 +199,7 @@ def examples(recording: Recording, truth: Truth) -> list[Example]:
             real = at + each.skew_seconds
             stuck = any(start <= real <= end for start, end in jams[device])
             if stuck or not any(start - 30 <= real <= end + 30 for start, end in undecided[device]):
-                found.append(Example(features(drive, sign.surroundings), stuck))
+                found.append(Example(features(drive, sign.surroundings, sign.road), stuck))
     return found
 
 

@@ -162,10 +162,16 @@ def offset_m(start: Point, end: Point) -> tuple[float, float]:
     return degrees * across, (end.lat - start.lat) * METRES_PER_DEGREE
 
 
-def features(drive: Drive, surroundings: tuple[float, float, float]) -> tuple[float, ...]:
+Threefold = tuple[float, float, float]
+ORDINARY_ROAD: Threefold = (6.0, 40.0, 0.0)
+"""What nobody has driven yet counts as an ordinary street of a town."""
+
+
+def features(drive: Drive, surroundings: Threefold, road: Threefold) -> tuple[float, ...]:
     """What the jam model weighs, in the order of `FEATURES`; each about -2..3, so that no single one decides.
 
-    `surroundings` are the other phones nearby: creeping in the same direction, creeping at all, passing fast.
+    `surroundings` are the other phones nearby: creeping in the same direction, creeping at all, passing fast. `road`
+    is what the road is used to: its usual speed (m/s), its mean wait, and how long was waited lately (seconds).
     """
     run, last = drive.run, drive.last
     slow = drive.slow
@@ -178,6 +184,7 @@ def features(drive: Drive, surroundings: tuple[float, float, float]) -> tuple[fl
     accuracy_m = run.accuracy_sum_m / run.fixes if run.fixes else last.accuracy_m
     walked = run.walking_fixes / fixes
     same, creeping, passing = surroundings
+    usual_mps, wait_seconds, lately_seconds = road
     return (
         1.0,
         min(drive.speed_mps, 6.0) / 3,
@@ -203,6 +210,9 @@ def features(drive: Drive, surroundings: tuple[float, float, float]) -> tuple[fl
         sqrt(min(same, 3.0)),
         sqrt(min(creeping, 4.0)),
         sqrt(min(passing, 3.0)),
+        min(usual_mps, 12.0) / 4,
+        log(wait_seconds / ORDINARY_ROAD[1]),
+        log1p(lately_seconds / 60),
     )
 
 
@@ -231,6 +241,9 @@ FEATURES = (
     "creeping_alike",
     "creeping_near",
     "passing_near",
+    "usual_speed",
+    "usual_wait",
+    "waited_lately",
 )
 
 

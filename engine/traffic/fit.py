@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 
 LEAST_SLOW_SECONDS = 45.0
 """Fixes of a younger slow run are not fitted: nothing is claimed on them, and they would outweigh the rest."""
+THIN_SHARE = 0.3
+"""A recording is fitted whole, and with so many of its phones only."""
 RIDGE = 3.0
 ROUNDS = 50
 SETTLED = 1e-8

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.traffic.drive import Drive, features
+from engine.traffic.drive import Drive, Threefold, features
 from engine.traffic.weights import WEIGHTS
 
 JamTransition = tuple[Literal["stuck", "unstuck"], str, float, float]
@@ -25,7 +25,7 @@ _WEIGHTS = tuple(WEIGHTS.values())
 class JamPolicy:
     """The figures of the judgement. Log-odds are natural logarithms."""
 
-    stuck_log_odds: float = 0.5
+    stuck_log_odds: float = 0.7
     unstuck_log_odds: float = -2.2
     smoothing_seconds: float = 25.0
     parted_log_odds: float = -0.5
@@ -33,7 +33,7 @@ class JamPolicy:
     fast_log_odds: float = -3.9
     """What a fix says that is itself fast."""
     fix_limit_log_odds: float = 6.9
-    least_slow_seconds: float = 115.0
+    least_slow_seconds: float = 112.0
     jam_seconds: float = 120.0
     """A jam counts from here on; a claim names the moment when it had lasted so long."""
     latest_seconds: float = 150.0
@@ -56,16 +56,19 @@ class Jam(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def fix_log_odds(
-    drive: Drive, surroundings: tuple[float, float, float], roads: float, policy: JamPolicy
+    drive: Drive, surroundings: Threefold, road: Threefold, flow: float, policy: JamPolicy
 ) -> float:
-    """What the newest fix says. `surroundings` count the other phones nearby, as `features` takes them; `roads` are
-    the log-odds that feeds of traffic flow give for this stretch.
+    """What the newest fix says. `surroundings` count the other phones nearby, and `road` tells what it is used to, as
+    `features` takes them; `flow` are the log-odds that feeds of traffic flow give for this stretch.
     """
     if not drive.slow:
         return policy.fast_log_odds
     weighed = (
-        sum(weight * value for weight, value in zip(_WEIGHTS, features(drive, surroundings), strict=True))
-        + roads
+        sum(
+            weight * value
+            for weight, value in zip(_WEIGHTS, features(drive, surroundings, road), strict=True)
+        )
+        + flow
     )
     return max(-policy.fix_limit_log_odds, min(policy.fix_limit_log_odds, weighed))
 

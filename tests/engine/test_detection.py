@@ -89,7 +89,7 @@ def run(
     return events, tracks
 
 
-ALONE = DetectionPolicy(crowd=False)
+ALONE = DetectionPolicy(crowd=False, roads=False)
 """Other phones count as they are known when a signal comes, so they are left out where the order of arrival varies."""
 
 

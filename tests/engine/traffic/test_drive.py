@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.traffic.drive import FEATURES, SLOW_MPS, Drive, Point, features, met, offset_m, step
+from engine.traffic.drive import (
+    FEATURES,
+    ORDINARY_ROAD,
+    SLOW_MPS,
+    Drive,
+    Point,
+    features,
+    met,
+    offset_m,
+    step,
+)
 from engine.traffic.weights import WEIGHTS
 
 METRE = 1 / 111_320
@@ -24,7 +34,7 @@ def go(speeds: list[float], every: float = 10.0, *, reported: bool = True, error
 
 def test_the_weights_are_those_of_the_features():
     assert tuple(WEIGHTS) == FEATURES
-    assert len(features(go([1.0]), (0.0, 0.0, 0.0))) == len(FEATURES)
+    assert len(features(go([1.0]), (0.0, 0.0, 0.0), ORDINARY_ROAD)) == len(FEATURES)
 
 
 def test_a_slow_run_counts_from_where_the_phone_became_slow():
@@ -67,5 +77,5 @@ def test_figures_stay_within_their_bounds_whatever_comes(rows: list[tuple[float,
     for elapsed, speed, indoors in rows:
         at, north_m = at + elapsed, north_m + speed * elapsed
         drive = step(drive, Point(at, 0.0, north_m * METRE % 80, 10.0), speed, indoors)
-        assert all(-5 <= value <= 8 for value in features(drive, (0.0, 0.0, 0.0)))
+        assert all(-5 <= value <= 8 for value in features(drive, (0.0, 0.0, 0.0), ORDINARY_ROAD))
         assert not (drive.slow and drive.speed_mps > SLOW_MPS)

@@ -4,13 +4,13 @@ come out; the signal carries all that the step needs to know of the world.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import erfc, hypot, sqrt
+from math import cos, erfc, hypot, radians, sin, sqrt
 from typing import NamedTuple
 
 import msgspec
 
 from engine.traffic import jam
-from engine.traffic.drive import ORDINARY_ROAD, Drive, Point, Threefold, offset_m
+from engine.traffic.drive import CLEAR_DIRECTION, ORDINARY_ROAD, Drive, Point, Threefold, offset_m
 from engine.traffic.drive import met as met_on_the_road
 from engine.traffic.drive import step as drive_on
 from engine.traffic.jam import TOWN_TRAFFIC, Jam, JamPolicy
@@ -37,6 +37,8 @@ IMPOSSIBLE_MPS = 60.0
 """Nobody on the road moves so fast; such a fix says nothing of the road until the next one bears it out."""
 LEAVING_M = 50.0
 """Out of a catchment by less than this, a phone is still near."""
+SAME_WAY_COSINE = 0.5
+"""Up to 60 degrees off, a phone goes the way that a catchment is about."""
 NEARBY_CONFIDENCE = 0.84
 """One accuracy inside the border: what a normal error leaves on this side."""
 
@@ -56,6 +58,9 @@ class DetectionPolicy:
     """A fix at driving speed says no more than this for being inside: most who drive through a place drive on."""
     seated_log_odds: float = 0.5
     """So much less a fix says for a visit while its phone still seems to sit in a car."""
+    jammed_log_odds: float = 0.5
+    """And so much less while it is believed to be stuck in traffic; a beacon, which is heard in the street as well, says
+    twice as much less."""
     beacons: bool = True
     crowd: bool = True
     roads: bool = True
@@ -254,6 +259,8 @@ def _hear(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tupl
     if geofence is None:
         return msgspec.structs.replace(was, order=sign.order), []
     before = was.presences.get(geofence_id) or stranger(_previous_at(was, sign), policy.presence)
+    if was.jam.log_odds > 0 and not before.inside:
+        said = max(said - 2 * policy.jammed_log_odds, 0.0)
     now, transitions = presence.step(
         before, Evidence(sign.at, said, Source.BEACON, geofence.dwell_seconds), policy.presence
     )
@@ -286,7 +293,7 @@ def _place(
         if distance_m is not None:
             said = presence.fix_log_odds(distance_m, sign.accuracy_m, policy.presence, inside=before.inside)
             if not before.inside:
-                said = _from_the_road(said, was.drive, sign.speed_mps, policy)
+                said = _from_the_road(said, was, sign.speed_mps, policy)
         now, transitions = presence.step(
             before, Evidence(sign.at, said, Source.FIX, geofence.dwell_seconds), policy.presence
         )
@@ -302,12 +309,13 @@ def _place(
     return presences, happened
 
 
-def _from_the_road(
-    said: float, drive: Drive | None, speed_mps: float | None, policy: DetectionPolicy
-) -> float:
+def _from_the_road(said: float, was: Beliefs, speed_mps: float | None, policy: DetectionPolicy) -> float:
     """What a fix says for entering, of someone who may be passing by in a car, or stuck in one outside."""
-    if drive is not None and drive.seated:
-        said = max(said - policy.seated_log_odds, -policy.presence.fix_limit_log_odds)
+    less = policy.seated_log_odds if was.drive is not None and was.drive.seated else 0.0
+    if was.jam.log_odds > 0:
+        less += policy.jammed_log_odds
+    if less:
+        said = max(said - less, -policy.presence.fix_limit_log_odds)
     if speed_mps is not None and speed_mps > policy.driving_mps:
         said = min(said, policy.driving_limit_log_odds)
     return said
@@ -326,7 +334,7 @@ def _judge(
     was: Jam, drive: Drive, sign: Sign, find: Find, policy: DetectionPolicy
 ) -> tuple[Jam, list[Happening]]:
     said = jam.fix_log_odds(drive, sign.surroundings, sign.road, sign.flow, policy.jam)
-    now, transitions = jam.step(was, drive, said, _catchment(sign, find), policy.jam)
+    now, transitions = jam.step(was, drive, said, _catchment(sign, drive, find), policy.jam)
     evidence: dict[str, float] = {}
     if transitions:
         evidence = {
@@ -346,17 +354,34 @@ def _judge(
     ]
 
 
-def _catchment(sign: Sign, find: Find) -> str:
-    """The catchment that the phone is in, the one of the nearest store when in several; "" when in none."""
+def _catchment(sign: Sign, drive: Drive, find: Find) -> str:
+    """The catchment that the phone is in, the one of the nearest store when in several; "" when in none, or in none that
+    is about its direction of travel.
+    """
     ahead = dict(sign.ahead)
     best, best_m = "", float("inf")
     for geofence_id, distance_m in sign.near:
         geofence = find(geofence_id)
-        if distance_m <= 0 and geofence is not None and geofence.kind is Kind.CATCHMENT:
-            store_m = ahead.get(geofence.store or "", 1e6 + distance_m)
-            if store_m < best_m:
-                best, best_m = geofence_id, store_m
+        if distance_m > 0 or geofence is None or geofence.kind is not Kind.CATCHMENT:
+            continue
+        if geofence.heading is not None and not _heads(drive, geofence.heading):
+            continue
+        store_m = ahead.get(geofence.store or "", 1e6 + distance_m)
+        if store_m < best_m:
+            best, best_m = geofence_id, store_m
     return best
+
+
+def _heads(drive: Drive, heading_deg: float) -> bool:
+    """Whether a phone goes about this way (degrees from north), or came so before it was slow; who has no direction may
+    go any way.
+    """
+    east, north = (drive.run.east, drive.run.north) if drive.slow else (drive.east, drive.north)
+    length = hypot(east, north)
+    if length < CLEAR_DIRECTION:
+        return True
+    along = east * sin(radians(heading_deg)) + north * cos(radians(heading_deg))
+    return along / length > SAME_WAY_COSINE
 
 
 def _impossible(start: Point, end: Point) -> bool:

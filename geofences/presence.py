@@ -32,8 +32,8 @@ class Source(StrEnum):
 class PresencePolicy:
     """The filter's figures. Log-odds are natural logarithms."""
 
-    enter_log_odds: float = 0.35
-    exit_log_odds: float = -1.0
+    enter_log_odds: float = 0.05
+    exit_log_odds: float = -0.75
     unrest_log_odds: float = 0.8
     unrest_seconds: float = 600.0
     """Each coming and going makes the next one need so much more, fading over this time."""
@@ -45,7 +45,7 @@ class PresencePolicy:
     """No single fix says more than this: one in five hundred is silently wrong."""
     stranger_log_odds: float = -1.2
     """Of a phone that was too far away to ask about."""
-    correlation_seconds: float = 5.0
+    correlation_seconds: float = 8.0
     """Within this time fixes share most of their error."""
     beacon_correlation_seconds: float = 30.0
     beacon_reach_m: float = 18.0

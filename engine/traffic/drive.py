@@ -22,6 +22,8 @@ BASE_SECONDS = 15.0
 """Over a shorter time a displacement says little about speed, given the error of two fixes."""
 ERROR_SECONDS = 60.0
 """Position errors stay alike for about so long."""
+CLEAR_DIRECTION = 0.3
+"""A smoothed direction of travel that is shorter is none."""
 METRES_PER_DEGREE = 111_320.0
 
 
@@ -180,7 +182,7 @@ def features(drive: Drive, surroundings: Threefold, road: Threefold) -> tuple[fl
     fixes = max(run.fixes, 1)
     east_m, north_m = offset_m(Point(0.0, run.lon, run.lat, 0.0), last)
     came = hypot(run.east, run.north)
-    onwards_m = (east_m * run.east + north_m * run.north) / came if came > 0.3 else 0.0
+    onwards_m = (east_m * run.east + north_m * run.north) / came if came > CLEAR_DIRECTION else 0.0
     accuracy_m = run.accuracy_sum_m / run.fixes if run.fixes else last.accuracy_m
     walked = run.walking_fixes / fixes
     same, creeping, passing = surroundings

@@ -25,7 +25,7 @@ _WEIGHTS = tuple(WEIGHTS.values())
 class JamPolicy:
     """The figures of the judgement. Log-odds are natural logarithms."""
 
-    stuck_log_odds: float = 0.7
+    stuck_log_odds: float = 0.85
     unstuck_log_odds: float = -2.2
     smoothing_seconds: float = 25.0
     parted_log_odds: float = -0.5

@@ -8,7 +8,16 @@ be told from them, and they fade within hours.
 from collections.abc import Iterator
 from math import atan2, cos, exp, floor, hypot, radians, tau
 
-from engine.traffic.drive import METRES_PER_DEGREE, ORDINARY_ROAD, SLOW_MPS, Drive, Point, Threefold, offset_m
+from engine.traffic.drive import (
+    CLEAR_DIRECTION,
+    METRES_PER_DEGREE,
+    ORDINARY_ROAD,
+    SLOW_MPS,
+    Drive,
+    Point,
+    Threefold,
+    offset_m,
+)
 
 SQUARE_M = 80.0
 SECTORS = 8
@@ -27,8 +36,6 @@ DROVE_M = 100.0
 INDOORS = 0.6
 FADING_SECONDS = 3600.0
 LATELY_SECONDS = 600.0
-CLEAR_DIRECTION = 0.3
-"""A smoothed direction of travel that is shorter is none."""
 SQUARES_LIMIT = 1_000_000
 ORDINARY_SECONDS = 30.0
 """So much driving outweighs what is taken for ordinary."""

@@ -299,11 +299,10 @@ def test_a_service_area_is_announced_upstream_on_its_own_carriageway(
     )
 
 
-def queue(stop_and_go: bool) -> list[PlaceEvent]:  # noqa: FBT001
-    """A car drives up for five minutes and then hardly moves for six; or it goes on driving."""
-    index = GeofenceIndex.of(
-        [circle("bakery", LON), circle("around", LON + 0.01, "catchment", store="bakery", radius=400)]
-    )
+def queue(stop_and_go: bool, **catchment: object) -> list[PlaceEvent]:  # noqa: FBT001
+    """A car drives up eastwards for five minutes and then hardly moves for six; or it goes on driving."""
+    around = circle("around", LON + 0.01, "catchment", store="bakery", radius=400, **catchment)
+    index = GeofenceIndex.of([circle("bakery", LON), around])
     metre = 1 / 73_200
     rng = random.Random(4)
     signals, at, where = [], 1000.0, LON + 0.01 - 4000 * metre
@@ -322,6 +321,12 @@ def test_a_car_in_stop_and_go_traffic_is_stuck_and_then_no_more():
     assert stuck.evidence["slow_seconds"] >= 100
     assert unstuck.at.timestamp() == pytest.approx(1700, abs=30)
     assert not any(event.kind == "stuck" for event in queue(stop_and_go=False))
+
+
+@pytest.mark.parametrize(("heading", "told"), [(90, True), (140, True), (180, False), (270, False)])
+def test_a_catchment_with_a_heading_is_about_one_direction_of_travel(heading: float, told: bool):  # noqa: FBT001
+    kinds = [event.kind for event in queue(stop_and_go=True, heading=heading)]
+    assert ("stuck" in kinds) == told
 
 
 def test_a_fast_passer_with_a_ping_a_minute_crosses_and_does_not_enter():

@@ -34,7 +34,7 @@ FORGET_AFTER_SECONDS = 1800.0
 ROUGH_ACCURACY_M = 150.0
 """A fix by the network, too rough to say how the phone moves."""
 IMPOSSIBLE_MPS = 60.0
-"""Nobody on the road moves so fast; such a fix says nothing of the road until the next one bears it out."""
+"""Nobody on the road moves so fast; such a fix says nothing until the next one bears it out."""
 LEAVING_M = 50.0
 """Out of a catchment by less than this, a phone is still near."""
 NEARBY_CONFIDENCE = 0.84
@@ -133,13 +133,15 @@ def step(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple
         was = Beliefs(order=was.order)
     if sign.beacon:
         return _hear(was, sign, find, policy)
+    fix = Point(sign.at, sign.lon, sign.lat, max(sign.accuracy_m, 5.0))
+    good = 0 < sign.accuracy_m <= ROUGH_ACCURACY_M
+    jumped = good and was.drive and _impossible(was.drive.last, fix)
+    if jumped and (not was.doubted or _impossible(was.doubted, fix)):
+        return msgspec.structs.replace(was, order=sign.order, doubted=fix), []
     presences, happened = _place(was, sign, find, policy)
     now = msgspec.structs.replace(was, order=sign.order, presences=presences)
-    fix = Point(sign.at, sign.lon, sign.lat, max(sign.accuracy_m, 5.0))
-    if not 0 < sign.accuracy_m <= ROUGH_ACCURACY_M:
+    if not good:
         return now, happened
-    if was.drive and _impossible(was.drive.last, fix) and (not was.doubted or _impossible(was.doubted, fix)):
-        return msgspec.structs.replace(now, doubted=fix), happened
     now, moved = _travel(now, fix, sign, find, policy)
     return now, happened + moved
 

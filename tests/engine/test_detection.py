@@ -203,6 +203,29 @@ def test_a_teleport_is_not_driven():
     assert drive.last.lon == LON + AWAY / 2
 
 
+@pytest.mark.parametrize("start", [LON, LON + AWAY / 2], ids=["from inside", "from the street"])
+def test_a_teleport_is_not_believed_until_it_is_borne_out(start: float):
+    index = GeofenceIndex.of([circle("bakery", LON), circle("london", LON - 2.4)])
+    rows = [("ana", 1000.0 + 30 * number, start) for number in range(6)]
+    before = [event.kind for event in detect(World(index), {}, fixes(rows)).events]
+    there_and_back = [*rows, ("ana", 1180.0, LON - 2.4), ("ana", 1210.0, start)]
+    assert [event.kind for event in detect(World(index), {}, fixes(there_and_back)).events] == before
+    gone = [*rows, *(("ana", 1180.0 + 30 * number, LON - 2.4) for number in range(4))]
+    assert ("enter", "london") in [
+        (event.kind, event.geofence) for event in detect(World(index), {}, fixes(gone)).events
+    ]
+
+
+def test_a_batch_that_a_phone_kept_while_offline_is_dated_by_the_phone():
+    lons = [LON + AWAY / 2] * 3 + [LON] * 15 + [LON + AWAY / 2] * 8
+    signals = [
+        Signal("ana", 1300.0, Fix(1000.0 + 10 * number, LAT, lon, 8.0, None, None))
+        for number, lon in enumerate(lons)
+    ]
+    told = {event.kind: event.at.timestamp() for event in detect(World(INDEX), {}, signals).events}
+    assert told == pytest.approx({"enter": 1025, "dwell": 1085, "exit": 1175}, abs=6)
+
+
 @pytest.mark.parametrize("off", [60.0, -60.0])
 def test_a_clock_that_is_off_is_put_right(off: float):
     rows = [("ana", 1000.0 + 10 * number + off, LON) for number in range(12)]

@@ -301,6 +301,49 @@ def test_whoever_comes_near_a_store_and_heads_for_it_is_told_once_of_each():
     assert 250 < nearby.evidence["distance_m"] < 400
 
 
+def test_who_is_met_inside_a_catchment_has_not_come_to_it():
+    index = GeofenceIndex.of(
+        [circle("bakery", LON), circle("around", LON, "catchment", store="bakery", radius=400)]
+    )
+    metre = 1 / 73_200
+    at_home = [LON + 250 * metre] * 20
+    assert "nearby" not in [event.kind for event in drive(index, at_home, every=30, speed=0.0)]
+    out_and_back = [*at_home, *[LON + 700 * metre] * 3, *at_home]
+    assert [event.kind for event in drive(index, out_and_back, every=30, speed=0.0)].count("nearby") == 1
+
+
+@pytest.mark.parametrize(("aside_m", "told"), [(0, True), (150, False), (400, False)])
+def test_only_who_heads_for_the_store_itself_is_announced(aside_m: int, told: bool):  # noqa: FBT001
+    metre = 1 / 73_200
+    index = GeofenceIndex.of(
+        [
+            circle("bakery", LON),
+            circle("around", LON, "catchment", store="bakery", radius=1400),
+        ]
+    )
+    world = World(index)
+    signals = [
+        Signal(
+            "ana",
+            1001.0 + 10 * number,
+            Fix(
+                1000.0 + 10 * number,
+                LAT + aside_m / 111_320,
+                LON + (2000 - 120 * number) * metre,
+                8.0,
+                12.0,
+                None,
+            ),
+        )
+        for number in range(30)
+    ]
+    approaches = [event for event in detect(world, {}, signals).events if event.kind == "approach"]
+    assert [event.geofence for event in approaches] == (["bakery"] if told else [])
+    for event in approaches:
+        assert event.evidence["eta_seconds"] >= 30
+        assert event.evidence["aim_m"] == pytest.approx(40, abs=6)
+
+
 @pytest.mark.parametrize(
     ("heading", "eastward", "told"),
     [(90.0, True, True), (270.0, True, False), (None, True, True), (90.0, False, False)],

@@ -107,6 +107,8 @@ def _declare(telling: _Telling, line: Line) -> None:
     if line.what == "next day":
         telling.day += timedelta(days=1)
         return
+    if telling.now and line.what.startswith("place "):
+        raise StoryError(f"line {line.number}: places stand before the first time")
     for pattern, act in _DECLARATIONS:
         if match := pattern.fullmatch(line.what):
             try:

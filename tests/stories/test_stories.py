@@ -43,6 +43,7 @@ ALLOWED = "09:00  ana allows location\n"
         ("place bakery square 1 2 3", "could be `place bakery circle"),
         ("place bakery circle 95 2 40", "line 1: the engine refuses it"),
         ("09:00  ana enters bakery", "line 1: ana has not been met"),
+        (ALLOWED + "place cafe circle 48 2 40", "line 2: places stand before the first time"),
         (ALLOWED + "09:01  ana enters butcher", "line 2: there is no place 'butcher', only bakery"),
         (ALLOWED + "08:59  ana enters bakery", "line 2: 08:59 is earlier than 09:00:00"),
         (ALLOWED + "09:75  ana enters bakery", "line 2: minute must be in 0..59"),

@@ -15,6 +15,7 @@ from engine.traffic.drive import met as met_on_the_road
 from engine.traffic.drive import step as drive_on
 from engine.traffic.jam import TOWN_TRAFFIC, Jam, JamPolicy
 from geofences import approach, motion, presence
+from geofences.aim import depth_m
 from geofences.approach import SERVICE_AREA_APPROACH, STORE_APPROACH, Approach, Nearing
 from geofences.event import EventKind
 from geofences.geofence import Geofence, Kind
@@ -34,13 +35,20 @@ FORGET_AFTER_SECONDS = 1800.0
 ROUGH_ACCURACY_M = 150.0
 """A fix by the network, too rough to say how the phone moves."""
 IMPOSSIBLE_MPS = 60.0
-"""Nobody on the road moves so fast; such a fix says nothing of the road until the next one bears it out."""
+"""Nobody on the road moves so fast; such a fix says nothing until the next one bears it out."""
 LEAVING_M = 50.0
 """Out of a catchment by less than this, a phone is still near."""
 SAME_WAY_COSINE = 0.5
 """Up to 60 degrees off, a phone goes the way that a catchment is about."""
+AT_ONCE_ACCURACIES = 2.0
+"""So far inside a catchment, one fix is enough."""
 NEARBY_CONFIDENCE = 0.84
 """One accuracy inside the border: what a normal error leaves on this side."""
+
+LEAST_AIM_M = 5.0
+"""An approach is said only if the way leads deeper into the place than this, and than a fix may err."""
+STANDING_M = 1.0
+"""A shorter stretch has no direction."""
 
 Find = Callable[[str], Geofence | None]
 
@@ -142,13 +150,15 @@ def step(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple
         was = Beliefs(order=was.order)
     if sign.beacon:
         return _hear(was, sign, find, policy)
+    fix = Point(sign.at, sign.lon, sign.lat, max(sign.accuracy_m, 5.0))
+    good = 0 < sign.accuracy_m <= ROUGH_ACCURACY_M
+    jumped = good and was.drive and _impossible(was.drive.last, fix)
+    if jumped and (not was.doubted or _impossible(was.doubted, fix)):
+        return msgspec.structs.replace(was, order=sign.order, doubted=fix), []
     presences, happened = _place(was, sign, find, policy)
     now = msgspec.structs.replace(was, order=sign.order, presences=presences)
-    fix = Point(sign.at, sign.lon, sign.lat, max(sign.accuracy_m, 5.0))
-    if not 0 < sign.accuracy_m <= ROUGH_ACCURACY_M:
+    if not good:
         return now, happened
-    if was.drive and _impossible(was.drive.last, fix) and (not was.doubted or _impossible(was.doubted, fix)):
-        return msgspec.structs.replace(now, doubted=fix), happened
     now, moved = _travel(now, fix, sign, find, policy)
     return now, happened + moved
 
@@ -178,8 +188,9 @@ def _travel(
 
 
 def _near(was: Beliefs, sign: Sign, moving: Motion, find: Find) -> tuple[dict[str, bool], list[Happening]]:
-    """The catchments that the phone is in or beside. One that it is clearly in, and was at least beside by the fix
-    before, is told once, until the phone is clearly out again.
+    """The catchments that the phone is in or beside. One that it is clearly in is told once, until the phone is
+    clearly out again; by its first fix there only if that is clearer still. Where a phone is when it is met, it has
+    not come to.
     """
     distances = dict(sign.near)
     here: dict[str, bool] = {}
@@ -191,8 +202,10 @@ def _near(was: Beliefs, sign: Sign, moving: Motion, find: Find) -> tuple[dict[st
         if distance_m > max(LEAVING_M, sign.accuracy_m):
             continue
         told = was.nearby.get(geofence_id)
+        if was.drive is None and distance_m <= 0:
+            told = True
         here[geofence_id] = bool(told)
-        if told is False and distance_m <= -sign.accuracy_m:
+        if not told and distance_m <= -sign.accuracy_m * (AT_ONCE_ACCURACIES if told is None else 1.0):
             here[geofence_id] = True
             if distances.get(geofence.store or "", 1.0) > 0:
                 happened.append(_nearby(geofence, sign, moving))
@@ -242,15 +255,35 @@ def _head(
         approaches[geofence_id], arrival = approach.step(
             was.approaches.get(geofence_id), seen, SERVICE_AREA_APPROACH if by_road else STORE_APPROACH
         )
+        aim_m = 0.0
+        if arrival is not None and not by_road:
+            aim_m = _aim_m(was.drive, sign, geofence, distance_m)
+            if aim_m < max(sign.accuracy_m, LEAST_AIM_M):
+                approaches[geofence_id], arrival = approach.unsaid(approaches[geofence_id]), None
         if arrival is not None:
             evidence = {
                 "eta_seconds": round(arrival.eta_seconds),
                 "distance_m": round(arrival.distance_m),
                 "speed_mps": round(arrival.speed_mps, 1),
+                "aim_m": round(aim_m, 1),
                 str(how): round(sure, 2),
             }
             happened.append(Happening(EventKind.APPROACH, geofence_id, sign.at, arrival.confidence, evidence))
     return approaches, happened
+
+
+def _aim_m(drive: Drive | None, sign: Sign, geofence: Geofence, distance_m: float) -> float:
+    """How deep the way of the last half minute or so leads into a place; negative where that way, or the newest
+    stretch of it, leads past.
+    """
+    if drive is None:
+        return -distance_m
+    here = Point(sign.at, sign.lon, sign.lat, sign.accuracy_m)
+    courses = [offset_m(each, here) for each in (drive.bases[0], drive.last)]
+    if any(hypot(*each) < STANDING_M for each in courses):
+        return -distance_m
+    way_m, step_m = depth_m(geofence.shape, sign.lon, sign.lat, courses, distance_m)
+    return way_m if step_m > 0 else min(way_m, step_m)
 
 
 def _hear(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple[Beliefs, list[Happening]]:

@@ -164,6 +164,44 @@ def ablation(
 
 
 @app.command()
+def nearness(
+    geofences: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="GeoJSON FeatureCollection.")],
+    pings: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="JSON lines, .gz allowed.")],
+    tracks: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="True positions, CSV: device, t, lat, lon; .gz allowed."
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="What happened; tells nothing of nearby.")
+    ] = None,
+    sightings: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+    beacons: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+) -> None:
+    """Score nearby, approach and cross where it is known when phones were inside geofences.
+
+    Example:  chaland nearness --geofences shops.geojson --pings pings.jsonl.gz --tracks tracks.csv.gz
+    """
+    from engine import labelled, nearness_report
+    from engine.recorded import Unreadable
+    from engine.replay import Recording, open_world
+    from geofences.errors import GeofenceError
+
+    recording = Recording(geofences, pings, sightings, beacons)
+    try:
+        if tracks and not truth:
+            stays = nearness_report.read_tracks(tracks, open_world(recording).index)
+        elif truth and not tracks:
+            stays = nearness_report.stays_of(labelled.read_truth(truth))
+        else:
+            _fail("one of --tracks and --truth is needed")
+        typer.echo(nearness_report.table(nearness_report.measure(recording, stays)))
+    except (Unreadable, GeofenceError) as error:
+        _fail(str(error))
+
+
+@app.command()
 def ranging(
     sensors: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="CSV: mac, x, y, z.")],
     calibrate: Annotated[

@@ -27,7 +27,12 @@ from geofences.event import EventKind, PlaceEvent, Revision
 KINDS = (EventKind.ENTER, EventKind.DWELL, EventKind.EXIT, EventKind.STUCK, EventKind.UNSTUCK)
 TOLERANCE_SECONDS = 120.0
 JAM_TOLERANCE_SECONDS = 180.0
+NEAR_KINDS = (EventKind.NEARBY, EventKind.CROSS)
 JAM_KINDS = (EventKind.STUCK, EventKind.UNSTUCK)
+APPROACH_SECONDS = 360.0
+"""An approach is right so long before the arrival: the bound for one that drives, and a minute."""
+NEAR_SECONDS = 60.0
+"""A `nearby` or `cross` is right so long before and after the time inside."""
 
 
 class Happened(msgspec.Struct, tag_field="cls", tag="event", gc=False):
@@ -44,9 +49,15 @@ class Happened(msgspec.Struct, tag_field="cls", tag="event", gc=False):
 
     @property
     def window(self) -> tuple[float, float]:
-        """When an event that says so is right: a jam may be told while it lasts, a dwell until the visit ends."""
+        """When an event that says so is right: a jam may be told while it lasts, a dwell until the visit ends, an
+        approach until the arrival.
+        """
         if self.kind is EventKind.STUCK:
             return self.since + 30, max(self.at + JAM_TOLERANCE_SECONDS, self.until)
+        if self.kind is EventKind.APPROACH:
+            return self.at - APPROACH_SECONDS, self.at
+        if self.kind in NEAR_KINDS:
+            return self.at - NEAR_SECONDS, self.until + NEAR_SECONDS
         slack = JAM_TOLERANCE_SECONDS if self.kind is EventKind.UNSTUCK else TOLERANCE_SECONDS
         last = self.at + slack
         return self.at - slack, max(last, self.until) if self.kind is EventKind.DWELL else last
@@ -75,6 +86,16 @@ class Score:
     latency_seconds: float | None
 
     @property
+    def precision(self) -> float:
+        """Of what was told, so much was right."""
+        return self.right / (self.right + self.wrong) if self.right else 0.0
+
+    @property
+    def recall(self) -> float:
+        """Of what should have been told, so much was."""
+        return self.right / (self.right + self.missed) if self.right else 0.0
+
+    @property
     def f1(self) -> float:
         """The harmonic mean of precision and recall (van Rijsbergen, 1979)."""
         told = 2 * self.right + self.wrong + self.missed
@@ -95,16 +116,18 @@ def read_truth(path: Path) -> Truth:
     return told
 
 
-def score(truth: Truth, events: Iterable[PlaceEvent]) -> Mapping[EventKind, Score]:
+def score(
+    truth: Truth, events: Iterable[PlaceEvent], kinds: Sequence[EventKind] = KINDS
+) -> Mapping[EventKind, Score]:
     """Match each event with a truth of its kind, phone and place, one to one, the nearest in time first."""
     told = [event for event in events if event.revision is Revision.SAID]
-    return {kind: _score(kind, truth, [event for event in told if event.kind is kind]) for kind in KINDS}
+    return {kind: _score(kind, truth, [event for event in told if event.kind is kind]) for kind in kinds}
 
 
 def _score(kind: EventKind, truth: Truth, told: Sequence[PlaceEvent]) -> Score:
     happened = [each for each in truth if isinstance(each, Happened) and each.kind is kind]
     undecided: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-    slack = JAM_TOLERANCE_SECONDS if kind in JAM_KINDS else TOLERANCE_SECONDS
+    slack = JAM_TOLERANCE_SECONDS if kind in JAM_KINDS else TOLERANCE_SECONDS if kind in KINDS else 0.0
     for each in truth:
         if isinstance(each, Undecided) and kind in each.kinds:
             undecided[each.device, each.place].append((each.start - slack, each.end + slack))

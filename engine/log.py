@@ -107,10 +107,10 @@ class SignalLog:
         return cast("bytes | None", self._live.client.get(cursor_key(partition))) or START
 
     def read(self, cursors: Mapping[int, bytes], count: int, block_ms: int) -> dict[int, list[LogEntry]]:
-        """Up to `count` entries after each partition's cursor; waits up to `block_ms` when there are none."""
+        """Up to `count` entries after each partition's cursor; waits up to `block_ms` when there are none, 0 not at all."""
         streams: dict[Any, Any] = {log_key(partition): cursor for partition, cursor in cursors.items()}
         partitions: dict[Any, int] = {log_key(partition).encode(): partition for partition in cursors}
-        answer = self._live.client.xread(streams, count=count, block=block_ms)
+        answer = self._live.client.xread(streams, count=count, block=block_ms or None)
         pairs = answer.items() if isinstance(answer, dict) else cast("Any", answer or ())
         return {partitions[name]: [_entry(*each) for each in _flat(entries)] for name, entries in pairs}
 

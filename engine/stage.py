@@ -1,6 +1,5 @@
 """A fresh engine for stories: real stores in a temporary folder, the real HTTP application, a clock set by hand."""
 
-import math
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,12 +13,16 @@ from twilio.request_validator import RequestValidator
 from config import Settings
 from engine.app import Engine
 from engine.clock import SetClock
+from engine.handset import Handset, Spot
 
 ADMIN_KEY = "story-key"
 TWILIO_TOKEN = "story-token"  # noqa: S105  # lives as long as a story
 PUBLIC_URL = "https://story.example.org"
 OUTSIDE_M = 300.0
-METRES_PER_DEGREE = 111_320.0
+"""East of a place's middle, whoever is outside of it."""
+FIX_ACCURACY_M = 8.0
+STEP_SECONDS = 30
+"""While nothing is reported, the engine looks at its timers so often."""
 
 
 class Stage:
@@ -27,8 +30,9 @@ class Stage:
 
     def __init__(self, start: datetime) -> None:
         self._clock = SetClock(start)
-        self._places: dict[str, tuple[float, float]] = {}
+        self._places: dict[str, Spot] = {}
         self._people: dict[str, str] = {}
+        self._phones: dict[str, Handset] = {}
         self._campaigns: dict[str, str] = {}
         self._texts = 0
 
@@ -39,7 +43,7 @@ class Stage:
             admin_key=ADMIN_KEY,
             twilio_auth_token=TWILIO_TOKEN,
             public_url=PUBLIC_URL,
-            partitions=4,
+            partitions=1,
         )
         self._engine = Engine(settings, self._clock)
         self._engine.open()
@@ -57,7 +61,7 @@ class Stage:
 
     def add_place(self, name: str, lat: float, lon: float, radius: float) -> None:
         """A round store."""
-        self._places[name] = (lat, lon)
+        self._places[name] = Spot(lat, lon)
         feature = {
             "type": "Feature",
             "properties": {"name": name, "kind": "store", "radius": radius, "timezone": "Europe/Paris"},
@@ -87,6 +91,7 @@ class Stage:
         if who in self._people:
             return
         self._people[who] = f"+336390{len(self._people):05d}"
+        self._phones[who] = Handset(f"{who}-phone")
         subject = {
             "phone": self._people[who],
             "locale": "fr",
@@ -99,27 +104,70 @@ class Stage:
         self, at: datetime, who: str, purpose: str, channel: str | None, action: str
     ) -> list[dict[str, Any]]:
         """Allow or withdraw one purpose."""
+        self.phone(who)
         self._move_to(at)
         entry = {"purpose": purpose, "action": action, "source": "story", "text_version": "v1"}
         self._call("POST", f"/v1/subjects/{who}/consents", entry | ({"channel": channel} if channel else {}))
         return [{"what": "withdrawn", "detail": channel or purpose}] if action == "withdraw" else []
 
-    def walk(self, who: str, place: str, times: Sequence[datetime], *, inside: bool) -> list[dict[str, Any]]:
-        """Report a fix at each time, in the middle of the place or well outside it; answers all that came of it."""
-        lat, lon = self._places[place]
-        lon += 0 if inside else OUTSIDE_M / (METRES_PER_DEGREE * math.cos(math.radians(lat)))
-        before = self._ids()
-        for at in times:
+    def phone(self, who: str) -> Handset:
+        """Someone's phone. Raises `LookupError` for one who was never met."""
+        if who not in self._phones:
+            raise LookupError(f"{who} has not been met: say first what {who} allows")
+        return self._phones[who]
+
+    def spot(self, place: str, east_m: float = 0.0) -> Spot:
+        """A position so far east of the middle of a place. Raises `LookupError`."""
+        if place not in self._places:
+            raise LookupError(f"there is no place {place!r}, only {', '.join(sorted(self._places))}")
+        return self._places[place].east(east_m)
+
+    def report(
+        self, who: str, fixes: Sequence[tuple[datetime, Spot]], speed_mps: float | None = None
+    ) -> list[dict[str, Any]]:
+        """The phone is at each spot in turn and measures it; answers all that came of it. Times that have passed are
+        left out.
+        """
+        phone, before = self.phone(who), self._seen()
+        for at, spot in fixes:
             if at.timestamp() <= self._clock().timestamp():
                 continue
+            phone.where = spot
             self._move_to(at)
-            ping = {"device": f"{who}-phone", "at": at.isoformat(), "lat": lat, "lon": lon, "accuracy": 8}
-            self._client.post("/v1/pings", json={"pings": [ping]})
-            self._engine.settle()
+            phone.measure(at, spot, FIX_ACCURACY_M, speed_mps)
+            self._send()
+        return self._since(before)
+
+    def err(self, at: datetime, who: str, spot: Spot, accuracy: float) -> list[dict[str, Any]]:
+        """The phone measures one fix that is wrong, while it stays where it is."""
+        phone, before = self.phone(who), self._seen()
+        self._move_to(at)
+        phone.measure(at, spot, accuracy)
+        self._send()
+        return self._since(before)
+
+    def go_online(self, at: datetime, who: str, *, online: bool) -> list[dict[str, Any]]:
+        """The phone loses its connection, or has it again and sends what it kept, in one batch."""
+        phone, before = self.phone(who), self._seen()
+        self._move_to(at)
+        if online:
+            phone.come_online()
+        phone.online = online
+        self._send()
+        return self._since(before)
+
+    def wait(self, at: datetime, until: datetime) -> list[dict[str, Any]]:
+        """Let time pass in which nobody measures anything."""
+        before = self._seen()
+        while at <= until:
+            self._move_to(at)
+            self._send()
+            at += timedelta(seconds=STEP_SECONDS)
         return self._since(before)
 
     def text(self, at: datetime, who: str, text: str) -> list[dict[str, Any]]:
         """Send an SMS to the engine, signed as Twilio signs it."""
+        self.phone(who)
         self._move_to(at)
         self._texts += 1
         form = {"MessageSid": f"SM{self._texts:032d}", "From": self._people[who], "To": "36111", "Body": text}
@@ -138,12 +186,15 @@ class Stage:
 
     def forget(self, at: datetime, who: str) -> list[dict[str, Any]]:
         """Erase someone."""
+        self.phone(who)
         self._move_to(at)
         self._call("DELETE", f"/v1/subjects/{who}", None)
         return [{"what": "forgotten", "detail": who}]
 
     def move_campaign(self, at: datetime, name: str, state: str) -> list[dict[str, Any]]:
         """Pause, resume or end a campaign."""
+        if name not in self._campaigns:
+            raise LookupError(f"there is no campaign {name!r}")
         self._move_to(at)
         action = {"paused": "pause", "resumed": "resume", "ended": "end"}[state]
         self._call("POST", f"/v1/campaigns/{self._campaigns[name]}/{action}", None)
@@ -153,8 +204,19 @@ class Stage:
         self._clock.set(max(at, self._clock() + timedelta(milliseconds=1)))
         self._engine.move_campaigns()
 
+    def _send(self) -> None:
+        """Send what phones have to send by now, and let the engine do all its work."""
+        for phone in self._phones.values():
+            if pings := phone.to_send(self._clock()):
+                response = self._client.post("/v1/pings", json={"pings": pings})
+                if response.status_code != 422:  # the phone of someone who was forgotten
+                    response.raise_for_status()
+        self._engine.settle()
+
     def _call(self, method: str, path: str, body: Any) -> Any:
         response = self._client.request(method, path, json=body)
+        if response.status_code in (404, 409, 422):
+            raise ValueError(f"the engine refuses it: {response.json()['detail']}")
         response.raise_for_status()
         return response.json() if response.content else None
 
@@ -162,8 +224,9 @@ class Stage:
         standing = self._call("GET", f"/v1/subjects/{who}/consents", None)["standing"]
         return {each["channel"] or each["purpose"] for each in standing if each["allowed"]}
 
-    def _ids(self) -> set[str]:
-        return {each["id"] for path in ("events", "decisions", "messages") for each in self._list(path)}
+    def _seen(self) -> set[str]:
+        seen = {each["id"] for path in ("events", "decisions", "messages") for each in self._list(path)}
+        return seen | {_retraction(each) for each in self._list("events") if each["retracted_at"]}
 
     def _list(self, path: str) -> list[dict[str, Any]]:
         return list(self._call("GET", f"/v1/{path}?limit=200", None)["items"])
@@ -172,6 +235,8 @@ class Stage:
         happened: list[dict[str, Any]] = []
         for event in reversed(self._list("events")):
             happened += [{"what": "event", **event}] if event["id"] not in before else []
+            if event["retracted_at"] and _retraction(event) not in before:
+                happened.append({"what": "retraction", **event})
         for message in reversed(self._list("messages")):
             sent = message["id"] not in before and message["state"] in ("sent", "delivered")
             happened += [{"what": "message", **message}] if sent else []
@@ -181,6 +246,10 @@ class Stage:
                     {"what": "refusal", "reason": decision["reason"], "since": _withdrawn_at(decision)}
                 )
         return happened
+
+
+def _retraction(event: dict[str, Any]) -> str:
+    return f"{event['id']} retracted"
 
 
 def _withdrawn_at(decision: dict[str, Any]) -> str | None:

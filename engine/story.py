@@ -5,16 +5,18 @@
     09:05  ana texts "Arrêt svp"          -> withdrawn: sms
     11:00  ana enters bakery              -> refused: consent withdrawn at 09:05
 
-A story that declares no place gets the bakery, and one that declares no campaign gets the bread offer.
+A story that declares no place gets the bakery, and one that declares no campaign gets the bread offer. The whole
+language is in docs/stories.md.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
+from engine.deeds import deed
+from engine.expectation import FORMS, Happened, clock_time, is_expectation, is_met
 from engine.stage import Stage
 
 ZONE = ZoneInfo("Europe/Paris")
@@ -22,10 +24,8 @@ FIRST_DAY = date(2026, 11, 24)
 """A Tuesday without a holiday near it."""
 BAKERY = "place bakery circle 48.8353 2.2410 40"
 BREAD = 'campaign Bread on enter at bakery by sms says "Fresh bread until ten"'
-APPROACH_SECONDS = (-30, -15)
-STAY_SECONDS = (0, 10, 20, 30, 40, 50)
 
-_timed = re.compile(r"^(?P<time>\d{1,2}:\d\d)\s+(?P<what>.+?)(?:\s*->\s*(?P<expected>.+))?$")
+_timed = re.compile(r"^(?P<time>\d{1,2}:\d\d(?::\d\d)?)\s+(?P<what>.+?)(?:\s*->\s*(?P<expected>.+))?$")
 
 
 class StoryError(ValueError):
@@ -57,6 +57,7 @@ class Expectation:
 class _Telling:
     stage: Stage
     day: date = FIRST_DAY
+    now: datetime | None = None
     results: list[Expectation] = field(default_factory=list)
 
 
@@ -69,6 +70,9 @@ def parse(text: str) -> list[Line]:
             continue
         if timed := _timed.match(stripped):
             expected = tuple(each.strip() for each in (timed["expected"] or "").split(";") if each.strip())
+            for each in expected:
+                if not is_expectation(each):
+                    raise StoryError(f"line {number}: {each!r} cannot be expected; what can is {FORMS}")
             lines.append(Line(number, stripped, timed["time"], timed["what"], expected))
         elif stripped == "next day" or stripped.startswith(("place ", "campaign ")):
             lines.append(Line(number, stripped, None, stripped, ()))
@@ -80,127 +84,58 @@ def parse(text: str) -> list[Line]:
 
 
 def tell(text: str, stage: Stage) -> list[Expectation]:
-    """Play a story on a fresh stage. Answers each expectation, met or missed."""
-    lines = parse(text)
-    telling = _Telling(stage)
-    for declared, default in (("place ", BAKERY), ("campaign ", BREAD)):
-        if not any(line.what.startswith(declared) and line.time is None for line in lines):
-            _declare(telling, Line(0, default, None, default, ()))
+    """Play a story on a fresh stage. Answers each expectation, met or missed. Raises `StoryError`."""
+    lines, telling = _with_defaults(parse(text)), _Telling(stage)
     for line in lines:
         if line.time is None:
             _declare(telling, line)
         else:
-            _play(telling, line)
+            _play(telling, line, line.time)
     return telling.results
+
+
+def _with_defaults(lines: list[Line]) -> list[Line]:
+    if not any(line.what.startswith("place ") for line in lines):
+        lines = [Line(0, BAKERY, None, BAKERY, ()), *lines]
+    bakery = next((n for n, line in enumerate(lines) if line.what.startswith("place bakery ")), None)
+    if bakery is None or any(line.time is None and line.what.startswith("campaign ") for line in lines):
+        return lines
+    return [*lines[: bakery + 1], Line(0, BREAD, None, BREAD, ()), *lines[bakery + 1 :]]
 
 
 def _declare(telling: _Telling, line: Line) -> None:
     if line.what == "next day":
         telling.day += timedelta(days=1)
         return
+    if telling.now and line.what.startswith("place "):
+        raise StoryError(f"line {line.number}: places stand before the first time")
     for pattern, act in _DECLARATIONS:
         if match := pattern.fullmatch(line.what):
-            act(telling.stage, match)
+            try:
+                act(telling.stage, match)
+            except (ValueError, LookupError) as error:
+                raise StoryError(f"line {line.number}: {error.args[0]}") from None
             return
     raise StoryError(f"line {line.number}: {line.what!r} could be `{BAKERY}` or `{BREAD}`")
 
 
-def _play(telling: _Telling, line: Line) -> None:
-    assert line.time is not None
-    hour, minute = map(int, line.time.split(":"))
-    at = datetime(telling.day.year, telling.day.month, telling.day.day, hour, minute, tzinfo=ZONE)
-    for pattern, act in _ACTIONS:
-        if match := pattern.fullmatch(line.what):
-            happened = _told(act(telling.stage, at, match))
-            telling.results += [
-                Expectation(line, expected, _fits(expected, happened), happened) for expected in line.expected
-            ]
-            return
-    raise StoryError(
-        f"line {line.number}: {line.what!r} is none of: allows, withdraws, enters, leaves, stays in .. for .. minutes, "
-        'texts "..", is forgotten, campaign .. is paused'
-    )
+def _play(telling: _Telling, line: Line, time: str) -> None:
+    midnight = datetime(telling.day.year, telling.day.month, telling.day.day, tzinfo=ZONE)
+    try:
+        at = clock_time(time, midnight)
+        if telling.now and at < telling.now:
+            raise ValueError(f"{time} is earlier than {telling.now:%H:%M:%S}, when the line before it began")
+        telling.now = at
+        act, match = deed(line.what)
+        told = act(telling.stage, at, match)
+    except (ValueError, LookupError) as error:
+        raise StoryError(f"line {line.number}: {error.args[0]}") from None
+    happened = [Happened.told(each, ZONE) for each in told]
+    telling.results += [
+        Expectation(line, each, is_met(each, happened, line.expected, midnight), tuple(map(str, happened)))
+        for each in line.expected
+    ]
 
-
-def _fits(expected: str, happened: Sequence[str]) -> bool:
-    return not happened if expected == "nothing" else expected in happened
-
-
-def _told(happened: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    return tuple(_words(each) for each in happened)
-
-
-def _words(what: dict[str, Any]) -> str:
-    match what["what"]:
-        case "message":
-            return f"{what['channel']} to {what['subject']}: {what['text']}"
-        case "refusal":
-            since = what.get("since")
-            at = f" at {datetime.fromisoformat(since).astimezone(ZONE):%H:%M}" if since else ""
-            return f"refused: {what['reason'].replace('_', ' ')}{at}"
-        case "event":
-            return f"{what['kind']} {what['geofence']}"
-        case _:
-            return f"{what['what']}: {what['detail']}"
-
-
-def _allows(stage: Stage, at: datetime, match: re.Match[str]) -> list[dict[str, Any]]:
-    stage.meet(at, match["who"])
-    for part in re.split(r",\s*(?:and\s+)?|\s+and\s+", match["rest"]):
-        purpose, channel = _purpose(part)
-        stage.consent(at, match["who"], purpose, channel, "grant")
-    return []
-
-
-def _withdraws(stage: Stage, at: datetime, match: re.Match[str]) -> list[dict[str, Any]]:
-    purpose, channel = _purpose(match["rest"])
-    return stage.consent(at, match["who"], purpose, channel, "withdraw")
-
-
-def _purpose(words: str) -> tuple[str, str | None]:
-    if channel := re.fullmatch(r"(sms|push)(?: for offers)?", words.strip()):
-        return "marketing", channel[1]
-    return words.strip(), None
-
-
-def _enters(stage: Stage, at: datetime, match: re.Match[str]) -> list[dict[str, Any]]:
-    outside = [at + timedelta(seconds=each) for each in APPROACH_SECONDS]
-    inside = [at + timedelta(seconds=each) for each in STAY_SECONDS]
-    stage.walk(match["who"], match["place"], outside, inside=False)
-    return stage.walk(match["who"], match["place"], inside, inside=True)
-
-
-def _leaves(stage: Stage, at: datetime, match: re.Match[str]) -> list[dict[str, Any]]:
-    return stage.walk(
-        match["who"], match["place"], [at + timedelta(seconds=each) for each in STAY_SECONDS], inside=False
-    )
-
-
-def _stays(stage: Stage, at: datetime, match: re.Match[str]) -> list[dict[str, Any]]:
-    seconds = range(0, int(match["minutes"]) * 60 + 1, 30)
-    return stage.walk(
-        match["who"], match["place"], [at + timedelta(seconds=each) for each in seconds], inside=True
-    )
-
-
-_ACTIONS: tuple[
-    tuple[re.Pattern[str], Callable[[Stage, datetime, re.Match[str]], list[dict[str, Any]]]], ...
-] = (
-    (re.compile(r"(?P<who>\w+) allows (?P<rest>.+)"), _allows),
-    (re.compile(r"(?P<who>\w+) withdraws (?P<rest>.+)"), _withdraws),
-    (re.compile(r"(?P<who>\w+) enters (?P<place>[\w-]+)"), _enters),
-    (re.compile(r"(?P<who>\w+) leaves (?P<place>[\w-]+)"), _leaves),
-    (re.compile(r"(?P<who>\w+) stays in (?P<place>[\w-]+) for (?P<minutes>\d+) minutes"), _stays),
-    (
-        re.compile(r'(?P<who>\w+) texts ["“](?P<text>.*)["”]'),
-        lambda stage, at, match: stage.text(at, match["who"], match["text"]),
-    ),
-    (re.compile(r"(?P<who>\w+) is forgotten"), lambda stage, at, match: stage.forget(at, match["who"])),
-    (
-        re.compile(r"campaign (?P<name>[\w-]+) is (?P<state>paused|resumed|ended)"),
-        lambda stage, at, match: stage.move_campaign(at, match["name"], match["state"]),
-    ),
-)
 
 _DECLARATIONS: tuple[tuple[re.Pattern[str], Callable[[Stage, re.Match[str]], None]], ...] = (
     (

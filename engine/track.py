@@ -28,6 +28,8 @@ SKEW_MOST_SECONDS = 180.0
 """News that is older was kept by the phone, and says nothing of its clock."""
 SKEW_AFTER_SIGNALS = 5
 """A clock is judged by the quickest of so many signals: transport only ever adds."""
+SKEW_STEADY_SECONDS = 1.0
+"""One that is quicker by more begins the count anew: a phone that was offline sends news that is ever fresher."""
 
 
 class Said(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -73,6 +75,7 @@ class Track(msgspec.Struct, frozen=True, gc=False):
     said: tuple[Said, ...] = ()
     lag_seconds: float = float("inf")
     signals: int = 0
+    """So many since one was clearly quicker than all before it."""
 
     @property
     def lateness_seconds(self) -> float:
@@ -124,7 +127,8 @@ def take(
     was: Track, sign: Sign, received_at: float, find: Find, policy: DetectionPolicy
 ) -> tuple[Track, list[Telling]] | None:
     """Take one signal. None when it is a duplicate, or later than the lateness bound allows."""
-    lag, signals = min(was.lag_seconds, received_at - sign.at), was.signals + 1
+    lag = min(was.lag_seconds, received_at - sign.at)
+    signals = was.signals + 1 if was.lag_seconds - lag <= SKEW_STEADY_SECONDS else 1
     if sign.order > was.tip.order:
         tip, happened = step(was.tip, sign, find, policy)
         said, tellings = _tell(was.said, happened, sign.at)

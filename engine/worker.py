@@ -166,7 +166,7 @@ class Worker:
         if not ready:
             threading.Event().wait(block_ms / 1000)
             return 0
-        batches = self._log.read(ready, self._batch_entries, max(block_ms, 1))
+        batches = self._log.read(ready, self._batch_entries, block_ms)
         if batches:
             self._take(batches)
             if (

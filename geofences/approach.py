@@ -25,8 +25,8 @@ class ApproachPolicy:
     driving_seconds: float = 300.0
     walking_seconds: float = 120.0
     """An arrival is said when no more than this is left."""
-    least_seconds: float = 0.0
-    """Nor less: it would come too late."""
+    least_driving_seconds: float = 30.0
+    """Nor less for one that drives: it would come too late."""
     fixes: int = 3
     closing_seconds: float = 60.0
     """The distance has been closing for so many fixes, or for so long."""
@@ -63,12 +63,15 @@ class ApproachPolicy:
         """The most that may be left when an arrival is said."""
         return self.driving_seconds if mode is Mode.VEHICLE else self.walking_seconds
 
+    def least_seconds(self, mode: Mode) -> float:
+        """The least."""
+        return self.least_driving_seconds if mode is Mode.VEHICLE else 0.0
+
 
 STORE_APPROACH = ApproachPolicy()
 SERVICE_AREA_APPROACH = ApproachPolicy(
     driving_seconds=600.0,
     walking_seconds=0.0,
-    least_seconds=30.0,
     fixes=2,
     backwards_m=200.0,
     away_m=3000.0,
@@ -139,6 +142,11 @@ def step(
     if arrival is None and seen.distance_m > 0:
         return now, None
     return msgspec.structs.replace(now, said_m=max(seen.distance_m, 0.0)), arrival
+
+
+def unsaid(now: Approach) -> Approach:
+    """The same, of which an arrival was not said after all."""
+    return msgspec.structs.replace(now, said_m=None)
 
 
 def _begun(seen: Nearing, policy: ApproachPolicy) -> Approach:
@@ -228,7 +236,7 @@ def _arrival(now: Approach, seen: Nearing, policy: ApproachPolicy) -> Arrival | 
         return None
     speed_mps = min(now.closing_mps, closed_m / (now.at - now.since))
     eta_seconds, limit_seconds = now.distance_m / speed_mps, policy.limit_seconds(seen.mode)
-    if not policy.least_seconds <= eta_seconds <= limit_seconds:
+    if not policy.least_seconds(seen.mode) <= eta_seconds <= limit_seconds:
         return None
     margin_mps = speed_mps - now.distance_m / limit_seconds
     confidence = 0.5 + 0.5 * erf(margin_mps / sqrt(2 * now.variance_mps2))

@@ -186,3 +186,11 @@ def test_a_story_that_is_missed_exits_1(tmp_path: Path):
     run = chaland("story", str(story), data_dir=tmp_path)
     assert run.returncode == 1
     assert "MISSED" in run.stdout
+
+
+def test_nearness_needs_to_know_where_phones_were(tmp_path: Path):
+    fences, pings = tmp_path / "fences.geojson", tmp_path / "pings.jsonl"
+    fences.write_text('{"type": "FeatureCollection", "features": []}')
+    pings.write_text("")
+    run = chaland("nearness", "--geofences", str(fences), "--pings", str(pings), data_dir=tmp_path)
+    assert (run.returncode, run.stderr.strip()) == (2, "one of --tracks and --truth is needed")

@@ -203,6 +203,29 @@ def test_a_teleport_is_not_driven():
     assert drive.last.lon == LON + AWAY / 2
 
 
+@pytest.mark.parametrize("start", [LON, LON + AWAY / 2], ids=["from inside", "from the street"])
+def test_a_teleport_is_not_believed_until_it_is_borne_out(start: float):
+    index = GeofenceIndex.of([circle("bakery", LON), circle("london", LON - 2.4)])
+    rows = [("ana", 1000.0 + 30 * number, start) for number in range(6)]
+    before = [event.kind for event in detect(World(index), {}, fixes(rows)).events]
+    there_and_back = [*rows, ("ana", 1180.0, LON - 2.4), ("ana", 1210.0, start)]
+    assert [event.kind for event in detect(World(index), {}, fixes(there_and_back)).events] == before
+    gone = [*rows, *(("ana", 1180.0 + 30 * number, LON - 2.4) for number in range(4))]
+    assert ("enter", "london") in [
+        (event.kind, event.geofence) for event in detect(World(index), {}, fixes(gone)).events
+    ]
+
+
+def test_a_batch_that_a_phone_kept_while_offline_is_dated_by_the_phone():
+    lons = [LON + AWAY / 2] * 3 + [LON] * 15 + [LON + AWAY / 2] * 8
+    signals = [
+        Signal("ana", 1300.0, Fix(1000.0 + 10 * number, LAT, lon, 8.0, None, None))
+        for number, lon in enumerate(lons)
+    ]
+    told = {event.kind: event.at.timestamp() for event in detect(World(INDEX), {}, signals).events}
+    assert told == pytest.approx({"enter": 1025, "dwell": 1085, "exit": 1175}, abs=6)
+
+
 @pytest.mark.parametrize("off", [60.0, -60.0])
 def test_a_clock_that_is_off_is_put_right(off: float):
     rows = [("ana", 1000.0 + 10 * number + off, LON) for number in range(12)]
@@ -276,6 +299,49 @@ def test_whoever_comes_near_a_store_and_heads_for_it_is_told_once_of_each():
     nearby = next(event for event in events if event.kind == "nearby")
     assert "walking" in nearby.evidence
     assert 250 < nearby.evidence["distance_m"] < 400
+
+
+def test_who_is_met_inside_a_catchment_has_not_come_to_it():
+    index = GeofenceIndex.of(
+        [circle("bakery", LON), circle("around", LON, "catchment", store="bakery", radius=400)]
+    )
+    metre = 1 / 73_200
+    at_home = [LON + 250 * metre] * 20
+    assert "nearby" not in [event.kind for event in drive(index, at_home, every=30, speed=0.0)]
+    out_and_back = [*at_home, *[LON + 700 * metre] * 3, *at_home]
+    assert [event.kind for event in drive(index, out_and_back, every=30, speed=0.0)].count("nearby") == 1
+
+
+@pytest.mark.parametrize(("aside_m", "told"), [(0, True), (150, False), (400, False)])
+def test_only_who_heads_for_the_store_itself_is_announced(aside_m: int, told: bool):  # noqa: FBT001
+    metre = 1 / 73_200
+    index = GeofenceIndex.of(
+        [
+            circle("bakery", LON),
+            circle("around", LON, "catchment", store="bakery", radius=1400),
+        ]
+    )
+    world = World(index)
+    signals = [
+        Signal(
+            "ana",
+            1001.0 + 10 * number,
+            Fix(
+                1000.0 + 10 * number,
+                LAT + aside_m / 111_320,
+                LON + (2000 - 120 * number) * metre,
+                8.0,
+                12.0,
+                None,
+            ),
+        )
+        for number in range(30)
+    ]
+    approaches = [event for event in detect(world, {}, signals).events if event.kind == "approach"]
+    assert [event.geofence for event in approaches] == (["bakery"] if told else [])
+    for event in approaches:
+        assert event.evidence["eta_seconds"] >= 30
+        assert event.evidence["aim_m"] == pytest.approx(40, abs=6)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_what_was_appended_is_read_in_order_after_the_cursor(live: Live):
     assert (signal.device, signal.received_at) == ("ana", 3.5)
     assert (signal.what.at, signal.what.lat, signal.what.accuracy) == (1.0, 48.0, 10.0)
     assert log.read({partition: later[-1].id}, count=10, block_ms=1) == {}
+    assert log.read({partition: later[-1].id}, count=10, block_ms=0) == {}  # and not for ever
 
 
 def test_an_entry_carries_fixes_and_sightings_alike(live: Live):

@@ -33,6 +33,7 @@ from geofences.event import PlaceEvent, event_id
 from geofences.geofence import Geofence, Kind
 from geofences.index import GeofenceIndex
 from geofences.presence import beacon_log_odds, reaches_m
+from geofences.zones import Radio
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -343,8 +344,12 @@ def _heard(beacons: Beacons, heard: Heard, policy: DetectionPolicy) -> Sign | No
     beacon = beacons.get(heard.beacon) if policy.beacons else None
     if beacon is None:
         return None
-    said = beacon_log_odds(heard.rssi, _power_dbm(beacon, heard), beacon.path_loss, policy.presence)
-    return Sign(heard.at, heard.beacon, ((beacon.geofence, said),))
+    if heard.rssi is None:
+        return Sign(heard.at, heard.beacon, ((beacon.geofence, 0.0),), region=heard.region)
+    power_dbm = _power_dbm(beacon, heard)
+    said = beacon_log_odds(heard.rssi, power_dbm, beacon.path_loss, policy.presence)
+    radio = Radio(heard.rssi, power_dbm, beacon.path_loss, beacon.id, beacon.zone or "")
+    return Sign(heard.at, heard.beacon, ((beacon.geofence, said),), radio=radio)
 
 
 def _power_dbm(beacon: Beacon, heard: Heard) -> float:
@@ -382,6 +387,8 @@ def _event(device: str, now: Track, told: Telling, emitted: float) -> PlaceEvent
         confidence=round(happening.confidence, 4),
         evidence=happening.evidence,
         revision=told.revision,
+        beacon=happening.beacon or None,
+        zone=happening.zone or None,
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from engine.signals import RSSI_LIMITS_DBM, SignalKind
+from geofences.beacon import RegionChange
 
 INSTANT = {
     "oneOf": [
@@ -59,7 +60,16 @@ SIGHTING = _object(
             "maximum": RSSI_LIMITS_DBM[1],
             "description": "dBm",
         },
+        "event": {
+            "enum": [each.value for each in RegionChange],
+            "description": "in place of rssi: the phone began to hear the beacon, or has not heard it for a while",
+        },
         "beacon": {"oneOf": [IBEACON, EDDYSTONE]},
+        "advert": {
+            "type": "string",
+            "pattern": "^([0-9A-Fa-f]{2}){1,255}$",
+            "description": "in place of beacon and tx_power: the advertisement that was heard, in hex",
+        },
         "tx_power": {
             "type": "number",
             "minimum": -128,
@@ -74,8 +84,12 @@ SIGHTING = _object(
         },
         "id": OWN_ID,
     },
-    "device at rssi beacon",
+    "device at",
 )
+SIGHTING["allOf"] = [
+    {"oneOf": [{"required": ["rssi"]}, {"required": ["event"]}]},
+    {"oneOf": [{"required": ["beacon"]}, {"required": ["advert"]}]},
+]
 SIGNALS = {SignalKind.PINGS: PING, SignalKind.SIGHTINGS: SIGHTING}
 EXAMPLES: dict[SignalKind, dict[str, Any]] = {
     SignalKind.PINGS: {

@@ -11,12 +11,14 @@ from msgspec import Meta
 
 from engine import strict_json
 from engine.problem import FieldProblem, Problem
-from geofences.beacon import TX_POWER_LIMITS_DBM
+from geofences.advert import Advert, read_advert
+from geofences.beacon import TX_POWER_LIMITS_DBM, BeaconId, IBeacon, RegionChange
 from geofences.beacon_json import INSTANCE_PATTERN, NAMESPACE_PATTERN, UUID_PATTERN, canonical_uuid
 
 PING_KEYS = 5
 SIGHTING_KEYS = 4
 """Those that each must have."""
+ADVERT_PATTERN = r"^([0-9A-Fa-f]{2}){1,255}\Z"
 SPACES_AFTER_TEXT = (b'" ', b'"\t', b'"\n', b'"\r')
 RSSI_LIMITS_DBM = (-127, 20)
 """What a phone can hear; also the limits of Bluetooth's own event."""
@@ -78,6 +80,13 @@ class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         missing = next(name for name in names if getattr(self, name) is None)
         raise ValueError(f"Object missing required field `{missing}`")
 
+    @classmethod
+    def of(cls, heard_as: BeaconId) -> "HeardBeacon":
+        """These ids."""
+        if isinstance(heard_as, IBeacon):
+            return cls(uuid=heard_as.uuid, major=heard_as.major, minor=heard_as.minor)
+        return cls(namespace=heard_as.namespace, instance=heard_as.instance)
+
     @property
     def key(self) -> str:
         """One text for all of them, as `geofences.beacon` has it."""
@@ -87,16 +96,31 @@ class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """One advertisement that a phone heard of a beacon: dBm; `tx_power` is what it said of its own power at 1 m."""
+    """One advertisement that a phone heard of a beacon: dBm; `tx_power` is what it said of its own power at 1 m. In
+    place of `rssi` there may be an `event`, by which the phone says that it began or ceased to hear the beacon; in place
+    of `beacon` the `advert` itself, in hex, which then says what the two say: nothing if it is no beacon's.
+    """
 
     device: DeviceId
     at: Instant
-    rssi: Annotated[float, Meta(ge=RSSI_LIMITS_DBM[0], le=RSSI_LIMITS_DBM[1])]
-    beacon: HeardBeacon
+    rssi: Annotated[float, Meta(ge=RSSI_LIMITS_DBM[0], le=RSSI_LIMITS_DBM[1])] | None = None
+    beacon: HeardBeacon | None = None
     tx_power: Annotated[float, Meta(ge=-128, le=127)] | None = None
     battery_mv: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
     """As its telemetry says (Eddystone-TLM); 0 is unknown."""
     id: Annotated[str, Meta(max_length=64)] | None = None
+    event: RegionChange | None = None
+    advert: Annotated[str, Meta(pattern=ADVERT_PATTERN)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what says the same twice or not at all; read the advertisement."""
+        for name, other in (("rssi", "event"), ("beacon", "advert")):
+            if getattr(self, name) is None and getattr(self, other) is None:
+                raise ValueError(f"Object missing required field `{name}`")
+            if getattr(self, name) is not None and getattr(self, other) is not None:
+                raise ValueError(f"give {name} or {other}, not both")
+        if self.advert is not None and isinstance(found := read_advert(bytes.fromhex(self.advert)), Advert):
+            self.beacon, self.tx_power = HeardBeacon.of(found.heard_as), found.power_dbm
 
     @property
     def at_seconds(self) -> float:
@@ -104,8 +128,18 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         return _seconds(self.at)
 
     @property
+    def heard(self) -> "Heard":
+        """The same as the signal log holds it; only where `beacon` is known."""
+        if self.beacon is None:
+            raise ValueError("no beacon's advertisement")
+        return Heard.of(self.at_seconds, self.rssi, self.tx_power, self.beacon, self.battery_mv, self.event)
+
+    @property
     def keys(self) -> int:
         """How many members it was written with, those of its beacon included, unless one was null."""
+        if self.advert is not None or self.beacon is None:
+            optional: tuple[object, ...] = (self.battery_mv, self.id)
+            return SIGHTING_KEYS + len(optional) - optional.count(None)
         ids = 3 if self.beacon.uuid is not None else 2
         optional = (self.tx_power, self.battery_mv, self.id)
         return SIGHTING_KEYS + ids + len(optional) - optional.count(None)
@@ -139,29 +173,32 @@ class Fix(msgspec.Struct, frozen=True, gc=False):
 
 
 class Heard(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A sighting as the signal log holds it; `beacon` is the key of the radio ids. A power at 1 m that no beacon can
-    have, by which misconfigured ones are told, is None.
+    """A sighting as the signal log holds it; `beacon` is the key of the radio ids. `rssi` is None where the phone only
+    says that it began or ceased to hear it. A power at 1 m that no beacon can have, by which misconfigured ones are told,
+    is None.
     """
 
     at: float
-    rssi: float
+    rssi: float | None
     tx_power: float | None
     beacon: str
     battery_mv: int | None = None
+    region: RegionChange | None = None
 
     @classmethod
     def of(
         cls,
         at: float,
-        rssi: float,
+        rssi: float | None,
         tx_power: float | None,
         beacon: HeardBeacon,
         battery_mv: int | None = None,
+        region: RegionChange | None = None,
     ) -> "Heard":
         """From what a phone reported."""
         least, most = TX_POWER_LIMITS_DBM
         believed = tx_power if tx_power is not None and least <= tx_power <= most else None
-        return cls(at, rssi, believed, beacon.key, battery_mv or None)
+        return cls(at, rssi, believed, beacon.key, battery_mv or None, region)
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):

@@ -81,6 +81,38 @@ def test_sightings_go_through_the_log_and_disturb_no_fix(town: TestClient, engin
     assert engine.log.depth() == 0
 
 
+def test_a_step_to_the_till_becomes_a_message(town: TestClient, engine: Engine, clock: SetClock):
+    ids = {"namespace": "edd1ebeac04e5defa017", "instance": "0bdb87539b67"}
+    till = ids | {"geofence": "bakery", "tx_power": -59, "zone": "till"}
+    town.put("/v1/beacons/bakery-till", json=till).raise_for_status()
+    campaign = {
+        "name": "Card",
+        "trigger": {"event": "zone", "geofences": ["bakery"]},
+        "channel": "sms",
+        "template": "Your loyalty card, please",
+    }
+    town.put("/v1/campaigns/card", json=campaign).raise_for_status()
+    town.post("/v1/campaigns/card/activate").raise_for_status()
+    now = clock().timestamp()
+    several = [
+        {"device": "ana-phone", "at": now - 30, "event": "enter", "beacon": ids},
+        *({"device": "ana-phone", "at": now - age, "rssi": -62, "beacon": ids} for age in (20, 15, 10)),
+    ]
+    assert town.post("/v1/sightings", json={"sightings": several}).json()["accepted"] == 4
+    engine.settle()
+    [zone] = items(town, "/v1/events?kind=zone")
+    assert (zone["geofence"], zone["beacon"], zone["zone"]) == ("bakery", "bakery-till", "till")
+    assert zone["evidence"]["distance_m"] < 3
+    [message] = items(town, "/v1/messages?campaign=card")
+    assert (message["event"], message["text"]) == (zone["id"], "Your loyalty card, please")
+    send(
+        town, clock, [19, 16, 12]
+    )  # between what was heard: the past is gone through again, and stays as it was
+    engine.settle()
+    assert items(town, "/v1/events?kind=zone") == [zone]
+    assert len(items(town, "/v1/messages?campaign=card")) == 1
+
+
 def test_an_event_taken_twice_is_decided_and_sent_once(town: TestClient, engine: Engine, clock: SetClock):
     send(town, clock, WALK_IN)
     engine.worker.refresh()

@@ -98,7 +98,7 @@ class Sign(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def order(self) -> tuple[float, str]:
         """Signals are taken in this order; two with the same are one told twice."""
-        return self.at, self.beacon + (self.region or "")
+        return self.at, self.beacon + self.region if self.region else self.beacon
 
 
 class Happening(NamedTuple):

@@ -206,7 +206,7 @@ def _look(world: World, signals: Batch, policy: DetectionPolicy) -> _Seen:
     heard = {
         row
         for row, what in signals.heard.items()
-        if policy.beacons and world.beacons.get(what.beacon) is not None
+        if policy.beacons and world.beacons.place(what.beacon) is not None
     }
     rows = _fixes(signals)
     if not len(rows):
@@ -341,11 +341,14 @@ def _course(was: Track, fix: Fix) -> float | None:
 
 
 def _heard(beacons: Beacons, heard: Heard, policy: DetectionPolicy) -> Sign | None:
-    beacon = beacons.get(heard.beacon) if policy.beacons else None
-    if beacon is None:
+    place = beacons.place(heard.beacon) if policy.beacons else None
+    if place is None:
         return None
     if heard.rssi is None:
-        return Sign(heard.at, heard.beacon, ((beacon.geofence, 0.0),), region=heard.region)
+        return Sign(heard.at, heard.beacon, ((place, 0.0),), region=heard.region)
+    beacon = beacons.get(heard.beacon)
+    if beacon is None:
+        return None
     power_dbm = _power_dbm(beacon, heard)
     said = beacon_log_odds(heard.rssi, power_dbm, beacon.path_loss, policy.presence)
     radio = Radio(heard.rssi, power_dbm, beacon.path_loss, beacon.id, beacon.zone or "")

@@ -47,8 +47,9 @@ class RecordedSighting(msgspec.Struct, gc=False):
 
     def __post_init__(self) -> None:
         """Refuse what says neither how loud nor what happened."""
-        if self.rssi is None and self.event is None:
-            raise ValueError("Object missing required field `rssi`")
+        missing = "rssi" if self.rssi is None else self.beacon.missing
+        if self.event is None and missing:
+            raise ValueError(f"Object missing required field `{missing}`")
 
     @property
     def heard(self) -> Heard:

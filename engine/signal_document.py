@@ -41,14 +41,14 @@ PING = _object(
 )
 IBEACON = _object(
     {"uuid": {"type": "string", "format": "uuid"}, "major": SIXTEEN_BITS, "minor": SIXTEEN_BITS},
-    "uuid major minor",
+    "uuid",
 )
 EDDYSTONE = _object(
     {
         "namespace": {"type": "string", "pattern": "^[0-9A-Fa-f]{20}$"},
         "instance": {"type": "string", "pattern": "^[0-9A-Fa-f]{12}$"},
     },
-    "namespace instance",
+    "namespace",
 )
 SIGHTING = _object(
     {
@@ -64,7 +64,10 @@ SIGHTING = _object(
             "enum": [each.value for each in RegionChange],
             "description": "in place of rssi: the phone began to hear the beacon, or has not heard it for a while",
         },
-        "beacon": {"oneOf": [IBEACON, EDDYSTONE]},
+        "beacon": {
+            "oneOf": [IBEACON, EDDYSTONE],
+            "description": "with rssi all its ids; with event also those of a region: the last may be absent",
+        },
         "advert": {
             "type": "string",
             "pattern": "^([0-9A-Fa-f]{2}){1,255}$",

@@ -61,7 +61,9 @@ class Ping(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The ids that a beacon sends: uuid, major and minor (iBeacon, AltBeacon), or namespace and instance (Eddystone)."""
+    """The ids that a beacon sends: uuid, major and minor (iBeacon, AltBeacon), or namespace and instance (Eddystone). Of
+    a region that phones watch as one the last may be absent.
+    """
 
     uuid: Annotated[str, Meta(pattern=UUID_PATTERN)] | None = None
     major: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
@@ -71,14 +73,24 @@ class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     def __post_init__(self) -> None:
         """Refuse what is neither one nor the other; the decoder adds where it stands."""
-        absent = [self.uuid, self.major, self.minor].count(None), [self.namespace, self.instance].count(None)
-        if absent in {(0, 2), (3, 0)}:
-            return
-        if absent[0] < 3 and absent[1] < 2:
+        some = [self.uuid, self.major, self.minor] != [None] * 3
+        if some and (self.namespace, self.instance) != (None, None):
             raise ValueError("give uuid, major and minor, or namespace and instance, not both")
-        names = ("namespace", "instance") if absent[1] < 2 else ("uuid", "major", "minor")
-        missing = next(name for name in names if getattr(self, name) is None)
-        raise ValueError(f"Object missing required field `{missing}`")
+        names = self.names
+        given = [getattr(self, name) is not None for name in names]
+        if given != sorted(given, reverse=True) or not given[0]:
+            raise ValueError(f"Object missing required field `{names[given.index(False)]}`")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The members that it has, once complete."""
+        eddystone = self.namespace is not None or self.instance is not None
+        return ("namespace", "instance") if eddystone else ("uuid", "major", "minor")
+
+    @property
+    def missing(self) -> str | None:
+        """The first member that one beacon would have, but a region has not."""
+        return next((name for name in self.names if getattr(self, name) is None), None)
 
     @classmethod
     def of(cls, heard_as: BeaconId) -> "HeardBeacon":
@@ -89,10 +101,12 @@ class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     @property
     def key(self) -> str:
-        """One text for all of them, as `geofences.beacon` has it."""
-        if self.uuid is not None:
-            return f"{canonical_uuid(self.uuid)}:{self.major}:{self.minor}"
-        return f"{self.namespace}:{self.instance}".lower()
+        """One text for all of them, as `geofences.beacon` has it; its beginning for a region."""
+        first = canonical_uuid(self.uuid) if self.uuid is not None else (self.namespace or "").lower()
+        rest = (
+            (self.major, self.minor) if self.uuid is not None else (self.instance and self.instance.lower(),)
+        )
+        return ":".join([first, *(str(each) for each in rest if each is not None)])
 
 
 class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -119,6 +133,8 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
                 raise ValueError(f"Object missing required field `{name}`")
             if getattr(self, name) is not None and getattr(self, other) is not None:
                 raise ValueError(f"give {name} or {other}, not both")
+        if self.event is None and self.beacon is not None and (missing := self.beacon.missing):
+            raise ValueError(f"Object missing required field `beacon.{missing}`")
         if self.advert is not None and isinstance(found := read_advert(bytes.fromhex(self.advert)), Advert):
             self.beacon, self.tx_power = HeardBeacon.of(found.heard_as), found.power_dbm
 
@@ -140,7 +156,7 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         if self.advert is not None or self.beacon is None:
             optional: tuple[object, ...] = (self.battery_mv, self.id)
             return SIGHTING_KEYS + len(optional) - optional.count(None)
-        ids = 3 if self.beacon.uuid is not None else 2
+        ids = sum(getattr(self.beacon, name) is not None for name in self.beacon.names)
         optional = (self.tx_power, self.battery_mv, self.id)
         return SIGHTING_KEYS + ids + len(optional) - optional.count(None)
 

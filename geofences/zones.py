@@ -112,9 +112,9 @@ def begin(was: Zones, key: str, geofence: str) -> Zones:
 
 
 def end(was: Zones, key: str) -> Zones:
-    """The phone says itself that it does not hear this beacon any more."""
-    heard = {name: each for name, each in was.heard.items() if name != key}
+    """The phone says itself that it does not hear this beacon any more, or none whose key begins so."""
+    heard = {name: each for name, each in was.heard.items() if not f"{name}:".startswith(f"{key}:")}
     regions = {name: place for name, place in was.regions.items() if name != key}
-    if was.by == key:
+    if was.by not in heard:
         return Zones(heard, told=was.told, regions=regions)
     return msgspec.structs.replace(was, heard=heard, regions=regions)

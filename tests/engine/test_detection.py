@@ -329,6 +329,18 @@ def test_a_phone_that_only_tells_of_regions_comes_and_goes():
     assert told([*street, *short])[-1][0] == "exit"
 
 
+def test_a_region_of_all_beacons_of_a_store_is_the_store():
+    street = fixes([("ana", 1000.0, LON + AWAY / 2)])
+    uuid_and_major = DOOR.key.rpartition(":")[0]
+    visit = [
+        Signal("ana", at, Heard(at, None, None, uuid_and_major, region=change))
+        for at, change in ((1100.0, RegionChange.ENTER), (1400.0, RegionChange.EXIT))
+    ]
+    assert [kind for kind, _ in told([*street, *visit])] == ["enter", "dwell", "exit"]
+    stranger = Signal("ana", 1100.0, Heard(1100.0, None, None, "elsewhere", region=RegionChange.ENTER))
+    assert told([*street, stranger]) == []
+
+
 def test_leaving_one_beacon_is_no_leaving_while_another_is_heard():
     street = fixes([("ana", 1000.0, LON + AWAY / 2)])
     visit = [

@@ -128,6 +128,23 @@ def test_a_phone_may_say_that_it_began_or_ceased_to_hear_a_beacon():
     assert left.heard == Heard(1795453200.0, None, None, IBeacon(**DOOR).key, region=RegionChange.EXIT)
 
 
+@pytest.mark.parametrize(
+    ("ids", "key"),
+    [
+        ({"uuid": DOOR["uuid"].upper()}, DOOR["uuid"]),
+        ({"uuid": DOOR["uuid"], "major": 101}, f"{DOOR['uuid']}:101"),
+        ({"namespace": TILL["namespace"].upper()}, TILL["namespace"]),
+    ],
+)
+def test_a_region_may_be_wider_than_one_beacon(ids, key):
+    change = {"device": "ana-phone", "at": 1795453200, "event": "enter", "beacon": ids}
+    [entered] = decode_sightings(sightings(change), limit=3)
+    assert entered.heard.beacon == key
+    for wrong in ({"uuid": DOOR["uuid"], "minor": 1}, {"major": 1}, {"instance": TILL["instance"]}, {}):
+        with pytest.raises(Problem):
+            decode_sightings(sightings(change | {"beacon": wrong}), limit=3)
+
+
 def test_an_advertisement_says_itself_which_beacon_sent_it():
     raw = {"device": "gateway", "at": 1795453200, "rssi": -71, "advert": ADVERT.upper()}
     frame = "0201060303aafe1516aafe00e7edd1ebeac04e5defa0170bdb87539b670000"

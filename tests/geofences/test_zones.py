@@ -105,3 +105,7 @@ def test_a_beacon_that_the_phone_hears_no_more_is_forgotten():
     now = zones.end(zones.begin(zones.begin(now, TILL, "bakery"), DOOR, "bakery"), TILL)
     assert (now.here, now.by, dict(now.heard)) == ("", "", {})
     assert now.regions == {DOOR: "bakery"}
+    near, _ = listen([(float(at), TILL, 0.8) for at in range(0, 30, 3)])
+    wider, none = (zones.end(near, key) for key in ("f7826da6:1", "f7826da6:1:11"))
+    assert (wider.by, dict(wider.heard)) == ("", {})
+    assert none == near

@@ -73,24 +73,29 @@ class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     def __post_init__(self) -> None:
         """Refuse what is neither one nor the other; the decoder adds where it stands."""
-        some = [self.uuid, self.major, self.minor] != [None] * 3
-        if some and (self.namespace, self.instance) != (None, None):
+        absent = [self.uuid, self.major, self.minor].count(None), [self.namespace, self.instance].count(None)
+        if absent in {(0, 2), (3, 0)}:
+            return
+        if absent[0] < 3 and absent[1] < 2:
             raise ValueError("give uuid, major and minor, or namespace and instance, not both")
-        names = self.names
-        given = [getattr(self, name) is not None for name in names]
-        if given != sorted(given, reverse=True) or not given[0]:
-            raise ValueError(f"Object missing required field `{names[given.index(False)]}`")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The members that it has, once complete."""
-        eddystone = self.namespace is not None or self.instance is not None
-        return ("namespace", "instance") if eddystone else ("uuid", "major", "minor")
+        missing = self.missing
+        if missing in ("uuid", "namespace") or (missing == "major" and self.minor is not None):
+            raise ValueError(f"Object missing required field `{missing}`")
 
     @property
     def missing(self) -> str | None:
         """The first member that one beacon would have, but a region has not."""
-        return next((name for name in self.names if getattr(self, name) is None), None)
+        if self.minor is not None and self.major is not None and self.uuid is not None:
+            return None
+        if self.namespace is not None or self.instance is not None:
+            return "namespace" if self.namespace is None else "instance" if self.instance is None else None
+        of_ibeacon = {"uuid": self.uuid, "major": self.major, "minor": self.minor}
+        return next((name for name, each in of_ibeacon.items() if each is None), None)
+
+    @property
+    def keys(self) -> int:
+        """How many members it has."""
+        return 5 - [self.uuid, self.major, self.minor, self.namespace, self.instance].count(None)
 
     @classmethod
     def of(cls, heard_as: BeaconId) -> "HeardBeacon":
@@ -102,11 +107,12 @@ class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     @property
     def key(self) -> str:
         """One text for all of them, as `geofences.beacon` has it; its beginning for a region."""
-        first = canonical_uuid(self.uuid) if self.uuid is not None else (self.namespace or "").lower()
-        rest = (
-            (self.major, self.minor) if self.uuid is not None else (self.instance and self.instance.lower(),)
-        )
-        return ":".join([first, *(str(each) for each in rest if each is not None)])
+        if self.uuid is None:
+            whole = self.namespace if self.instance is None else f"{self.namespace}:{self.instance}"
+            return (whole or "").lower()
+        if self.minor is not None:
+            return f"{canonical_uuid(self.uuid)}:{self.major}:{self.minor}"
+        return canonical_uuid(self.uuid) + ("" if self.major is None else f":{self.major}")
 
 
 class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -128,15 +134,15 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     def __post_init__(self) -> None:
         """Refuse what says the same twice or not at all; read the advertisement."""
-        for name, other in (("rssi", "event"), ("beacon", "advert")):
-            if getattr(self, name) is None and getattr(self, other) is None:
-                raise ValueError(f"Object missing required field `{name}`")
-            if getattr(self, name) is not None and getattr(self, other) is not None:
-                raise ValueError(f"give {name} or {other}, not both")
-        if self.event is None and self.beacon is not None and (missing := self.beacon.missing):
+        if (self.rssi is None) == (self.event is None):
+            raise _one_of("rssi", "event", given=self.rssi is not None)
+        if (self.beacon is None) == (self.advert is None):
+            raise _one_of("beacon", "advert", given=self.beacon is not None)
+        if self.advert is not None:
+            if isinstance(found := read_advert(bytes.fromhex(self.advert)), Advert):
+                self.beacon, self.tx_power = HeardBeacon.of(found.heard_as), found.power_dbm
+        elif self.event is None and self.beacon is not None and (missing := self.beacon.missing):
             raise ValueError(f"Object missing required field `beacon.{missing}`")
-        if self.advert is not None and isinstance(found := read_advert(bytes.fromhex(self.advert)), Advert):
-            self.beacon, self.tx_power = HeardBeacon.of(found.heard_as), found.power_dbm
 
     @property
     def at_seconds(self) -> float:
@@ -156,9 +162,8 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         if self.advert is not None or self.beacon is None:
             optional: tuple[object, ...] = (self.battery_mv, self.id)
             return SIGHTING_KEYS + len(optional) - optional.count(None)
-        ids = sum(getattr(self.beacon, name) is not None for name in self.beacon.names)
         optional = (self.tx_power, self.battery_mv, self.id)
-        return SIGHTING_KEYS + ids + len(optional) - optional.count(None)
+        return SIGHTING_KEYS + self.beacon.keys + len(optional) - optional.count(None)
 
 
 Report = Ping | Sighting
@@ -264,6 +269,12 @@ def _decode(body: bytes, limit: int, kind: SignalKind, read: Callable[[], list[R
     if _may_repeat_a_key(body, signals):
         strict_json.loads(body)
     return signals
+
+
+def _one_of(name: str, other: str, *, given: bool) -> ValueError:
+    """Of two members that stand for each other both are given, or none."""
+    told = f"give {name} or {other}, not both" if given else f"Object missing required field `{name}`"
+    return ValueError(told)
 
 
 def _seconds(at: float | datetime) -> float:

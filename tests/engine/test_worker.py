@@ -17,15 +17,15 @@ def town(client: TestClient) -> TestClient:
     for consent in ({"purpose": "location"}, {"purpose": "marketing", "channel": "sms"}):
         entry = consent | {"action": "grant", "source": "app", "text_version": "v1"}
         client.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
-    campaign = {
-        "name": "Bread",
-        "trigger": {"event": "enter", "geofences": ["bakery"]},
-        "channel": "sms",
-        "template": "Fresh bread",
-    }
-    client.put("/v1/campaigns/bread", json=campaign).raise_for_status()
-    client.post("/v1/campaigns/bread/activate").raise_for_status()
+    put_campaign(client, "bread", "enter", "Fresh bread")
     return client
+
+
+def put_campaign(client: TestClient, name: str, event: str, text: str) -> None:
+    trigger = {"event": event, "geofences": ["bakery"]}
+    campaign = {"name": name, "trigger": trigger, "channel": "sms", "template": text}
+    client.put(f"/v1/campaigns/{name}", json=campaign).raise_for_status()
+    client.post(f"/v1/campaigns/{name}/activate").raise_for_status()
 
 
 def put_bakery(client: TestClient, lon: float = LON) -> None:
@@ -85,14 +85,7 @@ def test_a_step_to_the_till_becomes_a_message(town: TestClient, engine: Engine, 
     ids = {"namespace": "edd1ebeac04e5defa017", "instance": "0bdb87539b67"}
     till = ids | {"geofence": "bakery", "tx_power": -59, "zone": "till"}
     town.put("/v1/beacons/bakery-till", json=till).raise_for_status()
-    campaign = {
-        "name": "Card",
-        "trigger": {"event": "zone", "geofences": ["bakery"]},
-        "channel": "sms",
-        "template": "Your loyalty card, please",
-    }
-    town.put("/v1/campaigns/card", json=campaign).raise_for_status()
-    town.post("/v1/campaigns/card/activate").raise_for_status()
+    put_campaign(town, "card", "zone", "Your loyalty card, please")
     now = clock().timestamp()
     several = [
         {"device": "ana-phone", "at": now - 30, "event": "enter", "beacon": ids},

@@ -71,7 +71,8 @@ SIGHTING = _object(
         "advert": {
             "type": "string",
             "pattern": "^([0-9A-Fa-f]{2}){1,255}$",
-            "description": "in place of beacon and tx_power: the advertisement that was heard, in hex",
+            "description": "in place of beacon and tx_power: the advertisement that was heard, in hex; beside beacon: "
+            "its telemetry (Eddystone-TLM)",
         },
         "tx_power": {
             "type": "number",
@@ -91,7 +92,7 @@ SIGHTING = _object(
 )
 SIGHTING["allOf"] = [
     {"oneOf": [{"required": ["rssi"]}, {"required": ["event"]}]},
-    {"oneOf": [{"required": ["beacon"]}, {"required": ["advert"]}]},
+    {"anyOf": [{"required": ["beacon"]}, {"required": ["advert"]}]},
 ]
 SIGNALS = {SignalKind.PINGS: PING, SignalKind.SIGHTINGS: SIGHTING}
 EXAMPLES: dict[SignalKind, dict[str, Any]] = {

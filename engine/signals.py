@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from engine import strict_json
 from engine.problem import FieldProblem, Problem
-from geofences.advert import Advert, read_advert
+from geofences.advert import Advert, Telemetry, read_advert
 from geofences.beacon import TX_POWER_LIMITS_DBM, BeaconId, IBeacon, RegionChange
 from geofences.beacon_json import INSTANCE_PATTERN, NAMESPACE_PATTERN, UUID_PATTERN, canonical_uuid
 
@@ -118,7 +118,8 @@ class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One advertisement that a phone heard of a beacon: dBm; `tx_power` is what it said of its own power at 1 m. In
     place of `rssi` there may be an `event`, by which the phone says that it began or ceased to hear the beacon; in place
-    of `beacon` the `advert` itself, in hex, which then says what the two say: nothing if it is no beacon's.
+    of `beacon` the `advert` itself, in hex, which then says what the two say: nothing if it is no beacon's. Beside
+    `beacon` it may be telemetry, which does not say whose it is.
     """
 
     device: DeviceId
@@ -136,13 +137,20 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         """Refuse what says the same twice or not at all; read the advertisement."""
         if (self.rssi is None) == (self.event is None):
             raise _one_of("rssi", "event", given=self.rssi is not None)
-        if (self.beacon is None) == (self.advert is None):
-            raise _one_of("beacon", "advert", given=self.beacon is not None)
         if self.advert is not None:
-            if isinstance(found := read_advert(bytes.fromhex(self.advert)), Advert):
-                self.beacon, self.tx_power = HeardBeacon.of(found.heard_as), found.power_dbm
-        elif self.event is None and self.beacon is not None and (missing := self.beacon.missing):
+            self._read(read_advert(bytes.fromhex(self.advert)))
+        elif self.beacon is None:
+            raise _one_of("beacon", "advert", given=False)
+        if self.event is None and self.beacon is not None and (missing := self.beacon.missing):
             raise ValueError(f"Object missing required field `beacon.{missing}`")
+
+    def _read(self, found: Advert | Telemetry | None) -> None:
+        if isinstance(found, Telemetry):
+            self.battery_mv = self.battery_mv or found.battery_mv
+        elif self.beacon is not None:
+            raise _one_of("beacon", "advert", given=True)
+        elif found is not None:
+            self.beacon, self.tx_power = HeardBeacon.of(found.heard_as), found.power_dbm
 
     @property
     def at_seconds(self) -> float:
@@ -158,10 +166,11 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     @property
     def keys(self) -> int:
-        """How many members it was written with, those of its beacon included, unless one was null."""
+        """How many members it was written with, those of its beacon included, unless one was null; 0 where an
+        advertisement has said some of them.
+        """
         if self.advert is not None or self.beacon is None:
-            optional: tuple[object, ...] = (self.battery_mv, self.id)
-            return SIGHTING_KEYS + len(optional) - optional.count(None)
+            return 0
         optional = (self.tx_power, self.battery_mv, self.id)
         return SIGHTING_KEYS + self.beacon.keys + len(optional) - optional.count(None)
 

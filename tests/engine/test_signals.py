@@ -156,6 +156,15 @@ def test_an_advertisement_says_itself_which_beacon_sent_it():
         None,
     ]
     assert [each.tx_power for each in altogether] == [-59, -25 - 41, -60]
+    telemetry = "0303aafe1116aafe20000bb815000000002a00000190"
+    several = [
+        HEARD | {"advert": telemetry},
+        HEARD | {"advert": telemetry, "battery_mv": 2500},
+        raw | {"advert": telemetry},
+    ]
+    measured = decode_sightings(sightings(*several), limit=3)
+    assert [each.battery_mv for each in measured] == [3000, 2500, 3000]
+    assert [each.beacon is not None for each in measured] == [True, True, False]
     with pytest.raises(Problem, match="twice"):
         decode_sightings(sightings(raw).replace(b'"rssi": -71', b'"rssi": -71, "rssi": -70'), limit=3)
 

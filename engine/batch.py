@@ -72,9 +72,7 @@ class Batch(Sequence[Signal]):
                     _fill(columns[:, row : row + 1], [report])
                 else:
                     columns[2:, row] = UNKNOWN
-                    heard[row] = Heard.of(
-                        report.at_seconds, report.rssi, report.tx_power, report.beacon, report.battery_mv
-                    )
+                    heard[row] = report.heard
         return cls([report.device for report in reports], columns, heard)
 
     @classmethod

@@ -14,9 +14,10 @@ from engine.traffic.drive import CLEAR_DIRECTION, ORDINARY_ROAD, Drive, Point, T
 from engine.traffic.drive import met as met_on_the_road
 from engine.traffic.drive import step as drive_on
 from engine.traffic.jam import TOWN_TRAFFIC, Jam, JamPolicy
-from geofences import approach, motion, presence
+from geofences import approach, motion, presence, zones
 from geofences.aim import depth_m
 from geofences.approach import SERVICE_AREA_APPROACH, STORE_APPROACH, Approach, Nearing
+from geofences.beacon import RegionChange
 from geofences.event import EventKind
 from geofences.geofence import Geofence, Kind
 from geofences.motion import Mode, Motion
@@ -29,6 +30,7 @@ from geofences.presence import (
     probability,
     stranger,
 )
+from geofences.zones import SHOP_ZONES, SILENCE, Radio, ZonePolicy, Zones
 
 FORGET_AFTER_SECONDS = 1800.0
 """A phone silent for longer (by its own clock) is met as a new one."""
@@ -58,6 +60,7 @@ class DetectionPolicy:
     """All the figures that detection goes by. Parts can be switched off, to see what each is worth."""
 
     presence: PresencePolicy = STORE_PRESENCE
+    zones: ZonePolicy = SHOP_ZONES
     jam: JamPolicy = TOWN_TRAFFIC
     lateness_seconds: float = 120.0
     """Signals may arrive out of order by so much of the phone's own time."""
@@ -104,11 +107,15 @@ class Sign(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Log-odds of a jam here, by feeds of traffic flow."""
     by_road: bool = False
     """Near a catchment, where a jam matters."""
+    radio: Radio | None = None
+    """The beacon that was heard, as it was heard; None for a fix, and where the phone only says that it began or ceased
+    to hear it."""
+    region: RegionChange | None = None
 
     @property
     def order(self) -> tuple[float, str]:
         """Signals are taken in this order; two with the same are one told twice."""
-        return self.at, self.beacon
+        return self.at, self.beacon + self.region if self.region else self.beacon
 
 
 class Happening(NamedTuple):
@@ -119,6 +126,13 @@ class Happening(NamedTuple):
     at: float
     confidence: float
     evidence: Mapping[str, float]
+    beacon: str = ""
+    zone: str = ""
+
+    @property
+    def about(self) -> str:
+        """What tells it from others of its kind at its geofence."""
+        return self.zone or self.beacon
 
 
 class Beliefs(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -134,6 +148,8 @@ class Beliefs(msgspec.Struct, frozen=True, array_like=True, gc=False):
     approaches: dict[str, Approach] = msgspec.field(default_factory=dict)
     doubted: Point | None = None
     """A fix that would need an impossible speed."""
+    zones: Zones | None = None
+    """Of beacons heard; None when none was."""
 
     @property
     def at(self) -> float:
@@ -156,6 +172,8 @@ def step(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple
     if jumped and (not was.doubted or _impossible(was.doubted, fix)):
         return msgspec.structs.replace(was, order=sign.order, doubted=fix), []
     presences, happened = _place(was, sign, find, policy)
+    around = was.zones and zones.still(was.zones, sign.at, policy.zones)
+    was = msgspec.structs.replace(was, zones=around) if around is not was.zones else was
     now = msgspec.structs.replace(was, order=sign.order, presences=presences)
     if not good:
         return now, happened
@@ -171,7 +189,7 @@ def _travel(
     """
     crossed = [_crossed(*each, sign) for each in sign.crossed]
     if not (sign.by_road or sign.ahead or was.jam.claimed or was.nearby):
-        return Beliefs(sign.order, was.presences, met_on_the_road(fix)), crossed
+        return Beliefs(sign.order, was.presences, met_on_the_road(fix), zones=was.zones), crossed
     moved_m = hypot(*offset_m(was.drive.last, fix)) if was.drive else 0.0
     elapsed = fix.at - was.drive.last.at if was.drive else 0.0
     moving = (
@@ -182,7 +200,7 @@ def _travel(
     nearby, neared = _near(was, sign, moving, find)
     approaches, headed = _head(was, sign, moved_m, moving, find)
     return (
-        Beliefs(sign.order, was.presences, drive, belief, moving, nearby, approaches),
+        Beliefs(sign.order, was.presences, drive, belief, moving, nearby, approaches, zones=was.zones),
         [*crossed, *stuck, *neared, *headed],
     )
 
@@ -291,8 +309,11 @@ def _hear(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tupl
     geofence = find(geofence_id)
     if geofence is None:
         return msgspec.structs.replace(was, order=sign.order), []
+    around, zoned = _zone(was.zones or SILENCE, sign, geofence_id, policy)
     before = was.presences.get(geofence_id) or stranger(_previous_at(was, sign), policy.presence)
-    if was.jam.log_odds > 0 and not before.inside:
+    if sign.region:
+        said = _by_region(before, sign, around, policy)
+    if said > 0 and was.jam.log_odds > 0 and not before.inside:
         said = max(said - 2 * policy.jammed_log_odds, 0.0)
     now, transitions = presence.step(
         before, Evidence(sign.at, said, Source.BEACON, geofence.dwell_seconds), policy.presence
@@ -300,7 +321,40 @@ def _hear(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tupl
     evidence = {"beacon_log_odds": round(said, 2), "log_odds": round(now.log_odds, 2)}
     happened = [Happening(EventKind(kind), geofence_id, at, sure, evidence) for kind, at, sure in transitions]
     presences = {**was.presences, geofence_id: now}
-    return msgspec.structs.replace(was, order=sign.order, presences=presences), happened
+    heard = msgspec.structs.replace(was, order=sign.order, presences=presences, zones=around)
+    return heard, happened + zoned
+
+
+def _zone(was: Zones, sign: Sign, geofence_id: str, policy: DetectionPolicy) -> tuple[Zones, list[Happening]]:
+    """Which part of the store the phone is in by what it hears."""
+    radio = sign.radio
+    if radio is None:
+        begun = sign.region is RegionChange.ENTER
+        return zones.begin(was, sign.beacon, geofence_id) if begun else zones.end(was, sign.beacon), []
+    now, arrival = zones.hear(was, sign.at, sign.beacon, radio, geofence_id, policy.zones)
+    if arrival is None:
+        return now, []
+    ranging = arrival.ranging
+    evidence = {
+        "distance_m": round(ranging.distance_m, 1),
+        "rssi_dbm": round(ranging.rssi_dbm, 1),
+        "hearings": float(ranging.hearings),
+        str(ranging.zone): round(arrival.confidence, 2),
+    }
+    return now, [
+        Happening(
+            EventKind.ZONE, geofence_id, arrival.at, arrival.confidence, evidence, radio.beacon, radio.zone
+        )
+    ]
+
+
+def _by_region(was: Presence, sign: Sign, around: Zones, policy: DetectionPolicy) -> float:
+    """What the phone's own word of a beacon says of being in its store: one ceased is none while it hears another."""
+    ((geofence_id, _),) = sign.near
+    entered = sign.region is RegionChange.ENTER
+    if not entered and geofence_id in around.regions.values():
+        return 0.0
+    return presence.region_log_odds(was, sign.at, policy.presence, entered=entered)
 
 
 def _previous_at(was: Beliefs, sign: Sign) -> float:

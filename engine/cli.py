@@ -203,14 +203,20 @@ def nearness(
 
 @app.command()
 def ranging(
-    sensors: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="CSV: mac, x, y, z.")],
+    sensors: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="CSV: mac or id, x, y, z.")],
     calibrate: Annotated[
         list[Path],
         typer.Option(exists=True, dir_okay=False, help="Readings to fit the radios on; may be repeated."),
     ],
     readings: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="CSV: ts, sensor, rssi, x, y, z; .gz allowed.")
+        Path,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="CSV: ts, x, y, perhaps z, and sensor and rssi, or rssi_NAME for each sensor; .gz allowed.",
+        ),
     ],
+    height: Annotated[float, typer.Option(help="Metres, of a radio whose readings have no z.")] = 1.0,
 ) -> None:
     """Compare told distances with measured ones: the ranging filter against single hearings.
 
@@ -220,9 +226,10 @@ def ranging(
     from engine.recorded import Unreadable
 
     try:
-        fitted = [each for file in calibrate for each in ranging_report.read_readings(sensors, file)]
+        fitted = [each for file in calibrate for each in ranging_report.read_readings(sensors, file, height)]
         radios = ranging_report.calibrated(fitted)
-        plain, filtered = ranging_report.compare(ranging_report.read_readings(sensors, readings), radios)
+        scored = ranging_report.read_readings(sensors, readings, height)
+        plain, filtered = ranging_report.compare(scored, radios)
     except (Unreadable, ValueError) as error:
         _fail(str(error))
     typer.echo(ranging_report.table(plain, filtered))

@@ -34,6 +34,7 @@ from geofences.event import PlaceEvent, event_id
 from geofences.geofence import Geofence, Kind
 from geofences.index import GeofenceIndex
 from geofences.presence import beacon_log_odds, reaches_m
+from geofences.zones import Radio
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -225,7 +226,7 @@ def _look(world: World, signals: Batch, policy: DetectionPolicy) -> _Seen:
     heard = {
         row
         for row, what in signals.heard.items()
-        if policy.beacons and world.beacons.get(what.beacon) is not None
+        if policy.beacons and world.beacons.place(what.beacon) is not None
     }
     rows = _fixes(signals)
     if not len(rows):
@@ -360,11 +361,18 @@ def _course(was: Track, fix: Fix) -> float | None:
 
 
 def _heard(beacons: Beacons, heard: Heard, policy: DetectionPolicy) -> Sign | None:
-    beacon = beacons.get(heard.beacon) if policy.beacons else None
+    place = beacons.place(heard.beacon) if policy.beacons else None
+    if place is None:
+        return None
+    if heard.rssi is None:
+        return Sign(heard.at, heard.beacon, ((place, 0.0),), region=heard.region)
+    beacon = beacons.get(heard.beacon)
     if beacon is None:
         return None
-    said = beacon_log_odds(heard.rssi, _power_dbm(beacon, heard), beacon.path_loss, policy.presence)
-    return Sign(heard.at, heard.beacon, ((beacon.geofence, said),))
+    power_dbm = _power_dbm(beacon, heard)
+    said = beacon_log_odds(heard.rssi, power_dbm, beacon.path_loss, policy.presence)
+    radio = Radio(heard.rssi, power_dbm, beacon.path_loss, beacon.id, beacon.zone or "")
+    return Sign(heard.at, heard.beacon, ((beacon.geofence, said),), radio=radio)
 
 
 def _power_dbm(beacon: Beacon, heard: Heard) -> float:
@@ -406,6 +414,8 @@ def _event(device: str, now: Track, told: Telling, emitted: float) -> PlaceEvent
         confidence=round(happening.confidence, 4),
         evidence=happening.evidence,
         revision=told.revision,
+        beacon=happening.beacon or None,
+        zone=happening.zone or None,
     )
 
 

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from engine.batch import Batch
 from engine.live import FLEET_PREFIX, Live
 from engine.passers import Passers
-from geofences.beacon import Beacon
+from geofences.beacon import Beacon, RegionChange
 from geofences.beacons import Beacons
 from geofences.fleet import Figures
 from geofences.index import GeofenceIndex
@@ -74,7 +74,7 @@ class FleetFigures:
         placed: list[tuple[Beacon, str, float, float, float, float, float]] = []
         for row, what in signals.heard.items():
             beacon = beacons.get(what.beacon)
-            if beacon is None:
+            if beacon is None or what.region is RegionChange.EXIT:
                 continue
             device, received_at = signals.devices[row], float(signals.columns[0, row])
             each = self._heard.get(beacon.id)

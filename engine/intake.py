@@ -27,7 +27,7 @@ from engine.limits import RateLimit
 from engine.log import SignalLog, Verdict
 from engine.problem import FieldProblem, Problem, response_to
 from engine.signal_document import ANSWERS, request_of
-from engine.signals import Report, SignalKind, decode_pings, decode_sightings
+from engine.signals import Report, Sighting, SignalKind, decode_pings, decode_sightings
 from engine.web import authenticate, permitted, read_body, secret_in
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ DETAILS = {
     Verdict.UNAVAILABLE: "the signal log does not answer for now; send it again later",
     "too_old": "measured too long ago",
     "in_future": "measured in the future; set the phone's clock",
+    "no_beacon": "the advert is not one by which a beacon says who it is",
 }
 BUSY = (Verdict.LOG_FULL, Verdict.UNAVAILABLE)
 DECODERS: Mapping[SignalKind, Callable[[bytes, int], Sequence[Report]]] = {
@@ -81,9 +82,11 @@ class Intake:
         received_at = self._now().timestamp()
         oldest, newest = received_at - self._age_limit_seconds, received_at + self._future_limit_seconds
         ats = [report.at_seconds for report in reports]
-        if oldest <= min(ats) and max(ats) <= newest:
+        if oldest <= min(ats) and max(ats) <= newest and not _without_beacon(kind, reports):
             return Reports(kind, received_at, reports, reports, None)
         codes = ["" if oldest <= at <= newest else "too_old" if at < oldest else "in_future" for at in ats]
+        for row in _without_beacon(kind, reports):
+            codes[row] = codes[row] or "no_beacon"
         timely = [report for report, code in zip(reports, codes, strict=True) if not code]
         return Reports(kind, received_at, reports, timely, codes)
 
@@ -201,6 +204,13 @@ def document() -> APIRouter:
         raise AssertionError("served by the door")
 
     return routes
+
+
+def _without_beacon(kind: SignalKind, reports: Sequence[Report]) -> list[int]:
+    """The rows of sightings whose advertisement was no beacon's."""
+    if kind is not SignalKind.SIGHTINGS:
+        return []
+    return [row for row, each in enumerate(reports) if isinstance(each, Sighting) and each.beacon is None]
 
 
 def _answer(codes: Sequence[str]) -> dict[str, Any]:

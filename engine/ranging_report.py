@@ -1,12 +1,15 @@
 """How well distances to beacons are told: the filter against a single hearing's path loss, on measured positions.
 
-Readings are CSV, one hearing a line: ``ts`` (unix seconds), ``sensor``, ``rssi`` (dBm), and where the phone was: ``x``,
-``y``, ``z`` (metres). Sensors are CSV as well: ``mac``, ``x``, ``y``, ``z``. Both may end in ``.gz``.
+Readings are CSV. Either one hearing a line: ``ts`` (unix time), ``sensor``, ``rssi`` (dBm); or all that was heard at a
+time: ``ts``, and ``rssi_NAME`` for each sensor, empty where it heard nothing. Both say where the radio was: ``x``, ``y``
+and perhaps ``z`` (metres), in the axes of the sensors. These are CSV as well: ``mac`` or ``id``, ``x``, ``y``, ``z``. Any
+may end in ``.gz``.
 """
 
 import csv
 import gzip
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +18,9 @@ import numpy as np
 from engine.recorded import Unreadable
 from geofences.ranging import SHOP_RANGING, Ranging, calibrate, distance_m, nearest, step
 
+WIDE_PREFIX = "rssi_"
+NANOSECONDS_FROM = 1e14
+"""A time so large counts nanoseconds."""
 PATH_LOSS_LIMITS = (1.0, 6.0)
 """A fit outside of these is no radio's; the fit over all sensors takes its place."""
 
@@ -29,26 +35,46 @@ class Reading(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """Of distances, in metres and as factors (of the natural logarithm), and how often the wrong sensor was nearest."""
+    """Of distances, in metres and as factors (of the natural logarithm); how often the wrong sensor was taken for the
+    nearest, how much farther the one taken was on average, and how often another was taken, per minute.
+    """
 
     median_m: float
     p90_m: float
     log_ratio: float
     wrong_sensor: float
+    farther_m: float
+    changes: float
 
 
-def read_readings(sensors: Path, readings: Path) -> list[Reading]:
-    """The hearings of a file, oldest first. Raises `Unreadable`."""
-    places = {row["mac"]: _place(row) for _, row in _rows(sensors, ("mac", "x", "y", "z"))}
+class _Told(NamedTuple):
+    """What was said at one hearing: how far its sensor, and which is the nearest."""
+
+    at: float
+    metres: float
+    nearest: str
+
+
+def read_readings(sensors: Path, readings: Path, height_m: float = 0.0) -> list[Reading]:
+    """The hearings of a file, oldest first; `height_m` is the radio's where a line does not say ``z``. Raises
+    `Unreadable`.
+    """
+    places = {
+        row.get("mac") or row.get("id") or "": _place(row, height_m)
+        for _, row in _rows(sensors, ("x", "y", "z"))
+    }
     found = []
-    for number, row in _rows(readings, ("ts", "sensor", "rssi", "x", "y", "z")):
+    for number, row in _rows(readings, ("ts", "x", "y")):
         try:
-            here = _place(row)
+            here = _place(row, height_m)
             away = {name: float(np.linalg.norm(place - here)) for name, place in places.items()}
-            if row["sensor"] in places:
-                found.append(Reading(float(row["ts"]), row["sensor"], float(row["rssi"]), away))
+            at = float(row["ts"])
+            at = at / 1e9 if at > NANOSECONDS_FROM else at
+            found += [Reading(at, name, rssi, away) for name, rssi in _heard(row) if name in places]
         except ValueError as error:
             raise Unreadable(f"{readings}, line {number}: {error}") from None
+    if not found:
+        raise Unreadable(f"{readings}: nothing that a sensor of {sensors} heard")
     return sorted(found, key=lambda each: each.at)
 
 
@@ -67,23 +93,22 @@ def calibrated(readings: Sequence[Reading]) -> Mapping[str, tuple[float, float]]
     return fits
 
 
-def compare(readings: Iterable[Reading], radios: Mapping[str, tuple[float, float]]) -> tuple[Errors, Errors]:
+def compare(readings: Sequence[Reading], radios: Mapping[str, tuple[float, float]]) -> tuple[Errors, Errors]:
     """Errors of single hearings, and of the filter; each told as the hearing comes, never looking ahead."""
     beliefs: dict[str, Ranging] = {}
     raw: dict[str, tuple[float, float]] = {}
     by: str | None = None
     plain, filtered = [], []
-    for at, sensor, rssi, distances in readings:
+    for at, sensor, rssi, _ in readings:
         power, path_loss = radios[sensor]
         now = beliefs[sensor] = step(beliefs.get(sensor), at, rssi, power, path_loss)
         raw[sensor] = (at, rssi)
-        truth, true_nearest = distances[sensor], min(distances, key=lambda name: distances[name])
         fresh = {name: each[1] for name, each in raw.items() if at - each[0] <= SHOP_RANGING.stale_seconds}
         loudest = max(fresh, key=lambda name: fresh[name])
-        by = nearest(beliefs, at, by)
-        plain.append((distance_m(rssi, power, path_loss), truth, loudest != true_nearest))
-        filtered.append((distance_m(now.rssi_dbm, power, path_loss), truth, by != true_nearest))
-    return _errors(plain), _errors(filtered)
+        by = nearest(beliefs, at, by) or sensor
+        plain.append(_Told(at, distance_m(rssi, power, path_loss), loudest))
+        filtered.append(_Told(at, now.distance_m, by))
+    return _errors(readings, plain), _errors(readings, filtered)
 
 
 def table(plain: Errors, filtered: Errors) -> str:
@@ -99,17 +124,41 @@ def _fit(readings: Sequence[Reading]) -> tuple[float, float]:
     return calibrate(rssi, np.array([each.distances_m[each.sensor] for each in readings]))
 
 
-def _errors(rows: Sequence[tuple[float, float, bool]]) -> Errors:
-    told, truth, wrong = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
-    off = np.abs(told - truth)
-    ratio = np.abs(np.log(told / np.maximum(truth, SHOP_RANGING.least_m)))
+def _errors(readings: Sequence[Reading], told: Sequence[_Told]) -> Errors:
+    truth = np.array([each.distances_m[each.sensor] for each in readings])
+    metres = np.array([each.metres for each in told])
+    off = np.abs(metres - truth)
+    ratio = np.abs(np.log(metres / np.maximum(truth, SHOP_RANGING.least_m)))
+    farther = np.array(
+        [
+            each.distances_m[one.nearest] - min(each.distances_m.values())
+            for each, one in zip(readings, told, strict=True)
+        ]
+    )
+    changes = sum(one.nearest != other.nearest for one, other in pairwise(told))
+    minutes = max(told[-1].at - told[0].at, 1.0) / 60
     return Errors(
-        float(np.median(off)), float(np.quantile(off, 0.9)), float(np.median(ratio)), float(wrong.mean())
+        float(np.median(off)),
+        float(np.quantile(off, 0.9)),
+        float(np.median(ratio)),
+        float((farther > 0).mean()),
+        float(farther.mean()),
+        changes / minutes,
     )
 
 
-def _place(row: Mapping[str, str]) -> Any:
-    return np.array([float(row[axis]) for axis in "xyz"])
+def _place(row: Mapping[str, str], height_m: float) -> Any:
+    return np.array([float(row["x"]), float(row["y"]), float(row.get("z") or height_m)])
+
+
+def _heard(row: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """Which sensors heard the radio, and how loud."""
+    if row.get("sensor"):
+        yield row["sensor"], float(row.get("rssi") or "")
+        return
+    for name, value in row.items():
+        if name.startswith(WIDE_PREFIX) and value:
+            yield name.removeprefix(WIDE_PREFIX), float(value)
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str, str]]]:

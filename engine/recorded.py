@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from engine.signals import Fix, Heard, HeardBeacon, known
+from geofences.beacon import RegionChange
 
 
 class Unreadable(ValueError):
@@ -39,14 +40,21 @@ class RecordedSighting(msgspec.Struct, gc=False):
     device: str
     at: float
     received_at: float
-    rssi: float
     beacon: HeardBeacon
+    rssi: float | None = None
+    event: RegionChange | None = None
     tx_power: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what says neither how loud nor what happened."""
+        missing = "rssi" if self.rssi is None else self.beacon.missing
+        if self.event is None and missing:
+            raise ValueError(f"Object missing required field `{missing}`")
 
     @property
     def heard(self) -> Heard:
         """The same as the signal log would hold it."""
-        return Heard.of(self.at, self.rssi, self.tx_power, self.beacon)
+        return Heard.of(self.at, self.rssi, self.tx_power, self.beacon, region=self.event)
 
 
 R = TypeVar("R", RecordedPing, RecordedSighting)

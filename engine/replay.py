@@ -149,6 +149,10 @@ def line(event: PlaceEvent) -> str:
         "at": round(event.at.timestamp(), 3),
         "emitted": round(event.emitted.timestamp(), 3),
     }
+    if event.beacon:
+        fields["beacon"] = event.beacon
+    if event.zone:
+        fields["zone"] = event.zone
     if event.revision is not Revision.SAID:
         fields["of"] = event.kind
     return json.dumps(fields) + "\n"

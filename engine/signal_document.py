@@ -3,6 +3,7 @@
 from typing import Any
 
 from engine.signals import RSSI_LIMITS_DBM, SignalKind
+from geofences.beacon import RegionChange
 
 INSTANT = {
     "oneOf": [
@@ -40,14 +41,14 @@ PING = _object(
 )
 IBEACON = _object(
     {"uuid": {"type": "string", "format": "uuid"}, "major": SIXTEEN_BITS, "minor": SIXTEEN_BITS},
-    "uuid major minor",
+    "uuid",
 )
 EDDYSTONE = _object(
     {
         "namespace": {"type": "string", "pattern": "^[0-9A-Fa-f]{20}$"},
         "instance": {"type": "string", "pattern": "^[0-9A-Fa-f]{12}$"},
     },
-    "namespace instance",
+    "namespace",
 )
 SIGHTING = _object(
     {
@@ -59,7 +60,20 @@ SIGHTING = _object(
             "maximum": RSSI_LIMITS_DBM[1],
             "description": "dBm",
         },
-        "beacon": {"oneOf": [IBEACON, EDDYSTONE]},
+        "event": {
+            "enum": [each.value for each in RegionChange],
+            "description": "in place of rssi: the phone began to hear the beacon, or has not heard it for a while",
+        },
+        "beacon": {
+            "oneOf": [IBEACON, EDDYSTONE],
+            "description": "with rssi all its ids; with event also those of a region: the last may be absent",
+        },
+        "advert": {
+            "type": "string",
+            "pattern": "^([0-9A-Fa-f]{2}){1,255}$",
+            "description": "in place of beacon and tx_power: the advertisement that was heard, in hex; beside beacon: "
+            "its telemetry (Eddystone-TLM)",
+        },
         "tx_power": {
             "type": "number",
             "minimum": -128,
@@ -74,8 +88,12 @@ SIGHTING = _object(
         },
         "id": OWN_ID,
     },
-    "device at rssi beacon",
+    "device at",
 )
+SIGHTING["allOf"] = [
+    {"oneOf": [{"required": ["rssi"]}, {"required": ["event"]}]},
+    {"anyOf": [{"required": ["beacon"]}, {"required": ["advert"]}]},
+]
 SIGNALS = {SignalKind.PINGS: PING, SignalKind.SIGHTINGS: SIGHTING}
 EXAMPLES: dict[SignalKind, dict[str, Any]] = {
     SignalKind.PINGS: {

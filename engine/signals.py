@@ -11,12 +11,14 @@ from msgspec import Meta
 
 from engine import strict_json
 from engine.problem import FieldProblem, Problem
-from geofences.beacon import TX_POWER_LIMITS_DBM
+from geofences.advert import Advert, Telemetry, read_advert
+from geofences.beacon import TX_POWER_LIMITS_DBM, BeaconId, IBeacon, RegionChange
 from geofences.beacon_json import INSTANCE_PATTERN, NAMESPACE_PATTERN, UUID_PATTERN, canonical_uuid
 
 PING_KEYS = 5
 SIGHTING_KEYS = 4
 """Those that each must have."""
+ADVERT_PATTERN = r"^([0-9A-Fa-f]{2}){1,255}\Z"
 SPACES_AFTER_TEXT = (b'" ', b'"\t', b'"\n', b'"\r')
 RSSI_LIMITS_DBM = (-127, 20)
 """What a phone can hear; also the limits of Bluetooth's own event."""
@@ -59,7 +61,9 @@ class Ping(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The ids that a beacon sends: uuid, major and minor (iBeacon, AltBeacon), or namespace and instance (Eddystone)."""
+    """The ids that a beacon sends: uuid, major and minor (iBeacon, AltBeacon), or namespace and instance (Eddystone). Of
+    a region that phones watch as one the last may be absent.
+    """
 
     uuid: Annotated[str, Meta(pattern=UUID_PATTERN)] | None = None
     major: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
@@ -74,29 +78,79 @@ class HeardBeacon(msgspec.Struct, forbid_unknown_fields=True, gc=False):
             return
         if absent[0] < 3 and absent[1] < 2:
             raise ValueError("give uuid, major and minor, or namespace and instance, not both")
-        names = ("namespace", "instance") if absent[1] < 2 else ("uuid", "major", "minor")
-        missing = next(name for name in names if getattr(self, name) is None)
-        raise ValueError(f"Object missing required field `{missing}`")
+        missing = self.missing
+        if missing in ("uuid", "namespace") or (missing == "major" and self.minor is not None):
+            raise ValueError(f"Object missing required field `{missing}`")
+
+    @property
+    def missing(self) -> str | None:
+        """The first member that one beacon would have, but a region has not."""
+        if self.minor is not None and self.major is not None and self.uuid is not None:
+            return None
+        if self.namespace is not None or self.instance is not None:
+            return "namespace" if self.namespace is None else "instance" if self.instance is None else None
+        of_ibeacon = {"uuid": self.uuid, "major": self.major, "minor": self.minor}
+        return next((name for name, each in of_ibeacon.items() if each is None), None)
+
+    @property
+    def keys(self) -> int:
+        """How many members it has."""
+        return 5 - [self.uuid, self.major, self.minor, self.namespace, self.instance].count(None)
+
+    @classmethod
+    def of(cls, heard_as: BeaconId) -> "HeardBeacon":
+        """These ids."""
+        if isinstance(heard_as, IBeacon):
+            return cls(uuid=heard_as.uuid, major=heard_as.major, minor=heard_as.minor)
+        return cls(namespace=heard_as.namespace, instance=heard_as.instance)
 
     @property
     def key(self) -> str:
-        """One text for all of them, as `geofences.beacon` has it."""
-        if self.uuid is not None:
+        """One text for all of them, as `geofences.beacon` has it; its beginning for a region."""
+        if self.uuid is None:
+            whole = self.namespace if self.instance is None else f"{self.namespace}:{self.instance}"
+            return (whole or "").lower()
+        if self.minor is not None:
             return f"{canonical_uuid(self.uuid)}:{self.major}:{self.minor}"
-        return f"{self.namespace}:{self.instance}".lower()
+        return canonical_uuid(self.uuid) + ("" if self.major is None else f":{self.major}")
 
 
 class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """One advertisement that a phone heard of a beacon: dBm; `tx_power` is what it said of its own power at 1 m."""
+    """One advertisement that a phone heard of a beacon: dBm; `tx_power` is what it said of its own power at 1 m. In
+    place of `rssi` there may be an `event`, by which the phone says that it began or ceased to hear the beacon; in place
+    of `beacon` the `advert` itself, in hex, which then says what the two say: nothing if it is no beacon's. Beside
+    `beacon` it may be telemetry, which does not say whose it is.
+    """
 
     device: DeviceId
     at: Instant
-    rssi: Annotated[float, Meta(ge=RSSI_LIMITS_DBM[0], le=RSSI_LIMITS_DBM[1])]
-    beacon: HeardBeacon
+    rssi: Annotated[float, Meta(ge=RSSI_LIMITS_DBM[0], le=RSSI_LIMITS_DBM[1])] | None = None
+    beacon: HeardBeacon | None = None
     tx_power: Annotated[float, Meta(ge=-128, le=127)] | None = None
     battery_mv: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
     """As its telemetry says (Eddystone-TLM); 0 is unknown."""
     id: Annotated[str, Meta(max_length=64)] | None = None
+    event: RegionChange | None = None
+    advert: Annotated[str, Meta(pattern=ADVERT_PATTERN)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what says the same twice or not at all; read the advertisement."""
+        if (self.rssi is None) == (self.event is None):
+            raise _one_of("rssi", "event", given=self.rssi is not None)
+        if self.advert is not None:
+            self._read(read_advert(bytes.fromhex(self.advert)))
+        elif self.beacon is None:
+            raise _one_of("beacon", "advert", given=False)
+        if self.event is None and self.beacon is not None and (missing := self.beacon.missing):
+            raise ValueError(f"Object missing required field `beacon.{missing}`")
+
+    def _read(self, found: Advert | Telemetry | None) -> None:
+        if isinstance(found, Telemetry):
+            self.battery_mv = self.battery_mv or found.battery_mv
+        elif self.beacon is not None:
+            raise _one_of("beacon", "advert", given=True)
+        elif found is not None:
+            self.beacon, self.tx_power = HeardBeacon.of(found.heard_as), found.power_dbm
 
     @property
     def at_seconds(self) -> float:
@@ -104,11 +158,21 @@ class Sighting(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         return _seconds(self.at)
 
     @property
+    def heard(self) -> "Heard":
+        """The same as the signal log holds it; only where `beacon` is known."""
+        if self.beacon is None:
+            raise ValueError("no beacon's advertisement")
+        return Heard.of(self.at_seconds, self.rssi, self.tx_power, self.beacon, self.battery_mv, self.event)
+
+    @property
     def keys(self) -> int:
-        """How many members it was written with, those of its beacon included, unless one was null."""
-        ids = 3 if self.beacon.uuid is not None else 2
+        """How many members it was written with, those of its beacon included, unless one was null; 0 where an
+        advertisement has said some of them.
+        """
+        if self.advert is not None or self.beacon is None:
+            return 0
         optional = (self.tx_power, self.battery_mv, self.id)
-        return SIGHTING_KEYS + ids + len(optional) - optional.count(None)
+        return SIGHTING_KEYS + self.beacon.keys + len(optional) - optional.count(None)
 
 
 Report = Ping | Sighting
@@ -139,29 +203,32 @@ class Fix(msgspec.Struct, frozen=True, gc=False):
 
 
 class Heard(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A sighting as the signal log holds it; `beacon` is the key of the radio ids. A power at 1 m that no beacon can
-    have, by which misconfigured ones are told, is None.
+    """A sighting as the signal log holds it; `beacon` is the key of the radio ids. `rssi` is None where the phone only
+    says that it began or ceased to hear it. A power at 1 m that no beacon can have, by which misconfigured ones are told,
+    is None.
     """
 
     at: float
-    rssi: float
+    rssi: float | None
     tx_power: float | None
     beacon: str
     battery_mv: int | None = None
+    region: RegionChange | None = None
 
     @classmethod
     def of(
         cls,
         at: float,
-        rssi: float,
+        rssi: float | None,
         tx_power: float | None,
         beacon: HeardBeacon,
         battery_mv: int | None = None,
+        region: RegionChange | None = None,
     ) -> "Heard":
         """From what a phone reported."""
         least, most = TX_POWER_LIMITS_DBM
         believed = tx_power if tx_power is not None and least <= tx_power <= most else None
-        return cls(at, rssi, believed, beacon.key, battery_mv or None)
+        return cls(at, rssi, believed, beacon.key, battery_mv or None, region)
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):
@@ -211,6 +278,12 @@ def _decode(body: bytes, limit: int, kind: SignalKind, read: Callable[[], list[R
     if _may_repeat_a_key(body, signals):
         strict_json.loads(body)
     return signals
+
+
+def _one_of(name: str, other: str, *, given: bool) -> ValueError:
+    """Of two members that stand for each other both are given, or none."""
+    told = f"give {name} or {other}, not both" if given else f"Object missing required field `{name}`"
+    return ValueError(told)
 
 
 def _seconds(at: float | datetime) -> float:

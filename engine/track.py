@@ -44,6 +44,8 @@ class Said(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The time of the signal that brings it about as far as is known now."""
     by_clock: bool = False
     """Told by the timer, and not yet borne out by a signal."""
+    about: str = ""
+    """What else tells it from others of its kind there, as `Happening.about`."""
 
 
 class Telling(NamedTuple):
@@ -255,13 +257,13 @@ def _tell(
         if ticked is not None:
             said = tuple(one for one in said if one is not ticked)
             if each.kind is EventKind.DWELL:
-                said = (*said, Said(each.kind, each.geofence, each.at, ticked.cause_at, cause_at))
+                said = (*said, _said(each, each.at, ticked.cause_at, cause_at))
                 if abs(each.at - ticked.at) > AMENDED_SECONDS:
                     tellings.append(Telling(Revision.AMENDED, ticked.cause_at, each))
                 continue
             tellings.append(_taken_back(ticked))
         first_at = _cause(said, each, cause_at)
-        said = (*said, Said(each.kind, each.geofence, each.at, first_at, cause_at))
+        said = (*said, _said(each, each.at, first_at, cause_at))
         tellings.append(Telling(Revision.SAID, first_at, each))
     return said, tellings
 
@@ -280,14 +282,14 @@ def _reconcile(
     for number, (cause_at, each) in enumerate(happenings):
         told = matched.get(number)
         first_at = told.cause_at if told else _cause(kept, each, cause_at)
-        one = Said(each.kind, each.geofence, each.at, first_at, cause_at)
+        one = _said(each, each.at, first_at, cause_at)
         if told is None:
             kept.append(one)
             tellings.append(Telling(Revision.SAID, first_at, each))
         elif abs(told.at - each.at) > AMENDED_SECONDS:
             tellings.append(Telling(Revision.AMENDED, first_at, each))
         else:
-            one = Said(each.kind, each.geofence, told.at, first_at, cause_at)
+            one = _said(each, told.at, first_at, cause_at)
         now_said.append(one)
     for told in left:
         believed = tip.presences.get(told.geofence)
@@ -306,7 +308,8 @@ def _match(said: Sequence[Said], happenings: Sequence[tuple[float, Happening]]) 
         for number, (cause_at, each) in enumerate(happenings):
             if number in matched:
                 continue
-            alike = [one for one in left if (one.kind, one.geofence) == (each.kind, each.geofence)]
+            what = (each.kind, each.geofence, each.about)
+            alike = [one for one in left if (one.kind, one.geofence, one.about) == what]
             if by_same_signal:
                 alike = [one for one in alike if one.settled_at == cause_at]
             if alike:
@@ -324,6 +327,10 @@ def _cause(said: Sequence[Said], happening: Happening, cause_at: float) -> float
     while cause_at in taken:
         cause_at += 0.001
     return cause_at
+
+
+def _said(each: Happening, at: float, first_at: float, cause_at: float) -> Said:
+    return Said(each.kind, each.geofence, at, first_at, cause_at, about=each.about)
 
 
 def _taken_back(told: Said) -> Telling:

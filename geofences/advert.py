@@ -37,15 +37,6 @@ class Telemetry:
     uptime_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class RegionEvent:
-    """A phone's own word that it came into hearing of a beacon, or went out of it; `at` in unix seconds."""
-
-    at: float
-    heard_as: BeaconId
-    entered: bool
-
-
 def read_advert(data: bytes) -> Advert | Telemetry | None:
     """The first structure that is a beacon's; None when there is none. Whatever the bytes are, nothing is raised."""
     for kind, body in _structures(data):

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from uuid import UUID
 
 ID_LIMIT_CHARS = 128
@@ -18,6 +19,15 @@ EDDYSTONE_TO_ONE_METRE_DB = 41
 
 _hex20 = re.compile(r"[0-9a-f]{20}")
 _hex12 = re.compile(r"[0-9a-f]{12}")
+
+
+class RegionChange(StrEnum):
+    """What a phone says of a beacon without telling how loud it is: it has begun to hear it (Core Location's region
+    events, Android's scan callbacks), or has not heard it for about half a minute.
+    """
+
+    ENTER = "enter"
+    EXIT = "exit"
 
 
 @dataclass(frozen=True, slots=True)

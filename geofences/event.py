@@ -22,6 +22,8 @@ class EventKind(StrEnum):
     APPROACH = "approach"
     STUCK = "stuck"
     UNSTUCK = "unstuck"
+    ZONE = "zone"
+    """Came near to a beacon, or into the part of the store that it stands for."""
 
 
 class Revision(StrEnum):
@@ -36,7 +38,7 @@ class Revision(StrEnum):
 class PlaceEvent:
     """`at` is when it happened by estimate, `emitted` when it was noticed; both aware. `confidence` is a
     probability. `evidence` holds the figures that it was judged by, never a position. Of an event that is told anew
-    or taken back the id stays.
+    or taken back the id stays. A `zone` event names its `beacon`, and the `zone` that this stands for if it has a name.
     """
 
     id: str
@@ -48,6 +50,8 @@ class PlaceEvent:
     confidence: float
     evidence: Mapping[str, float] = field(default_factory=dict, hash=False)
     revision: Revision = Revision.SAID
+    beacon: str | None = None
+    zone: str | None = None
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None or self.emitted.tzinfo is None:

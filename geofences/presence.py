@@ -53,6 +53,14 @@ class PresencePolicy:
     beacon_shadowing_db: float = 6.0
     """Spread of the signal strength at one distance, by bodies and shelves."""
     beacon_limit_log_odds: float = 3.5
+    region_enter_log_odds: float = 1.6
+    """The phone began to hear a beacon, somewhere within its reach."""
+    region_exit_log_odds: float = -1.7
+    """It has not heard one for a while: of those inside, one in six or so."""
+    region_alone_log_odds: float = -4.0
+    """The same, where nothing but beacons has spoken for being inside."""
+    region_lag_seconds: float = 30.0
+    """Phones say so late that they do not hear a beacon any more; a fix of this time knows better."""
     memory_seconds: float = 200.0
     """Odds decay towards even with this time constant when nothing is heard."""
     leaving_accuracies: float = 0.45
@@ -204,6 +212,17 @@ def beacon_log_odds(rssi_dbm: float, power_dbm: float, path_loss: float, policy:
     share = 0.5 * erfc((expected_dbm - rssi_dbm) / policy.beacon_shadowing_db / sqrt(2))
     share = min(max(share, 0.5), 1 - 1e-9)
     return min(policy.beacon_limit_log_odds, log(share / (1 - share)))
+
+
+def region_log_odds(was: Presence, at: float, policy: PresencePolicy, *, entered: bool) -> float:
+    """Log-odds that a phone's own word gives, by which it began to hear a store's beacon, or hears it no more."""
+    if entered:
+        return policy.region_enter_log_odds
+    if was.inside and was.fix_at < was.since:
+        return policy.region_alone_log_odds
+    if was.inside and was.held_at >= was.fix_at >= at - policy.region_lag_seconds:
+        return 0.0
+    return policy.region_exit_log_odds
 
 
 def reaches_m(accuracies_m: NDArray[np.float64], policy: PresencePolicy) -> NDArray[np.float64]:

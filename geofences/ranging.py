@@ -8,7 +8,7 @@ distance follows from the log-distance path-loss model (Rappaport, 2002, 4.9).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from math import sqrt
+from math import erfc, log10, sqrt
 
 import msgspec
 import numpy as np
@@ -42,8 +42,8 @@ class RangingPolicy:
     near_m: float = 3.0
     zone_share: float = 0.25
     """A zone is left only when its bound is passed by so much."""
-    challenge_db: float = 4.0
-    """Another beacon must be so much louder to take over."""
+    challenge_share: float = 0.2
+    """Another beacon must be nearer by so much of the distance to take over."""
     least_m: float = 0.1
     most_m: float = 100.0
 
@@ -52,12 +52,22 @@ SHOP_RANGING = RangingPolicy()
 
 
 class Ranging(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is believed of one phone and one beacon: the mean signal strength and its variance."""
+    """What is believed of one phone and one beacon: the mean signal strength and its variance, and by which calibrated
+    power at one metre (dBm) and path loss that becomes a distance.
+    """
 
     at: float
     rssi_dbm: float
     variance: float
+    power_dbm: float
+    path_loss: float
     zone: Zone = Zone.UNKNOWN
+    hearings: int = 1
+
+    @property
+    def distance_m(self) -> float:
+        """Metres, by what was heard until now."""
+        return distance_m(self.rssi_dbm, self.power_dbm, self.path_loss)
 
 
 def step(
@@ -71,16 +81,15 @@ def step(
     """Take one hearing into account. `power_dbm` is the calibrated power at one metre; `at` in unix seconds."""
     noise = policy.noise_db**2
     if was is None or at - was.at > policy.stale_seconds:
-        return Ranging(
-            at, rssi_dbm, noise, _zone(distance_m(rssi_dbm, power_dbm, path_loss, policy), None, policy)
-        )
+        zone = _zone(distance_m(rssi_dbm, power_dbm, path_loss, policy), None, policy)
+        return Ranging(at, rssi_dbm, noise, power_dbm, path_loss, zone)
     variance = was.variance + policy.drift_db**2 * max(at - was.at, 0.0)
     spread = sqrt(variance + noise)
     off = max(-policy.gate_sigmas * spread, min(policy.gate_sigmas * spread, rssi_dbm - was.rssi_dbm))
     gain = variance / (variance + noise)
     mean = was.rssi_dbm + gain * off
     zone = _zone(distance_m(mean, power_dbm, path_loss, policy), was.zone, policy)
-    return Ranging(max(at, was.at), mean, (1 - gain) * variance, zone)
+    return Ranging(max(at, was.at), mean, (1 - gain) * variance, power_dbm, path_loss, zone, was.hearings + 1)
 
 
 def distance_m(
@@ -98,16 +107,40 @@ def zone_at(each: Ranging, at: float, policy: RangingPolicy = SHOP_RANGING) -> Z
 def nearest(
     heard: Mapping[str, Ranging], at: float, before: str | None, policy: RangingPolicy = SHOP_RANGING
 ) -> str | None:
-    """The beacon to go by, of those heard lately: the loudest, but the one before stays until another is clearly so.
-    Keys are radio keys; powers are taken to be alike.
+    """The beacon to go by, of those heard lately: the nearest, but the one before stays until another is clearly nearer.
+
+    How loud a beacon is says little of beacons with other powers and walls, so each counts by its own distance, and by
+    the one that it is within with a probability of 84 %: one that is heard little or badly must make up for that.
     """
-    fresh = {key: each.rssi_dbm for key, each in heard.items() if at - each.at <= policy.stale_seconds}
+    fresh = {
+        key: _surely_within(each, at, policy)
+        for key, each in heard.items()
+        if at - each.at <= policy.stale_seconds
+    }
     if not fresh:
         return None
-    loudest = max(sorted(fresh), key=lambda key: fresh[key])
-    if before in fresh and fresh[loudest] - fresh[before] < policy.challenge_db:
+    best = min(sorted(fresh), key=fresh.__getitem__)
+    if before in fresh and log10(1 - policy.challenge_share) < fresh[best] - fresh[before]:
         return before
-    return loudest
+    return best
+
+
+def probability_within(
+    metres: float, each: Ranging, at: float, policy: RangingPolicy = SHOP_RANGING
+) -> float:
+    """Of the beacon being no farther than so many metres."""
+    bound_dbm = each.power_dbm - 10 * each.path_loss * log10(metres)
+    return 0.5 * erfc((bound_dbm - each.rssi_dbm) / sqrt(2) / _spread_db(each, at, policy))
+
+
+def _surely_within(each: Ranging, at: float, policy: RangingPolicy) -> float:
+    """The decimal logarithm of metres."""
+    spread = _spread_db(each, at, policy)
+    return (each.power_dbm - each.rssi_dbm + spread) / (10 * each.path_loss)
+
+
+def _spread_db(each: Ranging, at: float, policy: RangingPolicy) -> float:
+    return sqrt(each.variance + policy.drift_db**2 * max(at - each.at, 0.0))
 
 
 def calibrate(rssi_dbm: Floats, distances_m: Floats) -> tuple[float, float]:

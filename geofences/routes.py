@@ -57,6 +57,9 @@ EVENT = {
     "emitted": "2026-11-24T08:01:20+00:00",
     "confidence": 0.93,
     "evidence": {"distance_m": -21.4, "accuracy_m": 9.0},
+    "beacon": None,
+    "zone": None,
+    "retracted_at": None,
 }
 
 

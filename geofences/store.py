@@ -191,6 +191,8 @@ def add_events(conn: Connection, events: Iterable[tuple[PlaceEvent, str | None]]
             "emitted": event.emitted,
             "confidence": event.confidence,
             "evidence": dict(event.evidence),
+            "beacon": event.beacon,
+            "zone": event.zone,
             "recorded_at": at,
         }
         for event, subject in events
@@ -210,6 +212,8 @@ def revise_event(conn: Connection, event: PlaceEvent, at: datetime) -> None:
             "at": event.at,
             "confidence": event.confidence,
             "evidence": dict(event.evidence),
+            "beacon": event.beacon,
+            "zone": event.zone,
             "retracted_at": None,
         }
     conn.execute(update(place_events).where(place_events.c.id == event.id).values(values))
@@ -262,6 +266,8 @@ def event_json(recorded: RecordedEvent) -> dict[str, Any]:
         "emitted": event.emitted.isoformat(),
         "confidence": event.confidence,
         "evidence": dict(event.evidence),
+        "beacon": event.beacon,
+        "zone": event.zone,
         "retracted_at": recorded.retracted_at.isoformat() if recorded.retracted_at else None,
     }
 
@@ -289,6 +295,8 @@ def _event(row: Row[Any]) -> RecordedEvent:
         emitted=row.emitted,
         confidence=row.confidence,
         evidence=row.evidence,
+        beacon=row.beacon,
+        zone=row.zone,
     )
     return RecordedEvent(
         event=event, subject=row.subject, recorded_at=row.recorded_at, retracted_at=row.retracted_at

@@ -71,6 +71,8 @@ place_events = Table(
     Column("emitted", UtcDateTime, nullable=False),
     Column("confidence", Float, nullable=False),
     Column("evidence", JSON, nullable=False),
+    Column("beacon", Text),
+    Column("zone", Text),  # as its beacon had it then
     Column("recorded_at", UtcDateTime, nullable=False),
     Column("retracted_at", UtcDateTime),  # when a later signal showed that it had not happened
     Index(None, "at", "id"),

@@ -4,6 +4,7 @@ from pydantic import ValidationError
 from campaigns.campaign import CampaignState
 from campaigns.errors import InvalidCampaign
 from campaigns.form import CampaignForm, campaign_of
+from geofences.event import EventKind
 
 BREAD = {
     "name": "Bread",
@@ -26,6 +27,8 @@ def fields_at_fault(raw):
 
 def test_the_smallest_form_has_no_fault():
     assert fields_at_fault(BREAD) == []
+    for kind in EventKind:
+        assert fields_at_fault(BREAD | {"trigger": {"event": kind.value, "any": True}}) == []
 
 
 @pytest.mark.parametrize(

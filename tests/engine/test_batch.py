@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from engine.batch import Batch
 from engine.signals import Fix, Heard, HeardBeacon, Ping, Sighting, Signal
+from geofences.beacon import RegionChange
 
 TILL = HeardBeacon(namespace="edd1ebeac04e5defa017", instance="0bdb87539b67")
 
@@ -12,7 +13,10 @@ numbers = st.floats(-1e9, 1e9)
 maybe = st.none() | st.floats(0, 400)
 fixes = st.builds(Fix, numbers, st.floats(-90, 90), st.floats(-180, 180), st.floats(0, 1e6), maybe, maybe)
 heards = st.builds(Heard, numbers, st.floats(-127, 20), st.none() | st.floats(-100, 20), st.just(TILL.key))
-signals = st.lists(st.builds(Signal, names, numbers, fixes | heards), max_size=12)
+regions = st.builds(
+    Heard, numbers, st.none(), st.none(), st.just(TILL.key), region=st.sampled_from(RegionChange)
+)
+signals = st.lists(st.builds(Signal, names, numbers, fixes | heards | regions), max_size=12)
 
 
 @given(signals, signals)
@@ -35,8 +39,13 @@ def test_reports_become_signals_in_order_and_a_negative_speed_or_heading_is_unkn
         Signal("bob", 9.0, Fix(0.5, 2.0, 3.0, 4.0, None, None)),
     ]
     assert list(Batch.of_reports([(9.0, pings)])) == expected
-    mixed = Batch.of_reports([(9.0, pings), (10.0, [heard])])
-    assert list(mixed) == [*expected, Signal("ana", 10.0, Heard(1.5, -70.0, None, TILL.key))]
+    left = Sighting("ana", 2.5, beacon=TILL, event=RegionChange.EXIT)
+    mixed = Batch.of_reports([(9.0, pings), (10.0, [heard, left])])
+    assert list(mixed) == [
+        *expected,
+        Signal("ana", 10.0, Heard(1.5, -70.0, None, TILL.key)),
+        Signal("ana", 10.0, Heard(2.5, None, None, TILL.key, region=RegionChange.EXIT)),
+    ]
 
 
 def test_nothing_is_a_batch_too():

@@ -6,7 +6,7 @@ from engine.beliefs import FORGET_AFTER_SECONDS, STANDARD, DetectionPolicy
 from engine.detection import World, detect, tick
 from engine.signals import Fix, Heard, Signal
 from engine.track import AMENDED_SECONDS, Track, decode_track, encode_track
-from geofences.beacon import Beacon, IBeacon
+from geofences.beacon import Beacon, IBeacon, RegionChange
 from geofences.beacons import Beacons
 from geofences.event import PlaceEvent, Revision
 from geofences.geojson import geofence_from_feature
@@ -245,13 +245,143 @@ def _one(signal: Signal) -> list[PlaceEvent]:
     return list(detection.events)
 
 
+DOOR, TILL = (IBeacon("0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", 1, minor) for minor in (2, 3))
+FLEET = Beacons.of(
+    [
+        Beacon("door", DOOR, "bakery", tx_power_dbm=-59),
+        Beacon("bakery-till", TILL, "bakery", tx_power_dbm=-59, zone="till"),
+    ]
+)
+
+
+def heard(at: float, rssi: float, beacon: IBeacon = DOOR) -> Signal:
+    return Signal("ana", at, Heard(at, rssi, None, beacon.key))
+
+
+def region(at: float, change: RegionChange, beacon: IBeacon = DOOR) -> Signal:
+    return Signal("ana", at, Heard(at, None, None, beacon.key, region=change))
+
+
+def told(signals: list[Signal]) -> list[tuple[str, float]]:
+    """Kind and time of every event, each signal taken on its own."""
+    world, tracks, events = World(INDEX, FLEET), dict[str, Track | None](), list[PlaceEvent]()
+    for signal in signals:
+        detection = detect(world, tracks, [signal])
+        tracks |= {name: each and decode_track(encode_track(each)) for name, each in detection.tracks.items()}
+        events += detection.events
+    return [(str(event.kind), event.at.timestamp()) for event in events]
+
+
 def test_a_beacon_in_the_store_is_heard_and_makes_the_visit():
-    heard_as = IBeacon("0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", 1, 2)
-    world = World(INDEX, Beacons.of([Beacon("door", heard_as, "bakery", tx_power_dbm=-59)]))
-    signals = [Signal("ana", at, Heard(at, -65.0, None, heard_as.key)) for at in range(1000, 1050, 5)]
+    world = World(INDEX, FLEET)
+    signals = [heard(at, -75.0) for at in range(1000, 1050, 5)]
     assert [event.kind for event in detect(world, {}, signals).events] == ["enter"]
     strange = [Signal("ana", at, Heard(at, -40.0, None, "unknown:1:2")) for at in range(1000, 1050, 5)]
     assert detect(world, {}, strange).events == []
+
+
+def test_whoever_comes_near_a_beacon_is_in_its_zone_and_the_event_says_how_that_was_judged():
+    signals = [heard(at, -85.0, TILL) for at in range(1000, 1030, 5)]
+    signals += [heard(at, -62.0, TILL) for at in range(1030, 1060, 5)]
+    events = detect(World(INDEX, FLEET), {}, signals).events
+    assert [event.kind for event in events] == ["enter", "zone"]
+    zone = events[-1]
+    assert (zone.geofence, zone.beacon, zone.zone) == ("bakery", "bakery-till", "till")
+    assert zone.evidence["distance_m"] < 4
+    assert zone.evidence["near"] == pytest.approx(zone.confidence, abs=0.01)
+    assert zone.evidence["hearings"] > 6
+    assert 1030 <= zone.at.timestamp() <= 1055
+    nameless = detect(World(INDEX, FLEET), {}, [heard(at, -62.0) for at in range(1000, 1020, 5)]).events[-1]
+    assert (nameless.kind, nameless.beacon, nameless.zone) == ("zone", "door", None)
+
+
+def shopping(seed: int) -> list[Signal]:
+    """From the street past the door to the till and out again; the phone hears, says what it hears, and has fixes."""
+    rng = random.Random(seed)
+    signals = [region(1032.0, RegionChange.ENTER), region(1180.5, RegionChange.EXIT, TILL)]
+    for at in range(1005, 1305, 3):
+        if at % 15 == 0:
+            lon = LON if 1030 <= at < 1250 else LON + AWAY / 2
+            signals.append(Signal("ana", at, Fix(at, LAT, lon + rng.gauss(0, 5e-5), 8.0, None, None)))
+        elif 1030 <= at < 1250:
+            beacon = rng.choice([DOOR, TILL])
+            near = (at < 1110) == (beacon is DOOR) and at < 1200
+            signals.append(heard(at, (-60.0 if near else -82.0) + rng.gauss(0, 3), beacon))
+    return sorted(signals, key=lambda signal: signal.received_at)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_heard_may_be_cut_anyhow(seed: int):
+    signals = shopping(seed)
+    whole = detect(World(INDEX, FLEET), {}, signals, ALONE)
+    assert whole.late == 0, "a region event is no hearing told twice"
+    kinds = sorted((str(event.kind), event.at.timestamp()) for event in whole.events)
+    assert kinds == sorted(told(signals))
+    assert {kind for kind, _ in kinds} >= {"enter", "dwell", "exit", "zone"}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_is_heard_may_come_in_any_order_within_the_bound(seed: int):
+    rng = random.Random(seed)
+    in_order = shopping(seed)
+    late = sorted(in_order, key=lambda signal: signal.received_at + rng.uniform(0, 100))
+    assert late != in_order
+    ends = []
+    for signals in (in_order, late):
+        world, tracks, events = World(INDEX, FLEET), dict[str, Track | None](), list[PlaceEvent]()
+        for signal in signals:
+            detection = detect(world, tracks, [signal], ALONE)
+            tracks |= {
+                name: each and decode_track(encode_track(each)) for name, each in detection.tracks.items()
+            }
+            events += detection.events
+        last = {event.id: event for event in events}
+        left = [each for each in last.values() if each.revision is not Revision.RETRACTED]
+        ends.append((final(events), sorted(str(each.beacon) for each in left if each.kind == "zone")))
+    assert same(ends[0][0], ends[1][0])
+    assert ends[0][1] == ends[1][1] == ["bakery-till", "door"]
+
+
+def test_a_phone_that_only_tells_of_regions_comes_and_goes():
+    street = fixes([("ana", 1000.0, LON + AWAY / 2)])
+    visit = [region(1100.0, RegionChange.ENTER), region(1400.0, RegionChange.EXIT)]
+    [(enter, entered), (dwell, _), (exited, left)] = told([*street, *visit])
+    assert (enter, dwell, exited) == ("enter", "dwell", "exit")
+    assert 1000 <= entered <= 1100 < left <= 1400
+    short = [region(1100.0, RegionChange.ENTER), region(1160.0, RegionChange.EXIT)]
+    assert told([*street, *short])[-1][0] == "exit"
+
+
+def test_a_region_of_all_beacons_of_a_store_is_the_store():
+    street = fixes([("ana", 1000.0, LON + AWAY / 2)])
+    uuid_and_major = DOOR.key.rpartition(":")[0]
+    visit = [
+        Signal("ana", at, Heard(at, None, None, uuid_and_major, region=change))
+        for at, change in ((1100.0, RegionChange.ENTER), (1400.0, RegionChange.EXIT))
+    ]
+    assert [kind for kind, _ in told([*street, *visit])] == ["enter", "dwell", "exit"]
+    stranger = Signal("ana", 1100.0, Heard(1100.0, None, None, "elsewhere", region=RegionChange.ENTER))
+    assert told([*street, stranger]) == []
+
+
+def test_leaving_one_beacon_is_no_leaving_while_another_is_heard():
+    street = fixes([("ana", 1000.0, LON + AWAY / 2)])
+    visit = [
+        region(1100.0, RegionChange.ENTER),
+        region(1120.0, RegionChange.ENTER, TILL),
+        region(1200.0, RegionChange.EXIT),
+        region(1800.0, RegionChange.EXIT, TILL),
+    ]
+    assert [kind for kind, _ in told([*street, *visit[:3]])] == ["enter", "dwell"]
+    assert [kind for kind, _ in told([*street, *visit])] == ["enter", "dwell", "exit"]
+
+
+def test_regions_do_not_outdo_fixes():
+    inside = fixes([("ana", 1000.0 + 10 * number, LON) for number in range(20)])
+    away = fixes([("ana", 1000.0 + 10 * number, LON + AWAY / 2) for number in range(20)])
+    assert [kind for kind, _ in told([*inside, region(1192.0, RegionChange.EXIT)])] == ["enter", "dwell"]
+    assert [kind for kind, _ in told([*inside, region(1260.0, RegionChange.EXIT)])] == ["enter", "dwell"]
+    assert told([*away, region(1192.0, RegionChange.ENTER)]) == []
 
 
 def test_across_the_antimeridian_a_visit_is_one_visit():

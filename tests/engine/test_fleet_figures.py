@@ -54,6 +54,17 @@ def said(each: dict) -> list[str]:
     return [finding["verdict"] for finding in each["verdicts"]]
 
 
+def test_a_phone_that_leaves_a_region_did_not_hear_the_beacon(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    left = {"device": PHONES[0], "beacon": {"uuid": UUID, "major": 1, "minor": 0}, "event": "exit"}
+    for change in ("exit", "enter"):
+        heard = left | {"event": change, "at": clock().timestamp()}
+        town.post("/v1/sightings", json={"sightings": [heard]}).raise_for_status()
+        engine.settle()
+    assert health(town)["door"]["hearings"] == 1
+
+
 def test_figures_count_and_few_phones_are_not_told(town: TestClient, engine: Engine, clock: SetClock):
     for phone in PHONES[:4]:
         hear(town, engine, clock, phone, LON, battery_mv=2300)

@@ -66,6 +66,21 @@ def test_each_signal_of_a_body_gets_its_own_verdict(
     assert stored(engine) == 1
 
 
+def test_an_advertisement_of_no_beacon_is_told_apart(ana: TestClient, engine: Engine, clock: SetClock):
+    """A gateway sends what it hears; thermometers and headphones are no reason to refuse the rest."""
+    heard = {"device": "ana-phone", "rssi": -71, "at": at(clock)}
+    frame = "0303aafe1516aafe00e7edd1ebeac04e5defa0170bdb87539b670000"
+    several = [heard | {"advert": frame}, heard | {"advert": "020106"}, heard | {"at": 1, "advert": "020106"}]
+    answer = ana.post("/v1/sightings", json={"sightings": several})
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 1
+    codes = [(each["index"], each["code"]) for each in answer.json()["rejected"]]
+    assert codes == [(1, "no_beacon"), (2, "too_old")]
+    alone = ana.post("/v1/sightings", json={"sightings": several[1:2]})
+    assert (alone.status_code, alone.json()["accepted"]) == (202, 0)
+    assert stored(engine) == 1
+
+
 @both_kinds
 def test_without_consent_nothing_but_a_counter_remains(ana: TestClient, engine: Engine, clock, kind, signal):
     answer = ana.post(f"/v1/{kind}", json={kind: [signal | {"at": at(clock), "device": "bob-phone"}]})

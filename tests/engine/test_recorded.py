@@ -6,6 +6,7 @@ import pytest
 
 from engine.recorded import RecordedPing, RecordedSighting, Unreadable, read_lines
 from engine.signals import Heard
+from geofences.beacon import RegionChange
 
 UUID = "f7826da6-4fa2-4e98-8024-bc5b71e0893e"
 HEARD = {
@@ -22,11 +23,14 @@ PING = {"device": "a", "at": 5, "received_at": 6, "lat": 48, "lon": 2, "accuracy
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_line_is_a_signal_and_an_empty_one_none(tmp_path: Path, packed):
     path = tmp_path / ("heard.jsonl.gz" if packed else "heard.jsonl")
-    text = "".join(json.dumps(each) + "\n\n" for each in (HEARD, HEARD | {"received_at": 7}))
+    left = {name: value for name, value in HEARD.items() if name != "rssi"}
+    both = (HEARD, left | {"received_at": 7, "event": "exit"})
+    text = "".join(json.dumps(each) + "\n\n" for each in both)
     path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     first, second = read_lines(path, RecordedSighting)
     assert (first.device, first.received_at, second.received_at) == ("a", 6.5, 7.0)
     assert first.heard == Heard(5.0, -90.0, -62.0, f"{UUID}:301:2")
+    assert second.heard == Heard(5.0, None, -62.0, f"{UUID}:301:2", region=RegionChange.EXIT)
 
 
 def test_pings_are_read_alike(tmp_path: Path):
@@ -40,7 +44,9 @@ def test_pings_are_read_alike(tmp_path: Path):
     [
         (b"{", "line 2"),
         (b"\xff", "line 2"),
-        (json.dumps(PING).encode(), "rssi"),
+        (json.dumps(PING).encode(), "beacon"),
+        (json.dumps(HEARD | {"rssi": None}).encode(), "rssi"),
+        (json.dumps(HEARD | {"rssi": None, "event": "stay"}).encode(), "event"),
         (json.dumps(HEARD | {"beacon": {"uuid": UUID}}).encode(), "major"),
         (json.dumps(HEARD | {"rssi": float("nan")}).encode(), "line 2"),
         (json.dumps(HEARD | {"received_at": 1}).encode(), "goes back"),

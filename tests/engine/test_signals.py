@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from engine.problem import Problem
 from engine.signals import (
+    Heard,
     decode_pings,
     decode_sightings,
 )
-from geofences.beacon import EddystoneUid, IBeacon
+from geofences.beacon import EddystoneUid, IBeacon, RegionChange
 
 GOOD = {"device": "ana-phone", "at": 1795453200, "lat": 48.8353, "lon": 2.241, "accuracy": 12}
 
@@ -103,6 +104,8 @@ def test_any_bytes_give_pings_or_a_problem(data):
 
 DOOR = {"uuid": "f7826da6-4fa2-4e98-8024-bc5b71e0893e", "major": 101, "minor": 1}
 TILL = {"namespace": "edd1ebeac04e5defa017", "instance": "0bdb87539b67"}
+ADVERT = "0201061aff4c000215f7826da64fa24e988024bc5b71e0893e00650001c5"
+"""An iBeacon's: `DOOR`, calibrated at -59 dBm."""
 HEARD = {"device": "ana-phone", "at": 1795453200, "rssi": -71, "beacon": DOOR, "tx_power": -59}
 
 
@@ -117,6 +120,53 @@ def test_a_sighting_tells_which_beacon_by_its_key():
     door = IBeacon(**DOOR).key
     assert [each.beacon.key for each in decoded] == [door, door, EddystoneUid(**TILL).key]
     assert [each.rssi for each in decoded] == [-71.0, -71.5, -71.0]
+
+
+def test_a_phone_may_say_that_it_began_or_ceased_to_hear_a_beacon():
+    change = {"device": "ana-phone", "at": 1795453200, "event": "exit", "beacon": DOOR}
+    [left] = decode_sightings(sightings(change), limit=3)
+    assert left.heard == Heard(1795453200.0, None, None, IBeacon(**DOOR).key, region=RegionChange.EXIT)
+
+
+@pytest.mark.parametrize(
+    ("ids", "key"),
+    [
+        ({"uuid": DOOR["uuid"].upper()}, DOOR["uuid"]),
+        ({"uuid": DOOR["uuid"], "major": 101}, f"{DOOR['uuid']}:101"),
+        ({"namespace": TILL["namespace"].upper()}, TILL["namespace"]),
+    ],
+)
+def test_a_region_may_be_wider_than_one_beacon(ids, key):
+    change = {"device": "ana-phone", "at": 1795453200, "event": "enter", "beacon": ids}
+    [entered] = decode_sightings(sightings(change), limit=3)
+    assert entered.heard.beacon == key
+    for wrong in ({"uuid": DOOR["uuid"], "minor": 1}, {"major": 1}, {"instance": TILL["instance"]}, {}):
+        with pytest.raises(Problem):
+            decode_sightings(sightings(change | {"beacon": wrong}), limit=3)
+
+
+def test_an_advertisement_says_itself_which_beacon_sent_it():
+    raw = {"device": "gateway", "at": 1795453200, "rssi": -71, "advert": ADVERT.upper()}
+    frame = "0201060303aafe1516aafe00e7edd1ebeac04e5defa0170bdb87539b670000"
+    several = [raw, raw | {"advert": frame}, raw | {"advert": "020106", "tx_power": -60}]
+    altogether = decode_sightings(sightings(*several), limit=3)
+    assert [each.beacon and each.beacon.key for each in altogether] == [
+        IBeacon(**DOOR).key,
+        EddystoneUid(**TILL).key,
+        None,
+    ]
+    assert [each.tx_power for each in altogether] == [-59, -25 - 41, -60]
+    telemetry = "0303aafe1116aafe20000bb815000000002a00000190"
+    several = [
+        HEARD | {"advert": telemetry},
+        HEARD | {"advert": telemetry, "battery_mv": 2500},
+        raw | {"advert": telemetry},
+    ]
+    measured = decode_sightings(sightings(*several), limit=3)
+    assert [each.battery_mv for each in measured] == [3000, 2500, 3000]
+    assert [each.beacon is not None for each in measured] == [True, True, False]
+    with pytest.raises(Problem, match="twice"):
+        decode_sightings(sightings(raw).replace(b'"rssi": -71', b'"rssi": -71, "rssi": -70'), limit=3)
 
 
 @pytest.mark.parametrize(
@@ -144,12 +194,19 @@ def test_a_sighting_tells_which_beacon_by_its_key():
         ({"beacon": {"uuid": DOOR["uuid"], "major": 1}}, "beacon.minor"),
         ({"beacon": {"namespace": TILL["namespace"]}}, "beacon.instance"),
         ({"beacon": TILL | {"instance": "xyz"}}, "beacon.instance"),
+        ({"event": "enter"}, ""),
+        ({"rssi": None, "event": "stay"}, "event"),
+        ({"advert": ADVERT}, ""),
+        ({"beacon": None, "advert": "4c0"}, "advert"),
+        ({"beacon": None, "advert": "xy"}, "advert"),
+        ({"beacon": None, "advert": ""}, "advert"),
+        ({"beacon": None, "advert": "00" * 256}, "advert"),
     ],
 )
 def test_a_wrong_field_of_a_sighting_is_named(change, field):
     with pytest.raises(Problem) as caught:
         decode_sightings(sightings(HEARD, HEARD | change), limit=3)
-    assert (caught.value.status, caught.value.errors[0].field) == (422, f"sightings[1].{field}")
+    assert (caught.value.status, caught.value.errors[0].field) == (422, f"sightings[1].{field}".rstrip("."))
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,15 @@ def town(client: TestClient) -> TestClient:
     for consent in ({"purpose": "location"}, {"purpose": "marketing", "channel": "sms"}):
         entry = consent | {"action": "grant", "source": "app", "text_version": "v1"}
         client.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
-    campaign = {
-        "name": "Bread",
-        "trigger": {"event": "enter", "geofences": ["bakery"]},
-        "channel": "sms",
-        "template": "Fresh bread",
-    }
-    client.put("/v1/campaigns/bread", json=campaign).raise_for_status()
-    client.post("/v1/campaigns/bread/activate").raise_for_status()
+    put_campaign(client, "bread", "enter", "Fresh bread")
     return client
+
+
+def put_campaign(client: TestClient, name: str, event: str, text: str) -> None:
+    trigger = {"event": event, "geofences": ["bakery"]}
+    campaign = {"name": name, "trigger": trigger, "channel": "sms", "template": text}
+    client.put(f"/v1/campaigns/{name}", json=campaign).raise_for_status()
+    client.post(f"/v1/campaigns/{name}/activate").raise_for_status()
 
 
 def put_bakery(client: TestClient, lon: float = LON) -> None:
@@ -79,6 +79,31 @@ def test_sightings_go_through_the_log_and_disturb_no_fix(town: TestClient, engin
     hear(2, 1)
     engine.settle()
     assert engine.log.depth() == 0
+
+
+def test_a_step_to_the_till_becomes_a_message(town: TestClient, engine: Engine, clock: SetClock):
+    ids = {"namespace": "edd1ebeac04e5defa017", "instance": "0bdb87539b67"}
+    till = ids | {"geofence": "bakery", "tx_power": -59, "zone": "till"}
+    town.put("/v1/beacons/bakery-till", json=till).raise_for_status()
+    put_campaign(town, "card", "zone", "Your loyalty card, please")
+    now = clock().timestamp()
+    several = [
+        {"device": "ana-phone", "at": now - 30, "event": "enter", "beacon": ids},
+        *({"device": "ana-phone", "at": now - age, "rssi": -62, "beacon": ids} for age in (20, 15, 10)),
+    ]
+    assert town.post("/v1/sightings", json={"sightings": several}).json()["accepted"] == 4
+    engine.settle()
+    [zone] = items(town, "/v1/events?kind=zone")
+    assert (zone["geofence"], zone["beacon"], zone["zone"]) == ("bakery", "bakery-till", "till")
+    assert zone["evidence"]["distance_m"] < 3
+    [message] = items(town, "/v1/messages?campaign=card")
+    assert (message["event"], message["text"]) == (zone["id"], "Your loyalty card, please")
+    send(
+        town, clock, [19, 16, 12]
+    )  # between what was heard: the past is gone through again, and stays as it was
+    engine.settle()
+    assert items(town, "/v1/events?kind=zone") == [zone]
+    assert len(items(town, "/v1/messages?campaign=card")) == 1
 
 
 def test_an_event_taken_twice_is_decided_and_sent_once(town: TestClient, engine: Engine, clock: SetClock):

@@ -127,3 +127,23 @@ def test_a_fleet_is_asked_by_what_is_heard():
     assert fleet.get(f"{UUID}:101:1") is door
     assert fleet.get(f"{UUID}:101:2") is None
     assert (len(fleet), set(fleet), len(Beacons())) == (2, {door, till}, 0)
+
+
+def test_a_region_is_the_place_that_all_its_beacons_hang_in():
+    uuid, other = UUID, UUID.replace("f7", "f8")
+    several = {
+        IBeacon(uuid, 1, 1): "bakery",
+        IBeacon(uuid, 1, 2): "bakery",
+        IBeacon(uuid, 11, 1): "butcher",
+        IBeacon(other, 1, 1): "cafe",
+        EddystoneUid("ab" * 10, "cd" * 6): "cafe",
+    }
+    fleet = Beacons.of(Beacon(heard_as.key, heard_as, place) for heard_as, place in several.items())
+    assert {heard_as: fleet.place(heard_as.key) for heard_as in several} == several
+    assert [fleet.place(key) for key in (f"{uuid}:1", f"{uuid}:11", other, "ab" * 10)] == [
+        "bakery",
+        "butcher",
+        "cafe",
+        "cafe",
+    ]
+    assert [fleet.place(key) for key in (uuid, f"{uuid}:2", f"{uuid}:1:3", "", ":")] == [None] * 5

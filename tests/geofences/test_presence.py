@@ -13,6 +13,7 @@ from geofences.presence import (
     beacon_log_odds,
     dwell_by_clock,
     fix_log_odds,
+    region_log_odds,
     step,
     stranger,
 )
@@ -47,6 +48,18 @@ def test_a_visit_is_entered_dwelt_in_and_left_once_and_at_about_the_right_time()
 
 def test_a_short_visit_is_no_dwell():
     assert [kind for kind, _ in walk(visit(250))] == ["enter", "exit"]
+
+
+def test_a_region_says_less_than_fresh_fixes_and_all_where_there_are_none():
+    was = stranger(0.0, STORE_PRESENCE)
+    assert region_log_odds(was, 10.0, STORE_PRESENCE, entered=True) > 0
+    for at in range(10, 100, 10):
+        was, _ = step(was, Evidence(float(at), 2.0, Source.FIX, DWELL), STORE_PRESENCE)
+    assert was.inside
+    soon, later = (region_log_odds(was, at, STORE_PRESENCE, entered=False) for at in (100.0, 200.0))
+    assert later < soon == 0.0
+    deaf = Presence(1.0, True, 0.0, 90.0, 90.0, 0.0, 50.0, False)
+    assert region_log_odds(deaf, 200.0, STORE_PRESENCE, entered=False) < later
 
 
 def jitter(seed: int, distance_m: float) -> list[tuple[float, float, float]]:

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofences.ranging import SHOP_RANGING, Ranging, Zone, calibrate, distance_m, nearest, step, zone_at
+from geofences.ranging import (
+    SHOP_RANGING,
+    Ranging,
+    Zone,
+    calibrate,
+    distance_m,
+    nearest,
+    probability_within,
+    step,
+    zone_at,
+)
 
 POWER, LOSS = -59.0, 2.2
 
@@ -56,12 +66,28 @@ def test_what_is_not_heard_any_more_is_unknown():
     assert zone_at(now, now.at + SHOP_RANGING.stale_seconds + 1) is Zone.UNKNOWN
 
 
-def test_the_beacon_to_go_by_changes_only_for_a_clearly_louder_one():
-    one, other = Ranging(0.0, -60.0, 4.0), Ranging(0.0, -62.0, 4.0)
+def steady(rssi: float, power: float = POWER, loss: float = LOSS, variance: float = 4.0) -> Ranging:
+    return Ranging(0.0, rssi, variance, power, loss)
+
+
+def test_the_beacon_to_go_by_changes_only_for_one_that_is_clearly_nearer():
+    one, other = steady(-60.0), steady(-61.0)
     assert nearest({"door": one, "till": other}, 1.0, None) == "door"
     assert nearest({"door": one, "till": other}, 1.0, "till") == "till"
-    assert nearest({"door": one, "till": Ranging(0.0, -66.0, 4.0)}, 1.0, "till") == "door"
+    assert nearest({"door": one, "till": steady(-66.0)}, 1.0, "till") == "door"
     assert nearest({"door": one}, 1000.0, "door") is None
+
+
+def test_a_strong_radio_far_away_is_not_taken_for_the_nearest():
+    strong, weak = steady(-60.0, power=-49.0), steady(-64.0, power=-65.0)
+    assert nearest({"strong": strong, "weak": weak}, 0.0, None) == "weak"
+
+
+def test_of_two_alike_the_surer_one_is_nearest():
+    sure, unsure = steady(-66.0, variance=3.0), steady(-65.0, variance=36.0)
+    assert nearest({"sure": sure, "unsure": unsure}, 0.0, None) == "sure"
+    assert probability_within(3.0, sure, 0.0) > probability_within(3.0, unsure, 0.0) > 0.5
+    assert probability_within(3.0, sure, 60.0) < probability_within(3.0, sure, 0.0)
 
 
 def test_power_and_exponent_are_found_again():

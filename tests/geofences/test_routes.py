@@ -146,6 +146,8 @@ def test_events_are_listed_newest_first_and_filtered(door, records):
         "emitted": "2026-11-23T08:00:09+00:00",
         "confidence": 0.9,
         "evidence": {"distance_m": -21.5},
+        "beacon": None,
+        "zone": None,
         "retracted_at": None,
     }
     since = door.get("/v1/events", params={"since": "2026-11-23T09:05:00+01:00", "kind": "enter"}).json()

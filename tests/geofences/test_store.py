@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from geofences import store
 from geofences.errors import InvalidCursor, TooManyGeofences
-from geofences.event import EventKind, PlaceEvent
+from geofences.event import EventKind, PlaceEvent, Revision
 from geofences.geofence import Kind
 from geofences.index import GeofenceIndex
 from tests.conftest import MONDAY_NINE
@@ -174,10 +174,15 @@ def test_an_event_is_new_once(conn):
 
 
 def test_an_event_comes_back_as_it_was(conn):
-    store.add_events(conn, [(event(1), "ana")], MONDAY_NINE)
+    at_the_till = event(2, kind=EventKind.ZONE, beacon="bakery-till", zone="till")
+    store.add_events(conn, [(event(1), "ana"), (at_the_till, "ana")], MONDAY_NINE)
     found, following = store.events_page(conn, store.EventFilters(), None, 5)
-    assert found == [store.RecordedEvent(event(1), "ana", MONDAY_NINE)]
+    assert found == [store.RecordedEvent(each, "ana", MONDAY_NINE) for each in (at_the_till, event(1))]
     assert following is None
+    elsewhere = replace(at_the_till, beacon="bakery-shelf", zone=None, revision=Revision.AMENDED)
+    store.revise_event(conn, elsewhere, MONDAY_NINE)
+    [revised] = store.events_page(conn, store.EventFilters(kind=EventKind.ZONE), None, 5)[0]
+    assert (revised.event.beacon, revised.event.zone) == ("bakery-shelf", None)
 
 
 def test_events_are_paged_newest_first_also_within_one_instant(conn):

@@ -5,6 +5,7 @@ A circle is measured along the ellipsoid. An area or corridor of a town's size i
 for its nearest point on a conformal map, and the way to that is measured along the ellipsoid.
 """
 
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, cast
 
@@ -15,6 +16,7 @@ from shapely import LineString, MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
 from geofences.antimeridian import TURN, wrapped
+from geofences.bounds import extent
 from geofences.geofence import Area, Circle, Corridor, Shape
 from geofences.plane import (
     Centre,
@@ -37,6 +39,11 @@ STEP_DEGREES = 0.02
 (about 2 km, off by less than 0.1 m in between at 45 degrees)."""
 STEPS_LIMIT = 20_000
 """Positions of one border on the conformal map; a longer border goes in longer steps."""
+PREPARED_FROM = 65
+"""Positions from which on GEOS is quicker with an index over the edges, which takes four times the memory."""
+MADE_EACH_TURN = 100_000
+"""After so many more shapes were made ready, those that were not measured since the turn before are let go; one of a
+dozen corners takes 1.7 kB."""
 INRADIUS_TOLERANCE = 0.05
 """Of the half width that area and perimeter let expect."""
 
@@ -61,31 +68,34 @@ class _Row(NamedTuple):
     border: BaseGeometry | None = None
 
 
+_NOTHING = _Row(Map.NONE, 0.0, 0.0, 0.0)
 _COLUMNS = np.dtype(
     [("map", "i1"), ("lon", "f8"), ("lat", "f8"), ("reach_m", "f8"), ("area", "O"), ("border", "O")]
 )
 
 
 class Ruler:
-    """Shapes by slot (small whole numbers), and their distances. Not thread-safe."""
+    """Shapes by slot (small whole numbers), and their distances. A shape is asked for when it is first measured, and
+    let go when many others were measured since. Not thread-safe.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, shape_of: Callable[[int], Shape]) -> None:
+        self._shape_of = shape_of
         self._rows = np.zeros(64, dtype=_COLUMNS)
-
-    def put(self, slot: int, shape: Shape) -> None:
-        """Measure this shape under `slot` from now on."""
-        if slot >= len(self._rows):
-            grown = np.zeros(max(slot + 1, 2 * len(self._rows)), dtype=_COLUMNS)
-            grown[: len(self._rows)] = self._rows
-            self._rows = grown
-        self._rows[slot] = tuple(_row(shape))
+        self._turns = np.zeros(64, dtype=np.int32)
+        self._turn = 0
+        self._made = 0
 
     def drop(self, slot: int) -> None:
-        """Forget the shape."""
-        self._rows[slot] = tuple(_Row(Map.NONE, 0.0, 0.0, 0.0))
+        """Ask anew for the shape in this slot, which has changed or gone."""
+        if slot < len(self._rows) and self._rows["map"][slot] != Map.NONE:
+            self._rows[slot] = tuple(_NOTHING)
 
     def distances_m(self, lons: Floats, lats: Floats, slots: Slots) -> Floats:
         """For each point and the slot beside it, the signed distance to the border: metres, negative inside."""
+        if not len(slots):
+            return np.empty(0)
+        self._hold(slots)
         rows = self._rows[slots]
         distances = np.full(len(rows), np.nan)
         for kind, measure in (
@@ -106,6 +116,23 @@ class Ruler:
             return shape.width_m / 2
         lon, lat = _innermost(shape.polygons)
         return float(-self.distances_m(np.array([lon]), np.array([lat]), np.array([slot]))[0])
+
+    def _hold(self, slots: Slots) -> None:
+        """See to it that these shapes can be measured."""
+        most = int(slots.max()) + 1
+        if most > len(self._rows):
+            room = max(most, 2 * len(self._rows))
+            self._rows, self._turns = _grown(self._rows, room), _grown(self._turns, room)
+        missing = slots[self._rows["map"][slots] == Map.NONE]
+        if len(missing):
+            missing = np.unique(missing)
+            self._rows[missing] = _made([self._shape_of(slot) for slot in missing.tolist()])
+            self._made += len(missing)
+        self._turns[slots] = self._turn
+        if self._made > MADE_EACH_TURN:
+            idle = (self._turns != self._turn) & (self._rows["map"] != Map.NONE)
+            self._rows[idle] = np.array([tuple(_NOTHING)], dtype=_COLUMNS)
+            self._turn, self._made = self._turn + 1, 0
 
 
 def _circle(lons: Floats, lats: Floats, rows: NDArray[Any]) -> Floats:
@@ -133,24 +160,61 @@ def _signed(away: Floats, inside: NDArray[np.bool_], reach_m: Floats) -> Floats:
     return np.where(inside, -away, away) - reach_m
 
 
-def _row(shape: Shape) -> _Row:
-    if isinstance(shape, Circle):
-        return _Row(Map.CIRCLE, shape.lon, shape.lat, shape.radius_m)
+def _made(shapes: Sequence[Shape]) -> NDArray[Any]:
+    """The rows of these shapes; all that are measured on a local map at once."""
+    rows = np.zeros(len(shapes), dtype=_COLUMNS)
+    flat: list[int] = []
+    for place, shape in enumerate(shapes):
+        if isinstance(shape, Circle):
+            rows[place] = tuple(_Row(Map.CIRCLE, shape.lon, shape.lat, shape.radius_m))
+        elif _is_wide(*extent(shape)[0]):
+            rows[place] = tuple(_wide(shape))
+        else:
+            flat.append(place)
+    if flat:
+        rows[flat] = _flat([cast("Area | Corridor", shapes[place]) for place in flat])
+    return rows
+
+
+def _flat(shapes: Sequence[Area | Corridor]) -> NDArray[Any]:
+    rows = np.zeros(len(shapes), dtype=_COLUMNS)
+    borders = np.empty(len(shapes), dtype=object)
+    borders[:] = [each.polygons if isinstance(each, Area) else each.line for each in shapes]
+    west, south, east, north = shapely.bounds(borders).T
+    rows["map"], rows["lon"], rows["lat"] = Map.LOCAL, (west + east) / 2, (south + north) / 2
+    rows["reach_m"] = [0.0 if isinstance(each, Area) else each.width_m / 2 for each in shapes]
+    single = shapely.get_num_geometries(borders) == 1
+    borders[single] = shapely.get_geometry(borders[single], 0)
+    positions, owners = shapely.get_coordinates(borders, return_index=True)
+    centre = Centre(rows["lon"][owners], rows["lat"][owners])
+    borders = shapely.set_coordinates(
+        borders, np.column_stack(to_local(positions[:, 0], positions[:, 1], centre))
+    )
+    areas = np.array([isinstance(each, Area) for each in shapes])
+    rows["area"] = None
+    rows["area"][areas] = borders[areas]
+    borders[areas] = shapely.boundary(borders[areas])
+    rows["border"] = borders
+    shapely.prepare(rows["area"][shapely.get_num_coordinates(rows["area"]) >= PREPARED_FROM])
+    return rows
+
+
+def _wide(shape: Area | Corridor) -> _Row:
     area = _simplest(shape.polygons) if isinstance(shape, Area) else None
     line = area.boundary if area is not None else cast("Corridor", shape).line
     reach_m = 0.0 if isinstance(shape, Area) else shape.width_m / 2
     west, south, east, north = line.bounds
     lon, lat = (west + east) / 2, (south + north) / 2
-    if _is_wide(west, south, east, north):
-        border = _on_stereographic(line if area is None else _coast(line), lon, lat)
-        row = _Row(Map.STEREOGRAPHIC, lon, lat, reach_m, area, border)
-        shapely.prepare(border)
-    else:
-        local_area = _on_local(area, lon, lat) if area is not None else None
-        row = _Row(Map.LOCAL, lon, lat, reach_m, local_area, _on_local(line, lon, lat))
-    if row.area is not None:
-        shapely.prepare(row.area)
-    return row
+    border = _on_stereographic(line if area is None else _coast(line), lon, lat)
+    for each in (border, *(() if area is None else (area,))):
+        shapely.prepare(each)
+    return _Row(Map.STEREOGRAPHIC, lon, lat, reach_m, area, border)
+
+
+def _grown(column: NDArray[Any], room: int) -> NDArray[Any]:
+    grown = np.zeros(room, dtype=column.dtype)
+    grown[: len(column)] = column
+    return grown
 
 
 def _is_wide(west: float, south: float, east: float, north: float) -> bool:
@@ -159,13 +223,6 @@ def _is_wide(west: float, south: float, east: float, north: float) -> bool:
     across, along = metres_per_degree(np.array([nearest]))
     extent_m = max((east - west) * across[0], (north - south) * along[0])
     return bool(extent_m > WIDE_M or furthest > HIGH_LATITUDE)
-
-
-def _on_local(geometry: BaseGeometry, lon: float, lat: float) -> BaseGeometry:
-    centre = Centre(np.array([lon]), np.array([lat]))
-    return shapely.transform(
-        geometry, lambda positions: np.column_stack(to_local(positions[:, 0], positions[:, 1], centre))
-    )
 
 
 def _on_stereographic(line: BaseGeometry, lon: float, lat: float) -> BaseGeometry:

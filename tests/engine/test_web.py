@@ -96,7 +96,9 @@ def test_every_operation_is_documented_with_an_id_of_its_own(client: TestClient)
 
 def test_the_stores_are_told_ready_and_not_ready(client: TestClient, engine: Engine):
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"status": "ready", "stores": {"live": True, "records": True}}
+    stores = {"live": True, "records": True}
+    ready = {"status": "ready", "stores": stores, "geofences_loaded": True}
+    assert client.get("/readyz").json() == ready
 
 
 def test_the_same_idempotency_key_gets_the_same_answer(client: TestClient):

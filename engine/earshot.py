@@ -9,7 +9,7 @@ from geofences import tiles
 from geofences.approach import MOTORWAY
 from geofences.geofence import Kind
 from geofences.index import GeofenceIndex
-from geofences.tiles import UNKNOWN, Tiles, expanded, places_of
+from geofences.tiles import UNKNOWN, Tiles, expanded, places_of, tiles_once
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -60,7 +60,7 @@ class Earshot:
                 self._tiles.clear()
                 self._begin()
                 unknown[:] = True
-            self._work_out(*np.unique([rows[unknown], columns[unknown]], axis=1))
+            self._work_out(*tiles_once(rows[unknown], columns[unknown]))
             numbers = self._tiles.numbers(rows, columns)
         north, east = (np.minimum((each * SIDE).astype(np.int64), SIDE - 1) for each in (up, aside))
         return self._cells[numbers, north, east]

@@ -92,13 +92,17 @@ class Catalogue:
             found = self._made[slot] = rows.geofence(row)
         return found
 
-    def shape(self, slot: int) -> Shape:
-        """The shape of the geofence in a slot that is not empty."""
-        found = self._made.get(slot)
-        if found is not None:
-            return found.shape
-        rows, row = self._row(slot)
-        return rows.shape(row)
+    def shapes(self, slots: Sequence[int]) -> list[Shape]:
+        """The shapes of the geofences in these slots, none of which is empty."""
+        found = {slot: self._made[slot].shape for slot in slots if slot in self._made}
+        if self._packed:
+            plain = [slot for slot in slots if slot not in found and slot not in self._put]
+            found.update(zip(plain, self._packed.shapes(plain), strict=True))
+        for slot in slots:
+            if slot not in found:
+                rows, row = self._put[slot]
+                [found[slot]] = rows.shapes([row])
+        return [found[slot] for slot in slots]
 
     def boxes(self, slots: Slots, pad_m: float = 0.0) -> Boxes:
         """The boxes that hold all within `pad_m` of the geofences in these slots; the owner is a place in `slots`."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rtree.index import Index
 
 from geofences.bounds import Boxes
-from geofences.tiles import PER_DEGREE, UNKNOWN, Tiles, expanded, places_of
+from geofences.tiles import PER_DEGREE, UNKNOWN, Tiles, each_once, expanded, places_of, tiles_once
 
 Floats = NDArray[np.float64]
 Slots = NDArray[np.int64]
@@ -67,7 +67,7 @@ class Cells:
             if len(self) > ENTRIES_LIMIT or self.tiles.is_worn(self._known):
                 self.clear()
                 unknown[:] = True
-            self._fill(*_each_once(rows[unknown], columns[unknown]), tree, places)
+            self._fill(*tiles_once(rows[unknown], columns[unknown]), tree, places)
             numbers = self.tiles.numbers(rows, columns)
         sides = self._sides[numbers]
         cells = np.minimum((up * sides).astype(np.int64), sides - 1) * sides
@@ -88,7 +88,7 @@ class Cells:
         numbers = np.full(len(rows), EMPTY, np.int32)
         if len(found):
             most = int(found.max()) + 1
-            tiles, slots = np.divmod(np.unique(tiles * most + found), most)
+            tiles, slots = np.divmod(each_once(tiles * most + found), most)
             busy, tiles, held = np.unique(tiles, return_inverse=True, return_counts=True)
             numbers[busy] = self._known + np.arange(len(busy))
             self._cut(rows[busy], columns[busy], _sides_for(held), tiles, slots, places)
@@ -112,7 +112,7 @@ class Cells:
         firsts = self._starts_used + np.cumsum(sides**2) - sides**2
         cells = firsts[own[which]] - self._starts_used + row * side[which] + column
         most = int(slots.max()) + 1
-        cells, listed = np.divmod(np.unique(cells * most + slots[boxes.owner[here[which]]]), most)
+        cells, listed = np.divmod(each_once(cells * most + slots[boxes.owner[here[which]]]), most)
         size = int(np.sum(sides**2))
         ends = self._slots_used + np.cumsum(np.bincount(cells, minlength=size))
         self._sides = _put(self._sides, self._known, sides)
@@ -122,12 +122,6 @@ class Cells:
         self._known += len(sides)
         self._starts_used += size + 1
         self._slots_used += len(listed)
-
-
-def _each_once(rows: Slots, columns: Slots) -> tuple[Slots, Slots]:
-    most = 360 * PER_DEGREE
-    rows, columns = np.divmod(np.unique(rows * most + columns), most)
-    return rows, columns
 
 
 def _sides_for(held: Slots) -> Slots:

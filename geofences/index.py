@@ -13,7 +13,7 @@ from geofences.cells import Cells
 from geofences.geofence import Geofence, Kind
 from geofences.packed import Edit, Packed, Packing
 from geofences.ruler import Ruler
-from geofences.tiles import Tiles
+from geofences.tiles import Tiles, each_once
 
 Floats = NDArray[np.float64]
 Slots = NDArray[np.int64]
@@ -49,7 +49,7 @@ class GeofenceIndex:
     def __init__(self, packed: Packed | None = None) -> None:
         self.catalogue = Catalogue(packed)
         self._inradii_m: dict[int, float] = {}
-        self._ruler = Ruler(self.catalogue.shape)
+        self._ruler = Ruler(self.catalogue.shapes)
         self._cells = tuple(Cells(reach_m) for reach_m in REACHES_M)
         self._watching = [each.tiles for each in self._cells]
         self._editions = dict.fromkeys(Kind, 0)
@@ -185,7 +185,7 @@ class GeofenceIndex:
             parts.append(self._by_tree(wide, lons, lats, pads_m))
         size = self.catalogue.size
         pairs = np.concatenate([pings * size + slots for pings, slots in parts])
-        return np.divmod(np.unique(pairs), size)
+        return np.divmod(each_once(pairs), size)
 
     def _by_cells(
         self, cells: Cells, these: Slots | slice, lons: Floats, lats: Floats, pads_m: Floats

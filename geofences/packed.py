@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from shapely import LineString, MultiPolygon, Polygon
 
@@ -108,13 +109,29 @@ class Packed:
             properties=json.loads(record.others) if record.others else {},
         )
 
-    def shape(self, row: int) -> Shape:
-        """The shape of the geofence in a row."""
-        return self._shape(row, self._record(row).rings)
+    def shapes(self, rows: Sequence[int]) -> list[Shape]:
+        """The shapes of the geofences in these rows: areas of one ring all at once, which is ten times as quick."""
+        rings = [self._record(row).rings for row in rows]
+        one_ring = [place for place, polygons in enumerate(rings) if [len(each) for each in polygons] == [1]]
+        shapes: list[Shape | None] = [None] * len(rows)
+        if one_ring:
+            chosen = np.array([rows[place] for place in one_ring])
+            counts = self.firsts[chosen + 1] - self.firsts[chosen]
+            positions = self.positions[_stretches(self.firsts[chosen], counts)]
+            owner = np.arange(len(chosen))
+            areas: Any = shapely.linearrings(positions, indices=np.repeat(owner, counts))
+            areas = shapely.multipolygons(shapely.polygons(areas), indices=owner)
+            for place, area in zip(one_ring, areas, strict=True):
+                shapes[place] = Area(area)
+        return [
+            self._shape(row, polygons) if shape is None else shape
+            for row, polygons, shape in zip(rows, rings, shapes, strict=True)
+        ]
 
     def only(self, rows: Slots) -> "Packed":
         """These rows, in order."""
-        counts, sizes = np.diff(self.firsts)[rows], np.diff(self.record_firsts)[rows]
+        counts = self.firsts[rows + 1] - self.firsts[rows]
+        sizes = self.record_firsts[rows + 1] - self.record_firsts[rows]
         return Packed(
             ids=[self.ids[row] for row in rows.tolist()],
             revisions=self.revisions[rows],

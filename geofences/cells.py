@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from rtree.index import Index
 
 from geofences.bounds import Boxes
-from geofences.tiles import PER_DEGREE, UNKNOWN, Tiles, each_once, expanded, places_of, tiles_once
+from geofences.tiles import (
+    COLUMNS,
+    PER_DEGREE,
+    ROWS,
+    UNKNOWN,
+    Tiles,
+    each_once,
+    expanded,
+    places_of,
+    tiles_once,
+)
 
 Floats = NDArray[np.float64]
 Slots = NDArray[np.int64]
@@ -60,6 +70,8 @@ class Cells:
 
     def near(self, lons: Floats, lats: Floats, tree: Index, places: Places) -> tuple[Slots, Slots]:
         """Pairs of a position and a slot that may be within reach of it: positions in order, slots too."""
+        if len(lons) == 1 and (slots := self._near_one(float(lons[0]), float(lats[0]))) is not None:
+            return np.zeros(len(slots), np.int64), slots
         rows, columns, up, aside = places_of(lons, lats)
         numbers = self.tiles.numbers(rows, columns)
         unknown = numbers == UNKNOWN
@@ -79,6 +91,18 @@ class Cells:
             return pings, np.empty(0, np.int64)
         firsts = np.repeat(starts - np.cumsum(counts) + counts, counts)
         return pings, self._slots[firsts + np.arange(len(pings))].astype(np.int64)
+
+    def _near_one(self, lon: float, lat: float) -> Slots | None:
+        """The slots near one position, as signals that come singly ask for them; None where its tile is unknown."""
+        up, aside = (lat + 90.0) * PER_DEGREE, (lon + 180.0) * PER_DEGREE
+        row, column = min(int(up), ROWS - 1), min(int(aside), COLUMNS - 1)
+        number = self.tiles.number_of(row, column)
+        if number == UNKNOWN:
+            return None
+        side = int(self._sides[number])
+        cell = min(int((up - row) * side), side - 1) * side + min(int((aside - column) * side), side - 1)
+        cell += int(self._firsts[number])
+        return self._slots[int(self._starts[cell]) : int(self._starts[cell + 1])].astype(np.int64)
 
     def _fill(self, rows: Slots, columns: Slots, tree: Index, places: Places) -> None:
         """Ask the tree about these tiles, and cut each into cells."""

@@ -173,10 +173,9 @@ class GeofenceIndex:
         nothing = np.empty(0, np.int64), np.empty(0, np.int64)
         if not len(self) or not len(lons):
             return nothing
+        if pads_m.max() <= REACHES_M[0]:
+            return self._by_cells(self._cells[0], slice(None), lons, lats, pads_m)
         which = np.searchsorted(REACHES_M, pads_m)
-        first = int(which[0])
-        if first < len(REACHES_M) and (which == first).all():
-            return self._by_cells(self._cells[first], slice(None), lons, lats, pads_m)
         parts = [nothing]
         for number, cells in enumerate(self._cells):
             if len(these := np.flatnonzero(which == number)):

@@ -121,7 +121,7 @@ def _fill(file: BinaryIO, snapshot: Snapshot) -> int:
     parts: list[bytes | memoryview] = [len(header).to_bytes(8, "little"), header]
     end = _PREAMBLE + 8 + len(header)
     for column in columns.values():
-        parts += [bytes(_aligned(end) - end), column.data.cast("B")] if column.size else []
+        parts += [bytes(_aligned(end) - end), column.data.cast("B") if column.size else b""]
         end = _aligned(end) + column.nbytes
     return _write_parts(file, parts)
 

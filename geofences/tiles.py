@@ -40,6 +40,10 @@ class Tiles:
         """The numbers of tiles."""
         return self._numbers[rows, columns]
 
+    def number_of(self, row: int, column: int) -> int:
+        """The number of one tile."""
+        return int(self._numbers[row, column])
+
     def number(self, rows: Whole, columns: Whole, numbers: NDArray[np.int32]) -> None:
         """Give tiles their numbers."""
         self._numbers[rows, columns] = numbers

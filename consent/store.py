@@ -200,6 +200,13 @@ def lock_subject(conn: Connection, subject: str) -> bool:
     return conn.execute(held).first() is not None
 
 
+def lock_subjects(conn: Connection, ids: Iterable[str]) -> None:
+    """Hold the rows of several subjects, in the order of their ids."""
+    for some in _batches(sorted(ids)):
+        held = select(subjects.c.id).where(subjects.c.id.in_(some)).order_by(subjects.c.id)
+        conn.execute(held.with_for_update()).all()
+
+
 def subject_of_device(conn: Connection, device: str) -> str | None:
     """The id of the subject a device belongs to."""
     return subjects_of_devices(conn, [device]).get(device)

@@ -99,7 +99,7 @@ class Places:
         except BaseException:
             following.close()
             raise
-        self.index.change(some)
+        self.index.follow(some)
         self._followed += len(some)
         if len(some) < EDITS_AT_ONCE:
             self._revision = following.revision
@@ -116,7 +116,9 @@ class Places:
     def _load(self) -> None:
         began = time.monotonic()
         with self._records.reads.connect() as connection:
-            source = self._load_snapshot(connection) or self._load_all(connection)
+            source = "nowhere, for there are none"
+            if store.revision(connection):
+                source = self._load_snapshot(connection) or self._load_all(connection)
         self.loaded = True
         self._followed += 1
         logger.info("geofences: %d in %.1f s, from %s", len(self.index), time.monotonic() - began, source)
@@ -204,7 +206,7 @@ def _caught_up(connection: Connection, taken: Snapshot) -> tuple[GeofenceIndex, 
             raise UnfitSnapshot("the records store has another history")
     revision, edits = store.changed_since(connection, taken.revision)
     changed = list(edits)
-    index.change(changed)
+    index.follow(changed)
     if index.catalogue.tally() != store.tally(connection) and store.revision(connection) == revision:
         raise UnfitSnapshot("the records store does not hold the same geofences")
     return index, revision, len(changed)

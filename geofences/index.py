@@ -1,6 +1,6 @@
 """The index: which geofences are near which of a batch of positions, and how far their borders are."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,21 +75,31 @@ class GeofenceIndex:
             self._changed(slot)
         self.catalogue.remove(geofence_id, revision)
 
-    def change(self, edits: Sequence[Edit]) -> None:
-        """Take over edits that the store told, the newest of each id. Slots stay."""
+    def change(self, edits: Sequence[tuple[str, Geofence | None]]) -> None:
+        """Take over many edits: each an id with its geofence, or with None when it is to go; the last of an id counts.
+        Slots stay.
+        """
+        ends = dict(edits)
+        gone = {geofence_id: 0 for geofence_id, geofence in ends.items() if geofence is None}
+        self._change(Packed.of(each for each in ends.values() if each is not None), gone)
+
+    def follow(self, edits: Sequence[Edit]) -> None:
+        """Take over edits that the store told, each geofence once."""
         packing = Packing()
         for geofence_id, revision, feature in edits:
             if feature is not None:
                 packing.add_stored(geofence_id, revision, feature)
-        rows = packing.packed()
-        gone = [(each.id, each.revision) for each in edits if each.feature is None]
-        if len(edits) < max(LOAD_FROM_EDITS, LOAD_FROM_SHARE * len(self)):
-            for geofence_id, revision in gone:
+        self._change(packing.packed(), {each.id: each.revision for each in edits if each.feature is None})
+
+    def _change(self, rows: Packed, gone: Mapping[str, int]) -> None:
+        """Put all rows, and remove what is gone, with the revision of that edit."""
+        if len(rows) + len(gone) < max(LOAD_FROM_EDITS, LOAD_FROM_SHARE * len(self)):
+            for geofence_id, revision in gone.items():
                 self.remove(geofence_id, revision)
             for row in range(len(rows)):
                 self._put(rows, row)
             return
-        for geofence_id, revision in gone:
+        for geofence_id, revision in gone.items():
             if (slot := self.catalogue.slot(geofence_id)) is not None:
                 self._changed(slot)
             self.catalogue.remove(geofence_id, revision)

@@ -123,9 +123,9 @@ def test_an_index_that_follows_the_edits_holds_what_the_store_holds(records, edi
                 store.delete(connection, name, MONDAY_NINE)
             if looks:
                 known, changed = store.changed_since(connection, known)
-                index.change(list(changed))
+                index.follow(list(changed))
         known, changed = store.changed_since(connection, known)
-        index.change(list(changed))
+        index.follow(list(changed))
         assert index.catalogue.tally() == store.tally(connection)
         assert all(index.catalogue.agrees(each) for each in store.newest_edits(connection, known, 9))
         held, _ = store.page(connection, None, 200)

@@ -223,6 +223,17 @@ def subjects_of_devices(conn: Connection, names: Iterable[str]) -> dict[str, str
     return owners
 
 
+def devices_of_subjects(conn: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Device to subject id, for all devices of these subjects."""
+    owners = {}
+    for some in _batches(ids):
+        for row in conn.execute(
+            select(devices.c.device, devices.c.subject).where(devices.c.subject.in_(some))
+        ):
+            owners[row.device] = row.subject
+    return owners
+
+
 def subjects_with_phone(conn: Connection, phone: str) -> list[str]:
     """The ids of the subjects with this E.164 number, in order."""
     return list(conn.scalars(select(subjects.c.id).where(subjects.c.phone == phone).order_by(subjects.c.id)))

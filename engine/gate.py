@@ -65,12 +65,13 @@ class ConsentGate:
 
     def _project(self, connection: Connection, subjects: Sequence[str]) -> None:
         store.lock_subjects(connection, subjects)
-        found = store.get_subjects(connection, subjects)
-        entries = ledger.entries_of_many(connection, found)
-        verdicts: dict[str, str] = {}
-        for subject, each in found.items():
-            allowed = standing(entries[subject], Purpose.LOCATION, None, self._now()).allowed
-            verdicts.update((device.device, ALLOWED if allowed else DENIED) for device in each.devices)
+        owners = store.devices_of_subjects(connection, subjects)
+        entries = ledger.entries_of_many(connection, owners.values(), Purpose.LOCATION)
+        now = self._now()
+        verdicts = {
+            device: ALLOWED if standing(entries[subject], Purpose.LOCATION, None, now).allowed else DENIED
+            for device, subject in owners.items()
+        }
         self._set(verdicts)
         self._drop_states(device for device, verdict in verdicts.items() if verdict != ALLOWED)
 

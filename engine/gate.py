@@ -5,10 +5,10 @@ store in the order in which they were recorded. A device that is not in it is no
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -18,7 +18,7 @@ from engine.live import Live, device_prefix, due_key, gate_edits_key, gate_key, 
 from engine.records import Records
 
 REBUILD_PAGE = 500
-ALLOWED, DENIED = "1", "0"
+ALLOWED, DENIED, FORGOTTEN = "1", "0", ""
 
 
 class ConsentGate:
@@ -37,7 +37,7 @@ class ConsentGate:
         if found:
             devices = {device.device for device in found.devices}
             self._closed.setdefault(subject, set()).update(devices)
-            self._forget(devices)
+            self._say(FORGOTTEN, devices)
 
     def changed(self, subject: str) -> None:
         """Project what the ledger says now of a subject's location consent onto its devices."""
@@ -45,7 +45,7 @@ class ConsentGate:
             self._project(connection, [subject])
             closed = self._closed.pop(subject, set())  # a rebuild may have opened some of them in between
             owned = store.subjects_of_devices(connection, sorted(closed))
-            self._forget(closed - owned.keys())
+            self._say(FORGOTTEN, closed - owned.keys())
 
     def rebuild(self) -> int:
         """Project every subject, then close the gate for devices that nobody has any more. Answers how many. Only
@@ -68,45 +68,36 @@ class ConsentGate:
         owners = store.devices_of_subjects(connection, subjects)
         entries = ledger.entries_of_many(connection, owners.values(), Purpose.LOCATION)
         now = self._now()
-        verdicts = {
-            device: ALLOWED if standing(entries[subject], Purpose.LOCATION, None, now).allowed else DENIED
-            for device, subject in owners.items()
+        allowed = {
+            subject
+            for subject, said in entries.items()
+            if standing(said, Purpose.LOCATION, None, now).allowed
         }
-        self._set(verdicts)
-        self._drop_states(device for device, verdict in verdicts.items() if verdict != ALLOWED)
+        self._say(ALLOWED, [device for device, subject in owners.items() if subject in allowed])
+        self._say(DENIED, [device for device, subject in owners.items() if subject not in allowed])
 
-    def _set(self, verdicts: Mapping[str, str]) -> None:
-        grouped = self._by_partition(verdicts)
+    def _say(self, verdict: str, devices: Iterable[str]) -> None:
+        """Open or close the gate for devices, where it is not so already; what is kept of those not allowed goes."""
+        by_partition: dict[int, list[str]] = defaultdict(list)
+        for device in devices:
+            by_partition[partition_of(device, self._live.partitions)].append(device)
         with self._live.client.pipeline(transaction=False) as pipeline:
-            for partition, devices in grouped.items():
-                pipeline.hmget(gate_key(partition), devices)
-            known = pipeline.execute()
-            for (partition, devices), stands in zip(grouped.items(), known, strict=True):
-                changed = {
-                    device: verdicts[device]
-                    for device, was in zip(devices, stands, strict=True)
-                    if was != verdicts[device].encode()
-                }
-                if changed:
-                    pipeline.hset(gate_key(partition), mapping=cast("Any", changed))
-                if DENIED in changed.values():
-                    pipeline.incr(gate_edits_key(partition))
-            pipeline.execute()
-
-    def _forget(self, devices: Iterable[str]) -> None:
-        grouped = self._by_partition(devices)
-        with self._live.client.pipeline(transaction=False) as pipeline:
-            for partition, some in grouped.items():
-                pipeline.hdel(gate_key(partition), *some)
-                pipeline.incr(gate_edits_key(partition))
-            pipeline.execute()
-        self._drop_states(device for some in grouped.values() for device in some)
-
-    def _drop_states(self, devices: Iterable[str]) -> None:
-        with self._live.client.pipeline(transaction=False) as pipeline:
-            for partition, some in self._by_partition(devices).items():
-                pipeline.delete(*(device_prefix(partition) + device for device in some))
-                pipeline.zrem(due_key(partition), *some)
+            for partition, names in by_partition.items():
+                pipeline.hmget(gate_key(partition), names)
+            stand = pipeline.execute()
+            for (partition, names), verdicts in zip(by_partition.items(), stand, strict=True):
+                known = zip(names, verdicts, strict=True)
+                changed = [name for name, was in known if was != verdict.encode()]
+                if verdict == FORGOTTEN:
+                    pipeline.hdel(gate_key(partition), *names)
+                elif changed:
+                    gate: Any = dict.fromkeys(changed, verdict)
+                    pipeline.hset(gate_key(partition), mapping=gate)
+                if verdict != ALLOWED:
+                    pipeline.delete(*(device_prefix(partition) + name for name in names))
+                    pipeline.zrem(due_key(partition), *names)
+                    if changed:
+                        pipeline.incr(gate_edits_key(partition))
             pipeline.execute()
 
     def _drop_strangers(self) -> None:
@@ -117,10 +108,4 @@ class ConsentGate:
             while page := list(islice(names, REBUILD_PAGE)):
                 with self._records.reads.connect() as connection:
                     owned = store.subjects_of_devices(connection, page)
-                self._forget(name for name in page if name not in owned)
-
-    def _by_partition(self, devices: Iterable[str]) -> dict[int, list[str]]:
-        grouped: dict[int, list[str]] = defaultdict(list)
-        for device in devices:
-            grouped[partition_of(device, self._live.partitions)].append(device)
-        return grouped
+                self._say(FORGOTTEN, [name for name in page if name not in owned])

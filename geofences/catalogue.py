@@ -1,6 +1,6 @@
 """All geofences by slot: what matching needs of each, as columns; and the geofence itself when somebody asks for it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,11 @@ class Catalogue:
     def slot(self, geofence_id: str) -> int | None:
         """The slot of an id, None when it has none."""
         return self._slots.get(geofence_id)
+
+    def slots_of(self, ids: Iterable[str]) -> Slots:
+        """The slots of those of the ids that have one."""
+        found = [slot for geofence_id in ids if (slot := self._slots.get(geofence_id)) is not None]
+        return np.array(found, np.int64)
 
     def slots(self) -> Slots:
         """All that are not empty."""
@@ -144,20 +149,24 @@ class Catalogue:
         """The revision of the newest edit of the geofence in a slot."""
         return int(self._revisions[slot])
 
-    def put(self, rows: Packed, row: int) -> int:
-        """Give the geofence in a row its slot, in place of the one with its id if there is one. Answers the slot."""
-        geofence_id = rows.ids[row]
-        slot = self._slots.get(geofence_id)
-        if slot is None:
-            slot = self._free.pop() if self._free else self._new_slot()
-        self._ids[slot], self._slots[geofence_id] = geofence_id, slot
-        self._made.pop(slot, None)
-        self._put[slot] = rows, row
-        self.buried.pop(geofence_id, None)
-        self._kinds[slot], self._revisions[slot] = rows.kinds[row], rows.revisions[row]
-        self._bounds[slot], self._reach_m[slot] = rows.bounds[row], rows.reach_m[row]
-        self._frames[slot] = _frames(self._bounds[slot : slot + 1], self._reach_m[slot : slot + 1])
-        return slot
+    def put(self, rows: Packed) -> Slots:
+        """Give each geofence its slot, in place of the one with its id if there is one. Answers the slots; of two with
+        one id the later counts.
+        """
+        slots = np.empty(len(rows), np.int64)
+        for row, geofence_id in enumerate(rows.ids):
+            slot = self._slots.get(geofence_id)
+            if slot is None:
+                slot = self._free.pop() if self._free else self._new_slot()
+            self._ids[slot], self._slots[geofence_id] = geofence_id, slot
+            self._made.pop(slot, None)
+            self._put[slot] = rows, row
+            self.buried.pop(geofence_id, None)
+            slots[row] = slot
+        self._kinds[slots], self._revisions[slots] = rows.kinds, rows.revisions
+        self._bounds[slots], self._reach_m[slots] = rows.bounds, rows.reach_m
+        self._frames[slots] = _frames(rows.bounds, rows.reach_m)
+        return slots
 
     def remove(self, geofence_id: str, revision: int = 0) -> None:
         """Empty the slot of an id, if it has one; with the revision of that edit."""

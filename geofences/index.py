@@ -65,15 +65,11 @@ class GeofenceIndex:
 
     def put(self, geofence: Geofence) -> None:
         """Add a geofence, or replace the one with its id."""
-        self._put(Packed.of([geofence]), 0)
+        self._change(Packed.of([geofence]), {})
 
-    def remove(self, geofence_id: str, revision: int = 0) -> None:
+    def remove(self, geofence_id: str) -> None:
         """Take a geofence out; one that is not there may be removed too."""
-        slot = self.catalogue.slot(geofence_id)
-        if slot is not None:
-            self._leave_tree(slot, self._boxes(slot))
-            self._changed(slot)
-        self.catalogue.remove(geofence_id, revision)
+        self._change(Packed.of([]), {geofence_id: 0})
 
     def change(self, edits: Sequence[tuple[str, Geofence | None]]) -> None:
         """Take over many edits: each an id with its geofence, or with None when it is to go; the last of an id counts.
@@ -92,20 +88,26 @@ class GeofenceIndex:
         self._change(packing.packed(), {each.id: each.revision for each in edits if each.feature is None})
 
     def _change(self, rows: Packed, gone: Mapping[str, int]) -> None:
-        """Put all rows, and remove what is gone, with the revision of that edit."""
-        if len(rows) + len(gone) < max(LOAD_FROM_EDITS, LOAD_FROM_SHARE * len(self)):
-            for geofence_id, revision in gone.items():
-                self.remove(geofence_id, revision)
-            for row in range(len(rows)):
-                self._put(rows, row)
-            return
+        """Put all rows, each of another id, and remove what is gone, with the revision of that edit."""
+        leaving = self.catalogue.slots_of((*rows.ids, *gone))
+        was = self.catalogue.boxes(leaving)
+        self._changed(leaving)
         for geofence_id, revision in gone.items():
-            if (slot := self.catalogue.slot(geofence_id)) is not None:
-                self._changed(slot)
             self.catalogue.remove(geofence_id, revision)
-        for row in range(len(rows)):
-            self._seat(rows, row)
-        self._load_tree()
+        slots = self.catalogue.put(rows)
+        self._changed(slots)
+        if len(rows) + len(gone) >= max(LOAD_FROM_EDITS, LOAD_FROM_SHARE * len(self)):
+            self._load_tree()
+            return
+        boxes = self.catalogue.boxes(slots)
+        for tiles in self._watching:
+            tiles.forget(was)
+            tiles.forget(boxes)
+        before, after = _placed(leaving, was), _placed(slots, boxes)
+        for slot, box in before - after:
+            self._tree.delete(slot, box)
+        for slot, box in after - before:
+            self._tree.insert(slot, box)
 
     def get(self, geofence_id: str) -> Geofence | None:
         """The geofence of an id, None when it is not in the index."""
@@ -215,45 +217,12 @@ class GeofenceIndex:
         found, counts = self._tree.intersection_v(boxes.mins, boxes.maxs)  # type: ignore[no-untyped-call]  # rtree's
         return these[np.repeat(boxes.owner, counts.astype(np.int64))], found
 
-    def _put(self, rows: Packed, row: int) -> None:
-        known = self.catalogue.slot(rows.ids[row])
-        was = None if known is None else self._boxes(known)
-        slot = self._seat(rows, row)
-        boxes = self._boxes(slot)
-        if was is not None and np.array_equal(was.corners, boxes.corners):
-            self._forget(boxes)
-            return
-        if was is not None:
-            self._leave_tree(slot, was)
-        self._forget(boxes)
-        for box in boxes.corners.tolist():
-            self._tree.insert(slot, box)
-
-    def _seat(self, rows: Packed, row: int) -> int:
-        """Give the geofence in a row its slot."""
-        if (known := self.catalogue.slot(rows.ids[row])) is not None:
-            self._changed(known)
-        slot = self.catalogue.put(rows, row)
-        self._changed(slot)
-        return slot
-
-    def _changed(self, slot: int) -> None:
-        self._editions[self.catalogue.kind(slot)] += 1
-        self._inradii_m.pop(slot, None)
-        self._ruler.drop(slot)
-
-    def _boxes(self, slot: int) -> Boxes:
-        return self.catalogue.boxes(np.array([slot]))
-
-    def _leave_tree(self, slot: int, boxes: Boxes) -> None:
-        self._forget(boxes)
-        for box in boxes.corners.tolist():
-            self._tree.delete(slot, box)
-
-    def _forget(self, boxes: Boxes) -> None:
-        """Let tables forget what is near these boxes."""
-        for tiles in self._watching:
-            tiles.forget(boxes)
+    def _changed(self, slots: Slots) -> None:
+        """Forget what was found out about the geofences in these slots, before and after they are edited."""
+        for slot in slots.tolist():
+            self._editions[self.catalogue.kind(slot)] += 1
+            self._inradii_m.pop(slot, None)
+        self._ruler.drop(slots)
 
     def _load_tree(self) -> None:
         """Make the tree anew from all that have a seat: much quicker than one by one."""
@@ -272,3 +241,8 @@ class GeofenceIndex:
             return
         boxes = self.catalogue.boxes(slots)
         self._tree = Index((slots[boxes.owner], boxes.mins, boxes.maxs), properties=properties)
+
+
+def _placed(slots: Slots, boxes: Boxes) -> set[tuple[int, tuple[float, ...]]]:
+    """Each box with its slot."""
+    return set(zip(slots[boxes.owner].tolist(), map(tuple, boxes.corners.tolist()), strict=True))

@@ -115,10 +115,10 @@ class Ruler:
         self._turn = 0
         self._made = 0
 
-    def drop(self, slot: int) -> None:
-        """Ask anew for the shape in this slot, which has changed or gone."""
-        if slot < len(self._rows):
-            self._rows.put(slice(slot, slot + 1), _Rows.empty(1))
+    def drop(self, slots: Slots) -> None:
+        """Ask anew for the shapes in these slots, which have changed or gone."""
+        slots = slots[slots < len(self._rows)]
+        self._rows.put(slots, _Rows.empty(len(slots)))
 
     def distances_m(self, lons: Floats, lats: Floats, slots: Slots) -> Floats:
         """For each point and the slot beside it, the signed distance to the border: metres, negative inside."""

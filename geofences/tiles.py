@@ -51,9 +51,10 @@ class Tiles:
     def forget(self, boxes: Boxes) -> None:
         """Forget the tiles within reach of these boxes, after an edit there."""
         reached = boxes_around(boxes.corners, np.full(len(boxes.owner), self.reach_m))
-        for (west, south), (east, north) in zip(reached.mins, reached.maxs, strict=True):
-            rows, columns = places_of(np.array([west, east]), np.array([south, north]))[:2]
-            these = self._numbers[rows[0] : rows[1] + 1, columns[0] : columns[1] + 1]
+        south, west = (each.tolist() for each in places_of(*reached.mins.T)[:2])
+        north, east = (each.tolist() for each in places_of(*reached.maxs.T)[:2])
+        for first, last, left, right in zip(south, north, west, east, strict=True):
+            these = self._numbers[first : last + 1, left : right + 1]
             self._forgotten += int(np.count_nonzero(these))
             these[:] = UNKNOWN
 

@@ -80,11 +80,11 @@ def test_a_catalogue_packs_what_it_holds(edits, at_first):
     held = {each.id: each for each in first}
     for each, stays in then:
         if stays:
-            catalogue.put(Packed.of([each]), 0)
+            catalogue.put(Packed.of([each]))
             held[each.id] = each
         else:
             catalogue.remove(each.id)
             held.pop(each.id, None)
     repacking = catalogue.repacking()
-    catalogue.put(Packed.of([geofence_from_feature(COURTYARD)]), 0)  # later edits are not in it
+    catalogue.put(Packed.of([geofence_from_feature(COURTYARD)]))  # later edits are not in it
     assert {each.id: each for each in Catalogue(repacking())} == held

@@ -214,22 +214,18 @@ def subject_of_device(conn: Connection, device: str) -> str | None:
 
 def subjects_of_devices(conn: Connection, names: Iterable[str]) -> dict[str, str]:
     """Device to subject id, for the devices that belong to someone."""
-    owners = {}
-    for some in _batches(names):
-        for row in conn.execute(
-            select(devices.c.device, devices.c.subject).where(devices.c.device.in_(some))
-        ):
-            owners[row.device] = row.subject
-    return owners
+    return _owners(conn, devices.c.device, names)
 
 
 def devices_of_subjects(conn: Connection, ids: Iterable[str]) -> dict[str, str]:
     """Device to subject id, for all devices of these subjects."""
+    return _owners(conn, devices.c.subject, ids)
+
+
+def _owners(conn: Connection, column: Column[str], values: Iterable[str]) -> dict[str, str]:
     owners = {}
-    for some in _batches(ids):
-        for row in conn.execute(
-            select(devices.c.device, devices.c.subject).where(devices.c.subject.in_(some))
-        ):
+    for some in _batches(values):
+        for row in conn.execute(select(devices.c.device, devices.c.subject).where(column.in_(some))):
             owners[row.device] = row.subject
     return owners
 

@@ -36,15 +36,19 @@ def entries_of(conn: Connection, subject: str) -> tuple[Entry, ...]:
     return entries_of_many(conn, [subject])[subject]
 
 
-def entries_of_many(conn: Connection, subjects: Iterable[str]) -> dict[str, tuple[Entry, ...]]:
-    """Each subject's entries in the order they were recorded; an empty tuple for one without any."""
+def entries_of_many(
+    conn: Connection, subjects: Iterable[str], purpose: Purpose | None = None
+) -> dict[str, tuple[Entry, ...]]:
+    """Each subject's entries, of one purpose if it is given, in the order they were recorded; an empty tuple for one
+    without any.
+    """
     found: dict[str, list[Entry]] = {subject: [] for subject in subjects}
     rest = iter(found)
     while some := list(islice(rest, IDS_PER_QUERY)):
-        theirs = consent_entries.c.subject.in_(some)
-        for row in conn.execute(
-            select(consent_entries).where(theirs).order_by(consent_entries.c.seq)
-        ).mappings():
+        query = select(consent_entries).where(consent_entries.c.subject.in_(some))
+        if purpose is not None:
+            query = query.where(consent_entries.c.purpose == purpose.value)
+        for row in conn.execute(query.order_by(consent_entries.c.seq)).mappings():
             found[row["subject"]].append(_entry(row))
     return {subject: tuple(entries) for subject, entries in found.items()}
 

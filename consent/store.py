@@ -200,6 +200,13 @@ def lock_subject(conn: Connection, subject: str) -> bool:
     return conn.execute(held).first() is not None
 
 
+def lock_subjects(conn: Connection, ids: Iterable[str]) -> None:
+    """Hold the rows of several subjects, in the order of their ids."""
+    for some in _batches(sorted(ids)):
+        held = select(subjects.c.id).where(subjects.c.id.in_(some)).order_by(subjects.c.id)
+        conn.execute(held.with_for_update()).all()
+
+
 def subject_of_device(conn: Connection, device: str) -> str | None:
     """The id of the subject a device belongs to."""
     return subjects_of_devices(conn, [device]).get(device)
@@ -207,11 +214,18 @@ def subject_of_device(conn: Connection, device: str) -> str | None:
 
 def subjects_of_devices(conn: Connection, names: Iterable[str]) -> dict[str, str]:
     """Device to subject id, for the devices that belong to someone."""
+    return _owners(conn, devices.c.device, names)
+
+
+def devices_of_subjects(conn: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Device to subject id, for all devices of these subjects."""
+    return _owners(conn, devices.c.subject, ids)
+
+
+def _owners(conn: Connection, column: Column[str], values: Iterable[str]) -> dict[str, str]:
     owners = {}
-    for some in _batches(names):
-        for row in conn.execute(
-            select(devices.c.device, devices.c.subject).where(devices.c.device.in_(some))
-        ):
+    for some in _batches(values):
+        for row in conn.execute(select(devices.c.device, devices.c.subject).where(column.in_(some))):
             owners[row.device] = row.subject
     return owners
 

@@ -58,6 +58,8 @@ from geofences.beacon import Beacon
 from geofences.fleet import Figures, Verdict
 from geofences.fleet_json import Findings, judged
 
+GEOFENCES_FILE = "geofences.snapshot"
+"""In the data directory; it may be deleted at any time."""
 HEALTH_PORTION = 500
 """Beacons whose figures are read in one round trip."""
 
@@ -81,6 +83,7 @@ class Engine:
         self.now = now
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._roles: set[Role] = set()
         self._scheduler: Scheduler | None = None
 
     def open(self) -> None:
@@ -102,7 +105,7 @@ class Engine:
             self.live,
             self.log,
             self.leases,
-            Places(self.records),
+            Places(self.records, settings.data_dir / GEOFENCES_FILE),
             self.now,
             batch_entries=settings.batch_entries,
             state_expiry_seconds=settings.state_expiry_seconds,
@@ -133,7 +136,7 @@ class Engine:
 
     def start(self, roles: Iterable[Role]) -> None:
         """Start the background work of the given roles."""
-        wanted = set(Role) if Role.ALL in (roles := set(roles)) else roles
+        wanted = self._roles = set(Role) if Role.ALL in (roles := set(roles)) else roles
         if Role.ENGINE in wanted:
             refresh_seconds = self.settings.lease_seconds / 3
             self._spawn("worker", lambda: self.worker.run(self._stop, refresh_seconds))
@@ -280,12 +283,18 @@ class Engine:
         async def healthz() -> dict[str, str]:
             return {"status": "ok"}
 
-        @app.get("/readyz", operation_id="ready", tags=["operations"], summary="Do both stores answer?")
+        @app.get("/readyz", operation_id="ready", tags=["operations"], summary="Can the process do its work?")
         def readyz() -> JSONResponse:
             stores = {"live": self.live.answers(), "records": self.records.answers()}
+            geofences_loaded = Role.ENGINE not in self._roles or self.worker.is_ready
+            ready = all(stores.values()) and geofences_loaded
             return JSONResponse(
-                {"status": "ready" if all(stores.values()) else "not ready", "stores": stores},
-                status_code=200 if all(stores.values()) else 503,
+                {
+                    "status": "ready" if ready else "not ready",
+                    "stores": stores,
+                    "geofences_loaded": geofences_loaded,
+                },
+                status_code=200 if ready else 503,
             )
 
 

@@ -83,20 +83,23 @@ class World:
     passers: Passers = field(default_factory=Passers)
 
     areas: "ServiceAreas | None" = None
-    earshot: Earshot = field(default_factory=Earshot)
+    earshot: Earshot = field(init=False)
+    areas_edition: int = -1
 
     def __post_init__(self) -> None:
+        self.earshot = Earshot(self.index)
         self.follow(self.index, self.beacons)
 
     def follow(self, index: GeofenceIndex, beacons: Beacons) -> None:
         """Take over what is there now, after an edit."""
-        self.index, self.beacons = index, beacons
-        self.areas = ServiceAreas.of(index.of_kind(Kind.SERVICE_AREA))
-        self.earshot = Earshot(
-            index.of_kind(Kind.CATCHMENT),
-            self.areas.lons if self.areas else None,
-            self.areas.lats if self.areas else None,
-        )
+        self.beacons = beacons
+        if index is not self.index:
+            self.index, self.earshot, self.areas_edition = index, Earshot(index), -1
+        if (edition := index.edition(Kind.SERVICE_AREA)) != self.areas_edition:
+            self.areas_edition = edition
+            self.areas = ServiceAreas.of(index.of_kind(Kind.SERVICE_AREA))
+            lons, lats = (self.areas.lons, self.areas.lats) if self.areas else (None, None)
+            self.earshot.follow_areas(lons, lats)
 
     def forget(self, device: str) -> None:
         """Drop a phone at once, as when its consent has gone."""

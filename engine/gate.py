@@ -4,18 +4,21 @@ It is changed under the subject's lock in the records store, so that two changes
 store in the order in which they were recorded. A device that is not in it is not heard.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
+from typing import Any
 
 from sqlalchemy import Connection
 
 from consent import ledger, store
-from consent.entry import Purpose
+from consent.entry import Purpose, standing
 from engine.live import Live, device_prefix, due_key, gate_edits_key, gate_key, partition_of
 from engine.records import Records
 
 REBUILD_PAGE = 500
-ALLOWED, DENIED = "1", "0"
+ALLOWED, DENIED, FORGOTTEN = "1", "0", ""
 
 
 class ConsentGate:
@@ -34,26 +37,25 @@ class ConsentGate:
         if found:
             devices = {device.device for device in found.devices}
             self._closed.setdefault(subject, set()).update(devices)
-            self._forget(devices)
+            self._say(FORGOTTEN, devices)
 
     def changed(self, subject: str) -> None:
         """Project what the ledger says now of a subject's location consent onto its devices."""
         with self._records.writes.begin() as connection:
-            store.lock_subject(connection, subject)
-            self._project(connection, subject)
+            self._project(connection, [subject])
             closed = self._closed.pop(subject, set())  # a rebuild may have opened some of them in between
             owned = store.subjects_of_devices(connection, sorted(closed))
-            self._forget(closed - owned.keys())
+            self._say(FORGOTTEN, closed - owned.keys())
 
     def rebuild(self) -> int:
-        """Project every subject, then close the gate for devices that nobody has any more. Answers how many."""
+        """Project every subject, then close the gate for devices that nobody has any more. Answers how many. Only
+        what differs is written.
+        """
         seen, cursor = 0, None
         while True:
             with self._records.writes.begin() as connection:
                 subjects = store.subject_ids_after(connection, cursor, REBUILD_PAGE)
-                for subject in subjects:
-                    store.lock_subject(connection, subject)
-                    self._project(connection, subject)
+                self._project(connection, subjects)
             seen += len(subjects)
             if len(subjects) < REBUILD_PAGE:
                 break
@@ -61,55 +63,49 @@ class ConsentGate:
         self._drop_strangers()
         return seen
 
-    def _project(self, connection: Connection, subject: str) -> None:
-        found = store.get_subject(connection, subject)
-        if found is None:
-            return
-        standing = ledger.standing_of(connection, subject, Purpose.LOCATION, None, self._now())
-        devices = [device.device for device in found.devices]
-        if standing.allowed:
-            self._set(dict.fromkeys(devices, ALLOWED))
-        else:
-            self._set(dict.fromkeys(devices, DENIED))
-            self._drop_states(devices)
+    def _project(self, connection: Connection, subjects: Sequence[str]) -> None:
+        store.lock_subjects(connection, subjects)
+        owners = store.devices_of_subjects(connection, subjects)
+        entries = ledger.entries_of_many(connection, owners.values(), Purpose.LOCATION)
+        now = self._now()
+        allowed = {
+            subject
+            for subject, said in entries.items()
+            if standing(said, Purpose.LOCATION, None, now).allowed
+        }
+        self._say(ALLOWED, [device for device, subject in owners.items() if subject in allowed])
+        self._say(DENIED, [device for device, subject in owners.items() if subject not in allowed])
 
-    def _set(self, verdicts: Mapping[str, str]) -> None:
+    def _say(self, verdict: str, devices: Iterable[str]) -> None:
+        """Open or close the gate for devices, where it is not so already; what is kept of those not allowed goes."""
+        by_partition: dict[int, list[str]] = defaultdict(list)
+        for device in devices:
+            by_partition[partition_of(device, self._live.partitions)].append(device)
         with self._live.client.pipeline(transaction=False) as pipeline:
-            for device, verdict in verdicts.items():
-                pipeline.hset(gate_key(self._partition(device)), device, verdict)
-            closed = [device for device, verdict in verdicts.items() if verdict != ALLOWED]
-            for partition in {self._partition(device) for device in closed}:
-                pipeline.incr(gate_edits_key(partition))
-            pipeline.execute()
-
-    def _forget(self, devices: Iterable[str]) -> None:
-        devices = list(devices)
-        with self._live.client.pipeline(transaction=False) as pipeline:
-            for device in devices:
-                pipeline.hdel(gate_key(self._partition(device)), device)
-            for partition in {self._partition(device) for device in devices}:
-                pipeline.incr(gate_edits_key(partition))
-            pipeline.execute()
-        self._drop_states(devices)
-
-    def _drop_states(self, devices: Iterable[str]) -> None:
-        with self._live.client.pipeline(transaction=False) as pipeline:
-            for device in devices:
-                partition = self._partition(device)
-                pipeline.delete(device_prefix(partition) + device)
-                pipeline.zrem(due_key(partition), device)
+            for partition, names in by_partition.items():
+                pipeline.hmget(gate_key(partition), names)
+            stand = pipeline.execute()
+            for (partition, names), verdicts in zip(by_partition.items(), stand, strict=True):
+                known = zip(names, verdicts, strict=True)
+                changed = [name for name, was in known if was != verdict.encode()]
+                if verdict == FORGOTTEN:
+                    pipeline.hdel(gate_key(partition), *names)
+                elif changed:
+                    gate: Any = dict.fromkeys(changed, verdict)
+                    pipeline.hset(gate_key(partition), mapping=gate)
+                if verdict != ALLOWED:
+                    pipeline.delete(*(device_prefix(partition) + name for name in names))
+                    pipeline.zrem(due_key(partition), *names)
+                    if changed:
+                        pipeline.incr(gate_edits_key(partition))
             pipeline.execute()
 
     def _drop_strangers(self) -> None:
         for partition in range(self._live.partitions):
-            names = [
+            names = (
                 name.decode() for name, _ in self._live.client.hscan_iter(gate_key(partition), count=1000)
-            ]
-            for start in range(0, len(names), REBUILD_PAGE):
-                page = names[start : start + REBUILD_PAGE]
+            )
+            while page := list(islice(names, REBUILD_PAGE)):
                 with self._records.reads.connect() as connection:
                     owned = store.subjects_of_devices(connection, page)
-                self._forget(name for name in page if name not in owned)
-
-    def _partition(self, device: str) -> int:
-        return partition_of(device, self._live.partitions)
+                self._say(FORGOTTEN, [name for name in page if name not in owned])

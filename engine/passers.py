@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofences.crossing import PASSING
+from geofences.tiles import each_once
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 KEPT_SECONDS = PASSING.most_seconds
 """Between two fixes that are further apart, nobody knows the way."""
+NOBODY, NOWHERE = 0, -1
 COLUMNS = ("at", "lon", "lat", "accuracy_m", "received_at")
 
 
@@ -33,17 +35,18 @@ class Passers:
         newest = float(fixes[4].max())
         if newest - self._turned_at > KEPT_SECONDS:
             self._old, self._young, self._turned_at = self._young, _Generation(), newest
-        rows = self._young.seat(devices, self._old)
+        rows = self._young.seat(_numbers_of(devices), self._old)
+        known = self._young.fixes
         order = np.lexsort((fixes[0], rows))
         sorted_rows = rows[order]
         first = np.append(True, sorted_rows[1:] != sorted_rows[:-1])
         last = np.append(first[1:], True)
         before = np.empty_like(fixes)
-        before[:, order[first]] = self._young.columns[:, sorted_rows[first]]
+        before[:, order[first]] = known[sorted_rows[first]].T
         before[:, order[~first]] = fixes[:, order[np.flatnonzero(~first) - 1]]
         ends = order[last]
-        newer = ~(fixes[0, ends] <= self._young.columns[0, rows[ends]])
-        self._young.columns[:, rows[ends[newer]]] = fixes[:, ends[newer]]
+        ends = ends[~(fixes[0, ends] <= known[rows[ends], 0])]
+        known[rows[ends]] = fixes[:, ends].T
         unknown = ~((before[0] < fixes[0]) & (fixes[4] - before[4] <= KEPT_SECONDS))
         before[:, unknown] = np.nan
         return before
@@ -51,42 +54,83 @@ class Passers:
     def last(self, device: str) -> list[float] | None:
         """The newest fix of a phone (`COLUMNS`); None where none is known."""
         for each in (self._young, self._old):
-            row = each.rows.get(device)
-            if row is not None and not np.isnan(each.columns[0, row]):
-                fix: list[float] = each.columns[:, row].tolist()
+            [row] = each.find(_numbers_of([device]))
+            if row >= 0 and not np.isnan(each.fixes[row, 0]):
+                fix: list[float] = each.fixes[row].tolist()
                 return fix
         return None
 
     def forget(self, device: str) -> None:
         """Drop a phone at once, as when its consent has gone."""
-        self._young.drop(device)
-        self._old.drop(device)
+        for each in (self._young, self._old):
+            each.drop(_numbers_of([device]))
 
 
 class _Generation:
-    def __init__(self) -> None:
-        self.columns = np.full((len(COLUMNS), 1024), np.nan)
-        self.rows: dict[str, int] = {}
+    """Fixes by phone. A phone is known by a number made of its name, whose place in the table is found by trying one
+    after the other from where the number points to (open addressing); its fix stands there, all columns side by side,
+    so that a phone among millions costs two looks at memory. Two phones share a number once in 10^19 pairs.
+    """
 
-    def seat(self, devices: Sequence[str], before: "_Generation") -> Rows:
+    def __init__(self, room: int = 1024) -> None:
+        self.fixes = np.full((room, len(COLUMNS)), np.nan)
+        self._numbers = np.zeros(room, np.int64)
+        self._used = 0
+
+    def __len__(self) -> int:
+        return self._used
+
+    def seat(self, numbers: Rows, before: "_Generation") -> Rows:
         """The row of each phone; a new one starts with what the generation before knows of it."""
-        known, old = self.rows, before.rows
-        rows = np.fromiter((known.get(device, -1) for device in devices), np.int64, len(devices))
-        copied: list[tuple[int, int]] = []
-        for place in np.flatnonzero(rows < 0).tolist():
-            device = devices[place]
-            rows[place] = known.setdefault(device, len(known))
-            if device in old:
-                copied.append((known[device], old[device]))
-        if len(known) > self.columns.shape[1]:
-            grown = np.full((len(COLUMNS), 2 * len(known)), np.nan)
-            grown[:, : self.columns.shape[1]] = self.columns
-            self.columns = grown
-        if copied:
-            to, from_ = np.array(copied).T
-            self.columns[:, to] = before.columns[:, from_]
+        rows = self.find(numbers)
+        if (new := rows < 0).any():
+            strangers = each_once(numbers[new])
+            if 2 * (self._used + len(strangers)) > len(self._numbers):
+                self._grow(self._used + len(strangers))
+            own, old = self._add(strangers), before.find(strangers)
+            self.fixes[own[old >= 0]] = before.fixes[old[old >= 0]]
+            rows = self.find(numbers)
         return rows
 
-    def drop(self, device: str) -> None:
-        if (row := self.rows.get(device)) is not None:
-            self.columns[:, row] = np.nan
+    def find(self, numbers: Rows) -> Rows:
+        """The row of each phone, -1 for one that has none."""
+        last = len(self._numbers) - 1
+        rows, found = numbers & last, np.full(len(numbers), NOWHERE)
+        left = np.arange(len(numbers))
+        while len(left):
+            there = self._numbers[rows[left]]
+            here = there == numbers[left]
+            found[left[here]] = rows[left[here]]
+            left = left[~here & (there != NOBODY)]
+            rows[left] = (rows[left] + 1) & last
+        return found
+
+    def drop(self, number: Rows) -> None:
+        """Forget the fix of a phone, if it has one."""
+        rows = self.find(number)
+        self.fixes[rows[rows >= 0]] = np.nan
+
+    def _add(self, numbers: Rows) -> Rows:
+        """Give different phones, none of which is known, their rows."""
+        last = len(self._numbers) - 1
+        rows, left = numbers & last, np.arange(len(numbers))
+        while len(left):
+            free = left[self._numbers[rows[left]] == NOBODY]
+            self._numbers[rows[free]] = numbers[free]
+            left = left[
+                self._numbers[rows[left]] != numbers[left]
+            ]  # of several at one place the last has got it
+            rows[left] = (rows[left] + 1) & last
+        self._used += len(numbers)
+        return rows
+
+    def _grow(self, wanted: int) -> None:
+        """Take a table in which so many fill a quarter at most."""
+        rows = np.flatnonzero(self._numbers != NOBODY)
+        numbers, fixes = self._numbers[rows], self.fixes[rows]
+        _Generation.__init__(self, 2 ** int(4 * wanted - 1).bit_length())
+        self.fixes[self._add(numbers)] = fixes
+
+
+def _numbers_of(devices: Sequence[str]) -> Rows:
+    return np.fromiter((hash(device) or 1 for device in devices), np.int64, len(devices))

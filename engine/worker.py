@@ -112,8 +112,14 @@ class Worker:
                 stop.wait(RETRY_SECONDS)
         self.close()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether all geofences are loaded."""
+        return self._places.loaded
+
     def close(self) -> None:
         """Hand the partitions over, and what was heard of beacons in."""
+        self._places.close()
         try:
             self._fleet.flush(self._now().timestamp(), at_once=True)
             self._leases.release_all()
@@ -121,7 +127,10 @@ class Worker:
             logger.warning("worker: leases could not be given back; they run out by themselves")
 
     def refresh(self) -> None:
-        """Renew leases, and forget the place reached in partitions that have gone to others."""
+        """Renew leases, and forget the place reached in partitions that have gone to others. Before the first, all
+        geofences are loaded, which may take longer than a lease.
+        """
+        self._places.refresh()
         self._leases.refresh()
         self._upset = False
         held = self._leases.held

@@ -1,27 +1,31 @@
 """The index: which geofences are near which of a batch of positions, and how far their borders are."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import cos, radians
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rtree.index import Index
+from rtree.index import Index, Property
 
-from geofences.antimeridian import wrapped
-from geofences.bounds import LEAST_RADIUS_M, MARGIN, MARGIN_M, Boxes, boxes_around, extent
-from geofences.cells import REACH_M, Cells
+from geofences.bounds import Boxes, boxes_around
+from geofences.catalogue import Catalogue
+from geofences.cells import Cells
 from geofences.geofence import Geofence, Kind
+from geofences.packed import Edit, Packed, Packing
 from geofences.ruler import Ruler
+from geofences.tiles import Tiles, each_once
 
 Floats = NDArray[np.float64]
 Slots = NDArray[np.int64]
 
 LOAD_FROM_EDITS = 100
-"""From so many edits on, the tree is loaded anew: 0.1 s for 100,000 geofences, where one removal takes 1 ms."""
-HIGH_LATITUDE = 85.0
-"""From here on meridians run together too fast for a frame in degrees."""
+LOAD_FROM_SHARE = 0.01
+"""From so many edits on, and such a share of all, the tree is loaded anew: 0.6 s for a million, where one edit takes
+70 us."""
+REACHES_M = (100.0, 400.0)
+"""Pads up to these are answered by tables of cells; wider ones ask the tree."""
+NODE_CAPACITY = 20
+"""Entries of a node of the tree. A removal goes through whole nodes, so they are small."""
 PAIRS_AT_A_TIME = 262_144
 """So many pairs are measured at once, which bounds the memory of a batch in a crowded place."""
 
@@ -42,79 +46,89 @@ class GeofenceIndex:
     afterwards another id may get it. Not thread-safe: each thread has an index of its own, or takes turns.
     """
 
-    def __init__(self) -> None:
-        self._geofences: list[Geofence | None] = []
-        self._slots: dict[str, int] = {}
-        self._by_id: dict[str, Geofence] = {}
-        self._by_kind: dict[Kind, dict[str, Geofence]] = {kind: {} for kind in Kind}
-        self._free: list[int] = []
-        self._boxes: dict[int, Floats] = {}
+    def __init__(self, packed: Packed | None = None) -> None:
+        self.catalogue = Catalogue(packed)
         self._inradii_m: dict[int, float] = {}
-        self._ruler = Ruler()
-        self._tree = Index()
-        self._cells = Cells()
-        self._frames = _Frames()
+        self._ruler = Ruler(self.catalogue.shapes)
+        self._cells = tuple(Cells(reach_m) for reach_m in REACHES_M)
+        self._watching = [each.tiles for each in self._cells]
+        self._editions = dict.fromkeys(Kind, 0)
+        self._load_tree()
 
     @classmethod
     def of(cls, geofences: Iterable[Geofence]) -> "GeofenceIndex":
         """An index of all these, loaded at once; of two with the same id the later counts."""
-        index = cls()
-        for geofence in geofences:
-            index._seat(geofence)
-        index._load_tree()
-        return index
+        return cls(Packed.of(geofences))
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self.catalogue)
 
     def put(self, geofence: Geofence) -> None:
         """Add a geofence, or replace the one with its id."""
-        known = self._slots.get(geofence.id)
-        slot = self._seat(geofence)
-        boxes = _boxes_of([geofence])
-        if known is not None:
-            if np.array_equal(self._boxes[slot], boxes.corners):
-                return
-            self._leave_tree(slot)
-        self._boxes[slot] = boxes.corners
-        self._cells.forget(boxes)
-        for box in boxes.corners.tolist():
-            self._tree.insert(slot, box)
+        self._change(Packed.of([geofence]), {})
 
     def remove(self, geofence_id: str) -> None:
         """Take a geofence out; one that is not there may be removed too."""
-        slot = self._unseat(geofence_id)
-        if slot is not None:
-            self._leave_tree(slot)
+        self._change(Packed.of([]), {geofence_id: 0})
 
     def change(self, edits: Sequence[tuple[str, Geofence | None]]) -> None:
-        """Take over many edits: each an id with its geofence, or with None when it is to go. Slots stay."""
-        if len(edits) < LOAD_FROM_EDITS:
-            for geofence_id, geofence in edits:
-                self.remove(geofence_id) if geofence is None else self.put(geofence)
+        """Take over many edits: each an id with its geofence, or with None when it is to go; the last of an id counts.
+        Slots stay.
+        """
+        ends = dict(edits)
+        gone = {geofence_id: 0 for geofence_id, geofence in ends.items() if geofence is None}
+        self._change(Packed.of(each for each in ends.values() if each is not None), gone)
+
+    def follow(self, edits: Sequence[Edit]) -> None:
+        """Take over edits that the store told, each geofence once."""
+        packing = Packing()
+        for geofence_id, revision, feature in edits:
+            if feature is not None:
+                packing.add_stored(geofence_id, revision, feature)
+        self._change(packing.packed(), {each.id: each.revision for each in edits if each.feature is None})
+
+    def _change(self, rows: Packed, gone: Mapping[str, int]) -> None:
+        """Put all rows, each of another id, and remove what is gone, with the revision of that edit."""
+        leaving = self.catalogue.slots_of((*rows.ids, *gone))
+        was = self.catalogue.boxes(leaving)
+        self._changed(leaving)
+        for geofence_id, revision in gone.items():
+            self.catalogue.remove(geofence_id, revision)
+        slots = self.catalogue.put(rows)
+        self._changed(slots)
+        if len(rows) + len(gone) >= max(LOAD_FROM_EDITS, LOAD_FROM_SHARE * len(self)):
+            self._load_tree()
             return
-        for geofence_id, geofence in edits:
-            self._unseat(geofence_id) if geofence is None else self._seat(geofence)
-        self._load_tree()
+        boxes = self.catalogue.boxes(slots)
+        for tiles in self._watching:
+            tiles.forget(was)
+            tiles.forget(boxes)
+        before, after = _placed(leaving, was), _placed(slots, boxes)
+        for slot, box in before - after:
+            self._tree.delete(slot, box)
+        for slot, box in after - before:
+            self._tree.insert(slot, box)
 
     def get(self, geofence_id: str) -> Geofence | None:
         """The geofence of an id, None when it is not in the index."""
-        return self._by_id.get(geofence_id)
+        slot = self.catalogue.slot(geofence_id)
+        return None if slot is None else self.catalogue.geofence(slot)
 
     def of_kind(self, kind: Kind) -> Sequence[Geofence]:
         """All geofences of a kind."""
-        return list(self._by_kind[kind].values())
+        return [self.catalogue.geofence(slot) for slot in self.catalogue.of_kind(kind).tolist()]
+
+    def edition(self, kind: Kind) -> int:
+        """A number that changes whenever a geofence of a kind has been edited."""
+        return self._editions[kind]
 
     def slot(self, geofence_id: str) -> int | None:
         """The slot of an id, None when it is not in the index."""
-        return self._slots.get(geofence_id)
+        return self.catalogue.slot(geofence_id)
 
     def geofence(self, slot: int) -> Geofence:
         """The geofence in a slot. Raises `KeyError` when the slot is empty."""
-        geofence = self._geofences[slot] if 0 <= slot < len(self._geofences) else None
-        if geofence is None:
-            raise KeyError(slot)
-        return geofence
+        return self.catalogue.geofence(slot)
 
     def match(self, lons: Floats, lats: Floats, pads_m: Floats) -> Matches:
         """All pairs of a position and a geofence whose border is at most the position's pad away, or around it.
@@ -123,6 +137,8 @@ class GeofenceIndex:
         that are so far inside.
         """
         pings, slots = self._candidates(lons, lats, pads_m)
+        if not len(pings):
+            return Matches(ping=pings, slot=slots, distance_m=np.empty(0))
         parts = [np.empty(0)]
         for start in range(0, len(pings), PAIRS_AT_A_TIME):
             some = slice(start, start + PAIRS_AT_A_TIME)
@@ -135,8 +151,8 @@ class GeofenceIndex:
         """The signed distance in metres from each position to the border of the geofence in the slot beside it,
         negative inside. Raises `KeyError` when a slot is empty.
         """
-        for slot in np.unique(slots).tolist():
-            self.geofence(slot)
+        if (empty := self.catalogue.is_empty(slots)).any():
+            raise KeyError(int(slots[empty][0]))
         return self._ruler.distances_m(lons, lats, slots)
 
     def inradius_m(self, slot: int) -> float:
@@ -146,118 +162,87 @@ class GeofenceIndex:
         return self._inradii_m[slot]
 
     def __iter__(self) -> Iterator[Geofence]:
-        return (each for each in self._geofences if each is not None)
+        return iter(self.catalogue)
+
+    def near(self, kind: Kind, tiles: Tiles, rows: Slots, columns: Slots) -> tuple[Slots, Boxes]:
+        """The boxes of all that is of a kind and within reach of these tiles, with the tile (its place among these) of
+        each; they reach as far beyond the geofences as the tiles do. Tiles that are watched are forgotten when an edit
+        touches them.
+        """
+        asked = tiles.boxes(rows, columns)
+        found, counts = self._tree.intersection_v(asked.mins, asked.maxs)  # type: ignore[no-untyped-call]  # rtree's
+        these = np.repeat(asked.owner, counts.astype(np.int64))
+        right = self.catalogue.are(kind, found)
+        boxes = self.catalogue.boxes(found[right], tiles.reach_m)
+        return these[right][boxes.owner], boxes
+
+    def watch(self, tiles: Tiles) -> None:
+        """Forget tiles when an edit touches them."""
+        self._watching.append(tiles)
 
     def _candidates(self, lons: Floats, lats: Floats, pads_m: Floats) -> tuple[Slots, Slots]:
         """Each (ping, slot) that may be near enough, once, sorted."""
+        nothing = np.empty(0, np.int64), np.empty(0, np.int64)
         if not len(self) or not len(lons):
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        wide = np.flatnonzero(pads_m > REACH_M)
-        if not len(wide):
-            return self._by_cells(np.arange(len(lons)), lons, lats, pads_m)
-        close = np.flatnonzero(pads_m <= REACH_M)
-        pings, slots = self._by_cells(close, lons, lats, pads_m)
-        boxes = boxes_around(np.column_stack([lons[wide], lats[wide], lons[wide], lats[wide]]), pads_m[wide])
-        found, counts = self._tree.intersection_v(boxes.mins, boxes.maxs)  # type: ignore[no-untyped-call]  # rtree's
-        wide_pings = wide[np.repeat(boxes.owner, counts.astype(np.int64))]
-        size = len(self._geofences)
-        pairs = np.concatenate([pings * size + slots, wide_pings * size + found])
-        return np.divmod(np.unique(pairs), size)
+            return nothing
+        if pads_m.max() <= REACHES_M[0]:
+            return self._by_cells(self._cells[0], slice(None), lons, lats, pads_m)
+        which = np.searchsorted(REACHES_M, pads_m)
+        parts = [nothing]
+        for number, cells in enumerate(self._cells):
+            if len(these := np.flatnonzero(which == number)):
+                parts.append(self._by_cells(cells, these, lons, lats, pads_m))
+        if len(wide := np.flatnonzero(which == len(REACHES_M))):
+            parts.append(self._by_tree(wide, lons, lats, pads_m))
+        size = self.catalogue.size
+        pairs = np.concatenate([pings * size + slots for pings, slots in parts])
+        return np.divmod(each_once(pairs), size)
 
-    def _by_cells(self, these: Slots, lons: Floats, lats: Floats, pads_m: Floats) -> tuple[Slots, Slots]:
+    def _by_cells(
+        self, cells: Cells, these: Slots | slice, lons: Floats, lats: Floats, pads_m: Floats
+    ) -> tuple[Slots, Slots]:
         """The candidates of these positions, whose pads are within the reach of the table."""
-        places, slots = self._cells.near(lons[these], lats[these], self._tree)
-        pings = these[places]
-        framed = self._frames.hold(slots, lons[pings], lats[pings], pads_m[pings])
-        return pings[framed], slots[framed]
+        pings, slots = cells.near(lons[these], lats[these], self._tree, self.catalogue)
+        if not isinstance(these, slice):
+            pings = these[pings]
+        if not len(pings):
+            return pings, slots
+        held = self.catalogue.may_hold(slots, lons[pings], lats[pings], pads_m[pings])
+        return pings[held], slots[held]
 
-    def _seat(self, geofence: Geofence) -> int:
-        """Give the geofence its slot, and the ruler its shape."""
-        slot = self._slots.get(geofence.id)
-        if slot is None and self._free:
-            slot = self._free.pop()
-        if slot is None:
-            slot = len(self._geofences)
-            self._geofences.append(None)
-        self._slots[geofence.id] = slot
-        self._geofences[slot] = geofence
-        self._by_id[geofence.id] = geofence
-        for kind, each in self._by_kind.items():
-            if kind is not geofence.kind:
-                each.pop(geofence.id, None)
-        self._by_kind[geofence.kind][geofence.id] = geofence
-        self._inradii_m.pop(slot, None)
-        self._ruler.put(slot, geofence.shape)
-        self._frames.put(slot, *extent(geofence.shape))
-        return slot
+    def _by_tree(self, these: Slots, lons: Floats, lats: Floats, pads_m: Floats) -> tuple[Slots, Slots]:
+        boxes = boxes_around(
+            np.column_stack([lons[these], lats[these], lons[these], lats[these]]), pads_m[these]
+        )
+        found, counts = self._tree.intersection_v(boxes.mins, boxes.maxs)  # type: ignore[no-untyped-call]  # rtree's
+        return these[np.repeat(boxes.owner, counts.astype(np.int64))], found
 
-    def _unseat(self, geofence_id: str) -> int | None:
-        slot = self._slots.pop(geofence_id, None)
-        if slot is not None:
-            self._geofences[slot] = None
-            del self._by_kind[self._by_id.pop(geofence_id).kind][geofence_id]
+    def _changed(self, slots: Slots) -> None:
+        """Forget what was found out about the geofences in these slots, before and after they are edited."""
+        for slot in slots.tolist():
+            self._editions[self.catalogue.kind(slot)] += 1
             self._inradii_m.pop(slot, None)
-            self._ruler.drop(slot)
-            self._free.append(slot)
-        return slot
-
-    def _leave_tree(self, slot: int) -> None:
-        corners = self._boxes.pop(slot)
-        self._cells.forget(Boxes(np.zeros(len(corners), np.int64), corners[:, :2], corners[:, 2:]))
-        for box in corners.tolist():
-            self._tree.delete(slot, box)
+        self._ruler.drop(slots)
 
     def _load_tree(self) -> None:
         """Make the tree anew from all that have a seat: much quicker than one by one."""
-        self._boxes, self._tree = {}, Index()
-        self._cells.clear()
-        if not self._slots:
-            return
-        boxes = _boxes_of(self)
-        seats = np.array([slot for slot, each in enumerate(self._geofences) if each is not None])
-        owners, corners = seats[boxes.owner], boxes.corners
-        self._tree = Index((owners, boxes.mins, boxes.maxs))
-        for slot, box in zip(owners.tolist(), corners, strict=True):
-            known = self._boxes.get(slot)
-            self._boxes[slot] = box[np.newaxis] if known is None else np.vstack([known, box])
-
-
-class _Frames:
-    """For each slot, by how many degrees its shape reaches from its middle."""
-
-    def __init__(self) -> None:
-        self._rows = np.zeros((64, 4))
-
-    def put(self, slot: int, bounds: tuple[float, float, float, float], reach_m: float) -> None:
-        if slot >= len(self._rows):
-            self._rows = np.vstack([self._rows, np.zeros_like(self._rows)])
-        west, south, east, north = bounds
-        up = _degrees(reach_m)
-        highest = min(max(abs(south), abs(north)) + up, 90.0)
-        aside = up / max(cos(radians(highest)), 1e-6)
-        self._rows[slot] = (
-            (west + east) / 2,
-            (south + north) / 2,
-            (east - west) / 2 + aside,
-            (north - south) / 2 + up,
+        for cells in self._cells:
+            cells.clear()
+        for tiles in self._watching:
+            tiles.clear()
+        properties = Property(
+            leaf_capacity=NODE_CAPACITY,
+            index_capacity=NODE_CAPACITY,
+            near_minimum_overlap_factor=NODE_CAPACITY // 2,
         )
-
-    def hold(self, slots: Slots, lons: Floats, lats: Floats, pads_m: Floats) -> NDArray[np.bool_]:
-        """Whether each position may be within its pad of the shape in the slot beside it. Near a pole it always may."""
-        rows = self._rows[slots]
-        up = _degrees(np.maximum(pads_m, 0.0))
-        highest = np.minimum(np.abs(lats) + up, HIGH_LATITUDE)
-        aside = up / np.cos(np.radians(highest))
-        beside = np.abs(wrapped(lons - rows[:, 0])) <= rows[:, 2] + aside
-        beside |= np.abs(lats) > HIGH_LATITUDE - 1
-        return np.asarray(beside & (np.abs(lats - rows[:, 1]) <= rows[:, 3] + up))
+        slots = self.catalogue.slots()
+        if not len(slots):
+            self._tree = Index(properties=properties)
+            return
+        boxes = self.catalogue.boxes(slots)
+        self._tree = Index((slots[boxes.owner], boxes.mins, boxes.maxs), properties=properties)
 
 
-def _degrees(metres: Any) -> Any:
-    """Degrees of latitude, a little too many."""
-    return np.degrees(MARGIN * (metres + MARGIN_M) / LEAST_RADIUS_M)
-
-
-def _boxes_of(geofences: Iterable[Geofence]) -> Boxes:
-    extents = [extent(each.shape) for each in geofences]
-    return boxes_around(np.array([each[0] for each in extents]), np.array([each[1] for each in extents]))
+def _placed(slots: Slots, boxes: Boxes) -> set[tuple[int, tuple[float, ...]]]:
+    """Each box with its slot."""
+    return set(zip(slots[boxes.owner].tolist(), map(tuple, boxes.corners.tolist()), strict=True))

@@ -5,8 +5,10 @@ A circle is measured along the ellipsoid. An area or corridor of a town's size i
 for its nearest point on a conformal map, and the way to that is measured along the ellipsoid.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import shapely
@@ -27,6 +29,8 @@ from geofences.plane import (
 
 Floats = NDArray[np.float64]
 Slots = NDArray[np.int64]
+Geometries = NDArray[Any]
+Booleans = NDArray[np.bool_]
 
 WIDE_M = 20_000.0
 """From this extent on a flat map would be metres wrong at its rim."""
@@ -37,6 +41,11 @@ STEP_DEGREES = 0.02
 (about 2 km, off by less than 0.1 m in between at 45 degrees)."""
 STEPS_LIMIT = 20_000
 """Positions of one border on the conformal map; a longer border goes in longer steps."""
+PREPARED_FROM = 65
+"""Positions from which on GEOS is quicker with an index over the edges, which takes four times the memory."""
+MADE_EACH_TURN = 100_000
+"""After so many more shapes were made ready, those that were not measured since the turn before are let go; one of a
+dozen corners takes 1.7 kB."""
 INRADIUS_TOLERANCE = 0.05
 """Of the half width that area and perimeter let expect."""
 
@@ -50,52 +59,82 @@ class Map(IntEnum):
     STEREOGRAPHIC = 3
 
 
-class _Row(NamedTuple):
-    """What a slot holds. `area` is in local metres, or in degrees when wide; `border` is on the slot's map."""
+@dataclass(slots=True)
+class _Rows:
+    """Shapes as columns. `area` is in local metres, or in degrees when wide; `border` is on the shape's map."""
 
-    map: Map
-    lon: float
-    lat: float
-    reach_m: float
-    area: BaseGeometry | None = None
-    border: BaseGeometry | None = None
+    map: NDArray[np.int8]
+    lon: Floats
+    lat: Floats
+    reach_m: Floats
+    area: Geometries
+    border: Geometries
 
+    @classmethod
+    def empty(cls, room: int) -> "_Rows":
+        """Rows that hold nothing."""
+        lon, lat, reach_m = np.zeros((3, room))
+        return cls(
+            np.full(room, Map.NONE, np.int8),
+            lon,
+            lat,
+            reach_m,
+            np.empty(room, object),
+            np.empty(room, object),
+        )
 
-_COLUMNS = np.dtype(
-    [("map", "i1"), ("lon", "f8"), ("lat", "f8"), ("reach_m", "f8"), ("area", "O"), ("border", "O")]
-)
+    def at(self, places: Slots) -> "_Rows":
+        """The rows in these places."""
+        return _Rows(
+            self.map[places],
+            self.lon[places],
+            self.lat[places],
+            self.reach_m[places],
+            self.area[places],
+            self.border[places],
+        )
+
+    def put(self, places: Any, rows: "_Rows") -> None:
+        """Put rows in these places."""
+        for name in self.__slots__:
+            getattr(self, name)[places] = getattr(rows, name)
+
+    def __len__(self) -> int:
+        return len(self.map)
 
 
 class Ruler:
-    """Shapes by slot (small whole numbers), and their distances. Not thread-safe."""
+    """Shapes by slot (small whole numbers), and their distances. A shape is asked for when it is first measured, and
+    let go when many others were measured since. Not thread-safe.
+    """
 
-    def __init__(self) -> None:
-        self._rows = np.zeros(64, dtype=_COLUMNS)
+    def __init__(self, shapes_of: Callable[[Sequence[int]], Sequence[Shape]]) -> None:
+        self._shapes_of = shapes_of
+        self._rows = _Rows.empty(64)
+        self._turns = np.zeros(64, dtype=np.int32)
+        self._turn = 0
+        self._made = 0
 
-    def put(self, slot: int, shape: Shape) -> None:
-        """Measure this shape under `slot` from now on."""
-        if slot >= len(self._rows):
-            grown = np.zeros(max(slot + 1, 2 * len(self._rows)), dtype=_COLUMNS)
-            grown[: len(self._rows)] = self._rows
-            self._rows = grown
-        self._rows[slot] = tuple(_row(shape))
-
-    def drop(self, slot: int) -> None:
-        """Forget the shape."""
-        self._rows[slot] = tuple(_Row(Map.NONE, 0.0, 0.0, 0.0))
+    def drop(self, slots: Slots) -> None:
+        """Ask anew for the shapes in these slots, which have changed or gone."""
+        slots = slots[slots < len(self._rows)]
+        self._rows.put(slots, _Rows.empty(len(slots)))
 
     def distances_m(self, lons: Floats, lats: Floats, slots: Slots) -> Floats:
         """For each point and the slot beside it, the signed distance to the border: metres, negative inside."""
-        rows = self._rows[slots]
-        distances = np.full(len(rows), np.nan)
+        if not len(slots):
+            return np.empty(0)
+        self._hold(slots)
+        maps = self._rows.map[slots]
+        distances = np.full(len(slots), np.nan)
         for kind, measure in (
             (Map.CIRCLE, _circle),
             (Map.LOCAL, _local),
             (Map.STEREOGRAPHIC, _stereographic),
         ):
-            these = np.flatnonzero(rows["map"] == kind)
+            these = np.flatnonzero(maps == kind)
             if these.size:
-                distances[these] = measure(lons[these], lats[these], rows[these])
+                distances[these] = measure(lons[these], lats[these], self._rows.at(slots[these]))
         return distances
 
     def inradius_m(self, slot: int, shape: Shape) -> float:
@@ -107,65 +146,121 @@ class Ruler:
         lon, lat = _innermost(shape.polygons)
         return float(-self.distances_m(np.array([lon]), np.array([lat]), np.array([slot]))[0])
 
+    def _hold(self, slots: Slots) -> None:
+        """See to it that these shapes can be measured."""
+        most = int(slots.max()) + 1
+        if most > len(self._rows):
+            grown = _Rows.empty(max(most, 2 * len(self._rows)))
+            grown.put(slice(0, len(self._rows)), self._rows)
+            self._turns = np.concatenate([self._turns, np.zeros(len(grown) - len(self._rows), np.int32)])
+            self._rows = grown
+        missing = slots[self._rows.map[slots] == Map.NONE]
+        if len(missing):
+            missing = np.unique(missing)
+            self._rows.put(missing, _made(self._shapes_of(missing.tolist())))
+            self._made += len(missing)
+        self._turns[slots] = self._turn
+        if self._made > MADE_EACH_TURN:
+            idle = np.flatnonzero((self._turns != self._turn) & (self._rows.map != Map.NONE))
+            self._rows.put(idle, _Rows.empty(len(idle)))
+            self._turn, self._made = self._turn + 1, 0
 
-def _circle(lons: Floats, lats: Floats, rows: NDArray[Any]) -> Floats:
-    away = geodesic_m(lons, lats, rows["lon"], rows["lat"])
-    return _signed(away, np.zeros(len(rows), dtype=np.bool_), rows["reach_m"])
+
+def _circle(lons: Floats, lats: Floats, rows: _Rows) -> Floats:
+    away = geodesic_m(lons, lats, rows.lon, rows.lat)
+    return _signed(away, np.zeros(len(rows), dtype=np.bool_), rows.reach_m)
 
 
-def _local(lons: Floats, lats: Floats, rows: NDArray[Any]) -> Floats:
-    x, y = to_local(lons, lats, Centre(rows["lon"], rows["lat"]))
-    away = shapely.distance(rows["border"], shapely.points(x, y))
-    return _signed(away, shapely.intersects_xy(rows["area"], x, y), rows["reach_m"])
+def _local(lons: Floats, lats: Floats, rows: _Rows) -> Floats:
+    x, y = to_local(lons, lats, Centre(rows.lon, rows.lat))
+    away = shapely.distance(rows.border, shapely.points(x, y))
+    return _signed(away, shapely.intersects_xy(rows.area, x, y), rows.reach_m)
 
 
-def _stereographic(lons: Floats, lats: Floats, rows: NDArray[Any]) -> Floats:
-    centre = Centre(rows["lon"], rows["lat"])
+def _stereographic(lons: Floats, lats: Floats, rows: _Rows) -> Floats:
+    centre = Centre(rows.lon, rows.lat)
     points = shapely.points(*to_stereographic(lons, lats, centre))
-    ways = shapely.get_coordinates(shapely.shortest_line(rows["border"], points))
+    ways = shapely.get_coordinates(shapely.shortest_line(rows.border, points))
     near_lon, near_lat = from_stereographic(ways[0::2, 0], ways[0::2, 1], centre)
     away = geodesic_m(lons, lats, near_lon, near_lat)
-    inside = shapely.intersects_xy(rows["area"], centre.lon + wrapped(lons - centre.lon), lats)
-    return _signed(away, inside, rows["reach_m"])
+    inside = shapely.intersects_xy(rows.area, centre.lon + wrapped(lons - centre.lon), lats)
+    return _signed(away, inside, rows.reach_m)
 
 
 def _signed(away: Floats, inside: NDArray[np.bool_], reach_m: Floats) -> Floats:
     return np.where(inside, -away, away) - reach_m
 
 
-def _row(shape: Shape) -> _Row:
-    if isinstance(shape, Circle):
-        return _Row(Map.CIRCLE, shape.lon, shape.lat, shape.radius_m)
+def _made(shapes: Sequence[Shape]) -> _Rows:
+    """The rows of these shapes; all that are measured on a local map at once."""
+    rows = _Rows.empty(len(shapes))
+    others: list[int] = []
+    for place, shape in enumerate(shapes):
+        if isinstance(shape, Circle):
+            rows.map[place], rows.reach_m[place] = Map.CIRCLE, shape.radius_m
+            rows.lon[place], rows.lat[place] = shape.lon, shape.lat
+        else:
+            others.append(place)
+    if others:
+        borders = np.empty(len(others), object)
+        borders[:] = [_coordinates(shapes[place]) for place in others]
+        bounds = shapely.bounds(borders)
+        wide = _is_wide(*bounds.T)
+        for number in np.flatnonzero(wide).tolist():
+            rows.put([others[number]], _wide(cast("Area | Corridor", shapes[others[number]])))
+        flat = np.array(others)[~wide]
+        rows.put(
+            flat,
+            _flat([cast("Area | Corridor", shapes[place]) for place in flat], borders[~wide], bounds[~wide]),
+        )
+    return rows
+
+
+def _coordinates(shape: Shape) -> BaseGeometry:
+    assert not isinstance(shape, Circle)
+    return shape.polygons if isinstance(shape, Area) else shape.line
+
+
+def _flat(shapes: Sequence[Area | Corridor], borders: Geometries, bounds: Floats) -> _Rows:
+    rows = _Rows.empty(len(shapes))
+    if not shapes:
+        return rows
+    west, south, east, north = bounds.T
+    rows.map[:], rows.lon, rows.lat = Map.LOCAL, (west + east) / 2, (south + north) / 2
+    rows.reach_m[:] = [0.0 if isinstance(each, Area) else each.width_m / 2 for each in shapes]
+    single = shapely.get_num_geometries(borders) == 1
+    borders[single] = shapely.get_geometry(borders[single], 0)
+    positions, owners = shapely.get_coordinates(borders, return_index=True)
+    here = to_local(positions[:, 0], positions[:, 1], Centre(rows.lon[owners], rows.lat[owners]))
+    shapely.set_coordinates(borders, np.column_stack(here))
+    areas = np.array([isinstance(each, Area) for each in shapes])
+    rows.area[areas] = borders[areas]
+    borders[areas] = shapely.boundary(borders[areas])
+    rows.border = borders
+    shapely.prepare(rows.area[shapely.get_num_coordinates(rows.area) >= PREPARED_FROM])
+    return rows
+
+
+def _wide(shape: Area | Corridor) -> _Rows:
+    row = _Rows.empty(1)
     area = _simplest(shape.polygons) if isinstance(shape, Area) else None
     line = area.boundary if area is not None else cast("Corridor", shape).line
-    reach_m = 0.0 if isinstance(shape, Area) else shape.width_m / 2
     west, south, east, north = line.bounds
     lon, lat = (west + east) / 2, (south + north) / 2
-    if _is_wide(west, south, east, north):
-        border = _on_stereographic(line if area is None else _coast(line), lon, lat)
-        row = _Row(Map.STEREOGRAPHIC, lon, lat, reach_m, area, border)
-        shapely.prepare(border)
-    else:
-        local_area = _on_local(area, lon, lat) if area is not None else None
-        row = _Row(Map.LOCAL, lon, lat, reach_m, local_area, _on_local(line, lon, lat))
-    if row.area is not None:
-        shapely.prepare(row.area)
+    row.map[0], row.lon[0], row.lat[0] = Map.STEREOGRAPHIC, lon, lat
+    row.reach_m[0] = 0.0 if isinstance(shape, Area) else shape.width_m / 2
+    row.area[0], row.border[0] = area, _on_stereographic(line if area is None else _coast(line), lon, lat)
+    shapely.prepare([row.border[0], row.area[0]])
     return row
 
 
-def _is_wide(west: float, south: float, east: float, north: float) -> bool:
-    furthest = max(abs(south), abs(north))
-    nearest = 0.0 if south <= 0 <= north else min(abs(south), abs(north))
-    across, along = metres_per_degree(np.array([nearest]))
-    extent_m = max((east - west) * across[0], (north - south) * along[0])
-    return bool(extent_m > WIDE_M or furthest > HIGH_LATITUDE)
-
-
-def _on_local(geometry: BaseGeometry, lon: float, lat: float) -> BaseGeometry:
-    centre = Centre(np.array([lon]), np.array([lat]))
-    return shapely.transform(
-        geometry, lambda positions: np.column_stack(to_local(positions[:, 0], positions[:, 1], centre))
-    )
+def _is_wide(west: Floats, south: Floats, east: Floats, north: Floats) -> Booleans:
+    """Which shapes of these bounds a local map would not show rightly."""
+    furthest = np.maximum(np.abs(south), np.abs(north))
+    nearest = np.where((south <= 0) & (north >= 0), 0.0, np.minimum(np.abs(south), np.abs(north)))
+    across, along = metres_per_degree(nearest)
+    extent_m = np.maximum((east - west) * across, (north - south) * along)
+    return np.asarray((extent_m > WIDE_M) | (furthest > HIGH_LATITUDE))
 
 
 def _on_stereographic(line: BaseGeometry, lon: float, lat: float) -> BaseGeometry:

@@ -3,12 +3,12 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Text, and_, cast, func, or_, select, update
 from sqlalchemy import (
     delete as delete_from,
 )
@@ -20,11 +20,14 @@ from geofences.errors import GeofenceHasBeacons, TooManyGeofences
 from geofences.event import EventKind, PlaceEvent, Revision
 from geofences.geofence import Geofence
 from geofences.geojson import feature_from_geofence, geofence_from_feature
+from geofences.packed import Edit
 from geofences.paging import chunks, read_cursor, read_time_cursor, write_cursor
 from geofences.tables import beacons, geofences, place_events
 
 GEOFENCES_LIMIT = 1_000_000
 """So many geofences one installation holds."""
+READ_AT_ONCE = 1000
+"""Geofences that are read into memory at once when all are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +167,22 @@ def revision(conn: Connection) -> int:
     return edits.revision(conn, Edited.GEOFENCES)
 
 
-def changed_since(conn: Connection, known: int) -> tuple[int, list[tuple[str, Geofence | None]]]:
-    """The newest revision, and what was edited after `known`: the geofence, or None where it was deleted."""
-    query = select(geofences).where(geofences.c.revision > known)
-    edits: list[tuple[str, Geofence | None]] = []
-    newest = known
-    for row in conn.execute(query.order_by(geofences.c.revision)):
-        newest = row.revision
-        if not row.deleted:
-            edits.append((row.id, geofence_from_feature(row.feature)))
-        elif known:
-            edits.append((row.id, None))
-    return newest, edits
+def changed_since(conn: Connection, known: int) -> tuple[int, Generator[Edit]]:
+    """The newest revision, and what was edited after `known`, each geofence once; read as it is asked for."""
+    newest = revision(conn)  # first: what is edited meanwhile is told now, and once more to who asks again
+    return newest, _edits_after(conn, known)
+
+
+def tally(conn: Connection) -> tuple[int, int]:
+    """How many ids there are and were, and the sum of the revisions of their newest edits."""
+    ids, revisions = conn.execute(select(func.count(), func.sum(geofences.c.revision))).one()
+    return ids, int(revisions or 0)
+
+
+def newest_edits(conn: Connection, until: int, limit: int) -> list[Edit]:
+    """The newest edits up to revision `until`, newest first; what was edited again later is not among them."""
+    query = select(*_edit_columns()).where(geofences.c.revision <= until)
+    return [_edit(row) for row in conn.execute(query.order_by(geofences.c.revision.desc()).limit(limit))]
 
 
 def add_events(conn: Connection, events: Iterable[tuple[PlaceEvent, str | None]], at: datetime) -> set[str]:
@@ -270,6 +277,23 @@ def event_json(recorded: RecordedEvent) -> dict[str, Any]:
         "zone": event.zone,
         "retracted_at": recorded.retracted_at.isoformat() if recorded.retracted_at else None,
     }
+
+
+def _edits_after(conn: Connection, known: int) -> Generator[Edit]:
+    query = select(*_edit_columns())
+    if known:
+        query = query.where(geofences.c.revision > known)
+    with conn.execute(query, execution_options={"yield_per": READ_AT_ONCE}) as rows:
+        yield from map(_edit, rows)
+
+
+def _edit_columns() -> Sequence[ColumnElement[Any]]:
+    columns = geofences.c
+    return columns.id, columns.revision, columns.deleted, cast(columns.feature, Text).label("text")
+
+
+def _edit(row: Row[Any]) -> Edit:
+    return Edit(row.id, row.revision, None if row.deleted else row.text)
 
 
 def _conditions(filters: EventFilters) -> list[ColumnElement[bool]]:

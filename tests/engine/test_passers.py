@@ -56,3 +56,21 @@ def test_there_is_room_for_many_phones():
     names = [name for name, _ in batch]
     passers.take(names, columns(batch, 0.0))
     assert (passers.take(names, columns([(name, 5.0) for name in names], 5.0))[0] == 0.0).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 900))
+def test_crowds_that_come_and_go_are_remembered_as_a_dictionary_would(seed, size):
+    random = np.random.default_rng(seed)
+    passers, last = Passers(), dict[str, float]()
+    for number in range(12):
+        names = [f"phone-{phone}" for phone in random.choice(3000, size, replace=False).tolist()]
+        at = float(number)
+        before = passers.take(names, columns([(name, at) for name in names], at))[0]
+        expected = [last.get(name, np.nan) for name in names]
+        assert np.array_equal(before, expected, equal_nan=True)
+        last |= dict.fromkeys(names, at)
+        for name in names[:3]:
+            passers.forget(name)
+            last.pop(name)
+            assert passers.last(name) is None
+        assert all(passers.last(name) == [last[name], *passers.last(name)[1:]] for name in names[3:9])

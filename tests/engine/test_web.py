@@ -3,7 +3,7 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from engine.app import Engine
+from engine.app import Engine, Role
 from engine.clock import SetClock
 
 SUBJECT = {"locale": "fr", "devices": [{"device": "ana-phone"}]}
@@ -96,7 +96,18 @@ def test_every_operation_is_documented_with_an_id_of_its_own(client: TestClient)
 
 def test_the_stores_are_told_ready_and_not_ready(client: TestClient, engine: Engine):
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"status": "ready", "stores": {"live": True, "records": True}}
+    stores = {"live": True, "records": True}
+    ready = {"status": "ready", "stores": stores, "geofences_loaded": True}
+    assert client.get("/readyz").json() == ready
+
+
+def test_an_engine_is_ready_once_its_geofences_are_loaded(client: TestClient, engine: Engine):
+    engine._roles = {Role.ENGINE}
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["geofences_loaded"]) == (503, False)
+    engine.worker.refresh()
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ready")
 
 
 def test_the_same_idempotency_key_gets_the_same_answer(client: TestClient):

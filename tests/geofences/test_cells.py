@@ -35,7 +35,7 @@ def test_edits_are_seen_in_cells_that_were_touched_before(first, second, seed):
 
 
 def test_a_full_table_begins_anew(monkeypatch):
-    monkeypatch.setattr(cells, "CELLS_LIMIT", 50)
+    monkeypatch.setattr(cells, "ENTRIES_LIMIT", 50)
     index = GeofenceIndex.of([circle(2.24, 48.83, 100.0)])
     lats = np.linspace(48.80, 48.86, 400)
     lons = np.full(400, 2.24)

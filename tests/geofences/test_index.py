@@ -80,7 +80,8 @@ def test_edits_leave_what_a_fresh_index_would_hold(edits, at_once, asked):
     index, held = GeofenceIndex(), {}
     changes = [(each.id, each if stays else None) for each, stays in edits]
     if at_once:
-        index.change(changes * LOAD_FROM_EDITS)
+        strangers = [(f"stranger-{number}", None) for number in range(LOAD_FROM_EDITS)]
+        index.change(changes + strangers)
     slots = {}
     for geofence_id, each in changes:
         if each is None:

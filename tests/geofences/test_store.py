@@ -1,3 +1,4 @@
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from geofences.errors import InvalidCursor, TooManyGeofences
 from geofences.event import EventKind, PlaceEvent, Revision
 from geofences.geofence import Kind
 from geofences.index import GeofenceIndex
+from geofences.packed import Edit
 from tests.conftest import MONDAY_NINE
 from tests.geofences.places import circle, polygon, square
 
@@ -81,14 +83,22 @@ def test_there_is_a_limit(conn, monkeypatch):
 
 
 def test_edits_are_told_to_those_who_know_an_older_revision(conn):
-    assert store.changed_since(conn, 0) == (0, [])
+    def told(known):
+        revision, edits = store.changed_since(conn, known)
+        return revision, sorted(edits)
+
+    assert told(0) == (0, [])
     store.put_many(conn, [BAKERY, circle(1, 1, 9, "other")], MONDAY_NINE)
-    first, edits = store.changed_since(conn, 0)
-    assert sorted(geofence_id for geofence_id, _ in edits) == ["bakery", "other"]
+    first, edits = told(0)
+    assert [(each.id, each.revision) for each in edits] == [("bakery", first), ("other", first)]
+    assert all(json.loads(each.feature)["id"] == each.id for each in edits)
     store.delete(conn, "other", MONDAY_NINE)
-    second, edits = store.changed_since(conn, first)
-    assert edits == [("other", None)]
-    assert store.changed_since(conn, second) == (second, [])
+    second, edits = told(first)
+    assert edits == [Edit("other", second, None)]
+    assert told(second) == (second, [])
+    assert store.tally(conn) == (2, first + second)
+    assert [each.id for each in store.newest_edits(conn, second, 1)] == ["other"]
+    assert [each.id for each in store.newest_edits(conn, first, 2)] == ["bakery"]
 
 
 def test_who_has_followed_every_edit_has_nothing_to_follow(conn):
@@ -113,9 +123,11 @@ def test_an_index_that_follows_the_edits_holds_what_the_store_holds(records, edi
                 store.delete(connection, name, MONDAY_NINE)
             if looks:
                 known, changed = store.changed_since(connection, known)
-                index.change(changed)
+                index.follow(list(changed))
         known, changed = store.changed_since(connection, known)
-        index.change(changed)
+        index.follow(list(changed))
+        assert index.catalogue.tally() == store.tally(connection)
+        assert all(index.catalogue.agrees(each) for each in store.newest_edits(connection, known, 9))
         held, _ = store.page(connection, None, 200)
         assert {each.id: each for each in index} == {each.id: each for each in held}
         transaction.rollback()
@@ -130,7 +142,7 @@ def test_writers_at_once_leave_no_revision_out(records):
         list(pool.map(write, range(18)))
     with records.reads.connect() as connection:
         assert store.revision(connection) == 18
-        assert len(store.changed_since(connection, 0)[1]) == 18
+        assert len(list(store.changed_since(connection, 0)[1])) == 18
 
 
 def test_pages_hold_each_geofence_once_in_order(conn):

@@ -36,10 +36,11 @@ from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
+from engine.door import SignalDoor
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.idempotency import Idempotency
-from engine.intake import Intake, SignalDoor
+from engine.intake import Intake
 from engine.intake import document as intake_document
 from engine.keys import Keys, Scope
 from engine.leases import Leases

@@ -13,7 +13,6 @@ from fastapi import APIRouter, Depends, FastAPI
 from prometheus_client import make_asgi_app
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp
 
 import campaigns.routes
 import campaigns.store
@@ -36,10 +35,11 @@ from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
+from engine.door import SignalDoor
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.idempotency import Idempotency
-from engine.intake import Intake, SignalDoor
+from engine.intake import Intake
 from engine.intake import document as intake_document
 from engine.keys import Keys, Scope
 from engine.leases import Leases
@@ -193,7 +193,7 @@ class Engine:
         while self.sender.run_once():
             pass
 
-    def web(self, *, with_console: bool = False, people: People = tuple) -> ASGIApp:
+    def web(self, *, with_console: bool = False, people: People = tuple) -> SignalDoor:
         """The HTTP application; with the console's page at ``/`` if asked for, where `people` are drawn."""
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now

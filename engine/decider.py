@@ -5,9 +5,10 @@ message of one event in one transaction. Replaying an event changes nothing: its
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from typing import cast
+from typing import NamedTuple, cast
 
 from redis.exceptions import RedisError
 from sqlalchemy import Connection
@@ -21,7 +22,7 @@ from campaigns.decide import Decision, compose, decide
 from campaigns.gates import Moment, Recipient, fits
 from consent import ledger
 from consent import store as consent_store
-from consent.entry import Channel, Purpose, standing
+from consent.entry import Channel, Entry, Purpose, standing
 from consent.subject import Subject
 from engine import metrics
 from engine.leases import Leases
@@ -30,6 +31,7 @@ from engine.records import Records
 from engine.worker import decode_event
 from geofences import store as geofence_store
 from geofences.event import PlaceEvent, Revision
+from geofences.geofence import Geofence
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,17 @@ Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 BATCH_EVENTS = 100
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 0.05
+PLACES_LIMIT = 20_000
+"""Geofences that are remembered."""
+
+
+class _Met(NamedTuple):
+    """An event, where and to whom it happened, and the consent entries of that subject."""
+
+    event: PlaceEvent
+    geofence: Geofence | None
+    subject: Subject
+    entries: Sequence[Entry]
 
 
 class Decider:
@@ -47,6 +60,8 @@ class Decider:
         self._records = records
         self._leases = leases
         self._now = now
+        self._read: dict[str, tuple[int, Geofence]] = {}
+        """Geofences with the revision at which they were read."""
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -88,15 +103,44 @@ class Decider:
         ):  # in one order everywhere, so that two deciders never deadlock
             consent_store.lock_subject(connection, owner)
         subjects = consent_store.get_subjects(connection, owners.values())
+        entries = ledger.entries_of_many(connection, subjects)
         campaigns = campaign_store.live_campaigns(connection)
+        now = self._now()
+        allowed: dict[str, Subject] = {}
+        for event in events:
+            subject = subjects.get(owners.get(event.device, ""))
+            if subject and standing(entries[subject.id], Purpose.LOCATION, None, now).allowed:
+                allowed[event.device] = subject
+        said = [event for event in events if event.revision is Revision.SAID]
+        kept = [(event, allowed[event.device].id) for event in said if event.device in allowed]
+        metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
+        new = geofence_store.add_events(connection, kept, now)
+        places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
         decisions: list[Decision] = []
         for event in events:
             if event.revision is not Revision.SAID:
                 self._revise(connection, event)
-                continue
-            subject = subjects.get(owners.get(event.device, ""))
-            decisions += self._decide_one(connection, event, subject, campaigns)
+            elif event.device in allowed:
+                if event.id not in new:
+                    geofence_store.revise_event(connection, replace(event, revision=Revision.AMENDED), now)
+                new.discard(event.id)  # told a second time, after it was taken back, it is no longer new
+                subject = allowed[event.device]
+                moment = _Met(event, places.get(event.geofence), subject, entries[subject.id])
+                decisions += self._decide_one(connection, moment, campaigns, now)
         return decisions
+
+    def _places(self, connection: Connection, ids: AbstractSet[str]) -> Mapping[str, Geofence]:
+        """The geofences that events are about. One that has not been edited since is not read again: its shape is
+        much to read for a name.
+        """
+        revisions = geofence_store.revisions_of(connection, ids)
+        stale = [each for each in revisions if self._read.get(each, (None,))[0] != revisions[each]]
+        if len(self._read) + len(stale) > PLACES_LIMIT:
+            self._read.clear()
+            stale = list(revisions)
+        for geofence_id, geofence in geofence_store.get_many(connection, stale).items():
+            self._read[geofence_id] = (revisions[geofence_id], geofence)
+        return {each: self._read[each][1] for each in revisions if each in self._read}
 
     def _revise(self, connection: Connection, event: PlaceEvent) -> None:
         """Correct what is kept of an event; what it was to bring about is called off if it did not happen."""
@@ -105,22 +149,10 @@ class Decider:
             outbox.cancel_of_event(connection, event.id)
 
     def _decide_one(
-        self,
-        connection: Connection,
-        event: PlaceEvent,
-        subject: Subject | None,
-        campaigns: Sequence[Campaign],
+        self, connection: Connection, met: _Met, campaigns: Sequence[Campaign], now: datetime
     ) -> list[Decision]:
-        """Judge every campaign that this event concerns; nothing at all is kept where location is not allowed."""
-        now = self._now()
-        entries = ledger.entries_of(connection, subject.id) if subject else ()
-        location = standing(entries, Purpose.LOCATION, None, now)
-        if subject is None or not location.allowed:
-            metrics.EVENTS_DROPPED.inc()
-            return []
-        geofence = geofence_store.get(connection, event.geofence)
-        if not geofence_store.add_events(connection, [(event, subject.id)], now):
-            geofence_store.revise_event(connection, replace(event, revision=Revision.AMENDED), now)
+        """Judge every campaign that this event concerns."""
+        event, geofence, subject, entries = met
         decisions = []
         for campaign in campaigns:
             if not fits(campaign.trigger, event, geofence):
@@ -130,7 +162,7 @@ class Decider:
                 geofence=geofence,
                 recipient=_recipient(subject),
                 marketing=standing(entries, Purpose.MARKETING, campaign.channel, now),
-                location=location,
+                location=standing(entries, Purpose.LOCATION, None, now),
                 recent=campaign_store.recent_messages(
                     connection, subject.id, campaign.id, counted_since(campaign.caps, now)
                 ),

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
+from engine.round_trip import ask
 from engine.valkey import ValkeyChild, start_valkey
 
 PARTITIONS_KEY = "chaland:partitions"
@@ -61,13 +62,11 @@ class Live:
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
         def once(calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-            with self.client.pipeline(transaction=False) as pipeline:
-                for keys, args in calls:
-                    pipeline.evalsha(digest, len(keys), *keys, *args)
-                try:
-                    return pipeline.execute(raise_on_error=False)
-                except RedisError as error:
-                    return [error] * len(calls)
+            commands = [("EVALSHA", digest, len(keys), *keys, *args) for keys, args in calls]
+            try:
+                return ask(self.client, commands)
+            except RedisError as error:
+                return [error] * len(calls)
 
         def call(calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
             answers = once(calls)

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from engine.batch import Batch
 from engine.live import Live, cursor_key, done_key, gate_edits_key, gate_key, log_key, partition_of
+from engine.round_trip import ask, raised
 from engine.signals import Report
 
 START = b"0-0"
@@ -108,15 +109,16 @@ class SignalLog:
 
     def read(self, cursors: Mapping[int, bytes], count: int, block_ms: int) -> dict[int, list[LogEntry]]:
         """Up to `count` entries after each partition's cursor; waits up to `block_ms` when there are none, 0 not at all."""
-        streams: dict[Any, Any] = {log_key(partition): cursor for partition, cursor in cursors.items()}
         partitions: dict[Any, int] = {log_key(partition).encode(): partition for partition in cursors}
-        answer = self._live.client.xread(streams, count=count, block=block_ms or None)
-        pairs = answer.items() if isinstance(answer, dict) else cast("Any", answer or ())
-        return {partitions[name]: [_entry(*each) for each in _flat(entries)] for name, entries in pairs}
+        wait = ("BLOCK", block_ms) if block_ms else ()  # to the server, 0 is for ever
+        command = ("XREAD", "COUNT", count, *wait, "STREAMS", *partitions, *cursors.values())
+        [answer] = raised(ask(self._live.client, [command]))
+        pairs = answer.items() if isinstance(answer, dict) else answer or ()
+        return {partitions[name]: [_entry(*each) for each in entries] for name, entries in pairs}
 
     def processed(self, partition: int, until: bytes) -> list[LogEntry]:
         """What is still kept of entries that were processed before, up to and with the one of this id."""
-        entries = cast("Any", self._live.client.xrange(log_key(partition), max=until))
+        [entries] = raised(ask(self._live.client, [("XRANGE", log_key(partition), "-", until)]))
         return [_entry(*each) for each in entries]
 
     def trim(self, cursors: Mapping[int, bytes], kept_ms: int) -> None:
@@ -150,10 +152,6 @@ def _verdict(answer: Any) -> Verdict:
     return Verdict.LOG_FULL if answer == b"full" else Verdict.ACCEPTED
 
 
-def _flat(entries: Any) -> Any:
-    """redis-py answers a list of entries (protocol 2), or a list holding that list (protocol 3)."""
-    return entries[0] if entries and isinstance(entries[0], list) else entries
-
-
-def _entry(entry_id: bytes, parts: Mapping[bytes, bytes]) -> LogEntry:
-    return LogEntry(id=entry_id, gate_edits=parts[b"g"], signals=Batch.decoded(parts[b"s"]))
+def _entry(entry_id: bytes, parts: Sequence[bytes]) -> LogEntry:
+    _, gate_edits, _, signals = parts  # g and s, as append.lua wrote them
+    return LogEntry(id=entry_id, gate_edits=gate_edits, signals=Batch.decoded(signals))

@@ -1,12 +1,16 @@
-"""Runs an ASGI application until a signal, and lets the caller's clean-up happen whatever the signal was."""
+"""Runs the door, and what is behind it, until a signal, and lets the caller's clean-up happen whatever the signal was."""
 
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+
+from engine.door import SignalDoor
+from engine.lane import SignalLane
 
 SHUTDOWN_SECONDS = 5
 
@@ -14,9 +18,11 @@ SHUTDOWN_SECONDS = 5
 class Server:
     """One listening socket, bound at once, so that the URL is known before anything runs."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, door: SignalDoor, host: str, port: int) -> None:
+        http: Any = partial(SignalLane, door=door)  # made for each connection, as a class would be
         config = uvicorn.Config(
-            app,
+            door,
+            http=http,
             host=host,
             port=port,
             log_level="warning",

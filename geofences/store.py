@@ -105,6 +105,17 @@ def get_many(conn: Connection, ids: Iterable[str]) -> dict[str, Geofence]:
     return found
 
 
+def revisions_of(conn: Connection, ids: Iterable[str]) -> dict[str, int]:
+    """At which revision each of these geofences was last edited, those that exist."""
+    found: dict[str, int] = {}
+    for chunk in chunks(ids):
+        query = select(geofences.c.id, geofences.c.revision).where(
+            geofences.c.id.in_(chunk), geofences.c.deleted.is_(False)
+        )
+        found |= {row.id: row.revision for row in conn.execute(query)}
+    return found
+
+
 def known_ids(conn: Connection, ids: Iterable[str]) -> set[str]:
     """Those of the ids that a geofence has."""
     known: set[str] = set()
@@ -204,11 +215,11 @@ def add_events(conn: Connection, events: Iterable[tuple[PlaceEvent, str | None]]
         }
         for event, subject in events
     ]
-    new: set[str] = set()
-    for row in rows:
-        kept = _insert(conn)(place_events).values(row).on_conflict_do_nothing().returning(place_events.c.id)
-        new.update(conn.scalars(kept))
-    return new
+    if not rows:
+        return set()
+    return set(
+        conn.scalars(_insert(conn)(place_events).on_conflict_do_nothing().returning(place_events.c.id), rows)
+    )
 
 
 def revise_event(conn: Connection, event: PlaceEvent, at: datetime) -> None:

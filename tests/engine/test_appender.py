@@ -1,13 +1,20 @@
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from engine.appender import WAITING_LIMIT, Appender
+from engine.appender import CROWD, WAITING_LIMIT, Appender, Outcome
 from engine.live import Live, gate_key, partition_of
 from engine.log import SignalLog, Verdict
 from engine.signals import Ping
 
 PING = Ping("ana", 1.0, 48.83, 2.24, 10.0)
+
+
+async def append(appender: Appender, received_at: float, reports: Sequence[Ping]) -> Outcome:
+    told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    appender.append(received_at, reports, told.set_result)
+    return await told
 
 
 @pytest.fixture
@@ -19,7 +26,7 @@ def log(live: Live) -> SignalLog:
 def test_what_comes_meanwhile_is_appended_together(log: SignalLog):
     async def run() -> None:
         appender = Appender(log)
-        verdicts = await asyncio.gather(*(appender.append(float(at), [PING]) for at in range(50)))
+        verdicts = await asyncio.gather(*(append(appender, float(at), [PING]) for at in range(50)))
         assert all(each == {"ana": Verdict.ACCEPTED} for each in verdicts)
 
     asyncio.run(run())
@@ -30,7 +37,7 @@ def test_a_lone_request_waits_for_nobody(log: SignalLog):
     async def run() -> None:
         appender = Appender(log)
         for at in range(3):
-            assert await appender.append(float(at), [PING]) == {"ana": Verdict.ACCEPTED}
+            assert await append(appender, float(at), [PING]) == {"ana": Verdict.ACCEPTED}
             assert log.depth() == at + 1
 
     asyncio.run(run())
@@ -40,23 +47,36 @@ def test_more_than_may_wait_is_told_to_come_back(log: SignalLog):
     async def run() -> None:
         appender = Appender(log)
         verdicts = await asyncio.gather(
-            appender.append(0.0, [PING]), appender.append(0.0, [PING] * WAITING_LIMIT)
+            append(appender, 0.0, [PING]), append(appender, 0.0, [PING] * WAITING_LIMIT)
         )
         assert [each["ana"] for each in verdicts] == [Verdict.ACCEPTED, Verdict.LOG_FULL]
-        assert await appender.append(0.0, [PING]) == {"ana": Verdict.ACCEPTED}
+        assert await append(appender, 0.0, [PING]) == {"ana": Verdict.ACCEPTED}
 
     asyncio.run(run())
 
 
-def test_a_request_that_has_gone_does_not_stop_the_others(log: SignalLog):
+def test_a_sender_that_cannot_be_told_does_not_stop_the_others(log: SignalLog):
+    def gone(_outcome: Outcome) -> None:
+        raise ConnectionResetError
+
     async def run() -> None:
         appender = Appender(log)
-        tasks = [asyncio.create_task(appender.append(0.0, [PING])) for _ in range(5)]
+        first = asyncio.create_task(append(appender, 0.0, [PING]))
         await asyncio.sleep(0)
-        tasks[1].cancel()
-        answers = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(answers.pop(1), asyncio.CancelledError)
-        assert answers == [{"ana": Verdict.ACCEPTED}] * 4
+        appender.append(0.0, [PING], gone)
+        answers = await asyncio.gather(first, append(appender, 0.0, [PING]))
+        assert answers == [{"ana": Verdict.ACCEPTED}] * 2
+
+    asyncio.run(run())
+
+
+def test_what_a_crowd_leaves_waiting_is_appended_too(log: SignalLog):
+    async def run() -> None:
+        appender = Appender(log)
+        for _ in range(3):
+            answers = await asyncio.gather(*(append(appender, 0.0, [PING]) for _ in range(CROWD + 1)))
+            assert answers == [{"ana": Verdict.ACCEPTED}] * (CROWD + 1)
+        assert await append(appender, 0.0, [PING]) == {"ana": Verdict.ACCEPTED}
 
     asyncio.run(run())
 
@@ -69,10 +89,10 @@ def test_every_request_hears_of_a_store_that_does_not_answer_and_the_next_one_is
         key = gate_key(partition_of("ana", live.partitions))
         live.client.delete(key)
         live.client.set(key, "not a hash")
-        answers = await asyncio.gather(*(appender.append(0.0, [PING]) for _ in range(3)))
+        answers = await asyncio.gather(*(append(appender, 0.0, [PING]) for _ in range(3)))
         assert answers == [{"ana": Verdict.UNAVAILABLE}] * 3
         live.client.delete(key)
         live.client.hset(key, "ana", "1")
-        assert await appender.append(0.0, [PING]) == {"ana": Verdict.ACCEPTED}
+        assert await append(appender, 0.0, [PING]) == {"ana": Verdict.ACCEPTED}
 
     asyncio.run(run())

@@ -28,10 +28,10 @@ def put_campaign(client: TestClient, name: str, event: str, text: str) -> None:
     client.post(f"/v1/campaigns/{name}/activate").raise_for_status()
 
 
-def put_bakery(client: TestClient, lon: float = LON) -> None:
+def put_bakery(client: TestClient, lon: float = LON, name: str = "Bakery") -> None:
     feature = {
         "type": "Feature",
-        "properties": {"name": "Bakery", "radius": 40},
+        "properties": {"name": name, "radius": 40},
         "geometry": {"type": "Point", "coordinates": [lon, LAT]},
     }
     client.put("/v1/geofences/bakery", json=feature).raise_for_status()
@@ -118,6 +118,23 @@ def test_an_event_taken_twice_is_decided_and_sent_once(town: TestClient, engine:
     engine.settle()
     assert [len(items(town, f"/v1/{path}")) for path in ("events", "decisions", "messages")] == [1, 1, 1]
     assert engine.live.client.xlen(stream) == 0
+
+
+def test_a_decision_goes_by_the_place_as_it_is_now(town: TestClient, engine: Engine, clock: SetClock):
+    offer = town.get("/v1/campaigns/bread").json()
+    settings = {key: offer[key] for key in ("name", "trigger", "channel")}
+    settings |= {"template": "Come to {{ geofence }}", "cap": [{"max": 9, "per_seconds": 60}]}
+    town.put("/v1/campaigns/bread", json=settings).raise_for_status()
+    send(town, clock, WALK_IN)
+    engine.settle()
+    put_bakery(town, name="Boulangerie")
+    stream = events_key(partition_of("ana-phone", engine.live.partitions))
+    clock.advance(hours=2)
+    send(town, clock, WALK_IN)
+    engine.settle()
+    assert engine.live.client.xlen(stream) == 0
+    texts = [message["text"] for message in items(town, "/v1/messages")]
+    assert texts == ["Come to Boulangerie", "Come to Bakery"]
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(town: TestClient, engine: Engine, clock: SetClock):

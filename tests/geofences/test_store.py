@@ -101,6 +101,18 @@ def test_edits_are_told_to_those_who_know_an_older_revision(conn):
     assert [each.id for each in store.newest_edits(conn, first, 2)] == ["bakery"]
 
 
+def test_a_geofence_tells_when_it_was_last_edited(conn):
+    store.put_many(conn, [BAKERY, circle(1, 1, 9, "other")], MONDAY_NINE)
+    before = store.revisions_of(conn, ["bakery", "other", "nowhere"])
+    assert before.keys() == {"bakery", "other"}
+    store.put(conn, circle(2, 2, 9, "other"), MONDAY_NINE)
+    after = store.revisions_of(conn, ["bakery", "other"])
+    assert after["bakery"] == before["bakery"]
+    assert after["other"] > before["other"]
+    store.delete(conn, "other", MONDAY_NINE)
+    assert store.revisions_of(conn, ["other"]) == {}
+
+
 def test_who_has_followed_every_edit_has_nothing_to_follow(conn):
     """Also after an edit that changed nothing, or an index would be asked to look again and again."""
     store.put(conn, BAKERY, MONDAY_NINE)

@@ -277,6 +277,8 @@ def bench(
 
     Example:  chaland bench --growth docs
     """
+    import signal
+
     from tqdm import tqdm
 
     from engine.bench import growth as growing
@@ -285,6 +287,7 @@ def bench(
     from engine.bench.run import Peers, measure, steps
 
     logging.getLogger().setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     plan = QUICK if quick else FULL
     more = growing.STEPS if growth else 0
     with tqdm(total=steps(plan) + more, unit=" steps", disable=not sys.stderr.isatty()) as progress:

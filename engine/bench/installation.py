@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -105,33 +105,26 @@ def serving(settings: Settings, workers: int = 1) -> Iterator[Served]:
         "CHALAND_PING_AGE_LIMIT_SECONDS": str(settings.ping_age_limit_seconds),
         "CHALAND_REQUESTS_PER_SECOND_LIMIT": "10000000",
     }
-    roles = [["api", "--port", "0"], *[["engine", "--role", "sender"]] * workers]
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "engine.cli", "serve", "--role", *role],
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        for role in roles
-    ]
+    command = [sys.executable, "-m", "engine.cli", "serve", "--role"]
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*role: str) -> None:
+        words = [*command, *role]
+        started.append(subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=log, text=True))
+
     live = None
     try:
+        start("api", "--port", "0")
+        start("engine", "--role", "sender")
         address = urlsplit(_url_of(started[0], settings.data_dir))
         live = open_live("", settings.data_dir, settings.partitions)
-        served = Served(
-            host=address.hostname or "",
-            port=address.port or 0,
-            live=live,
-            settings=settings,
-            workers=[psutil.Process(each.pid) for each in started[1:]],
-            processes={},
-        )
+        served = Served(address.hostname or "", address.port or 0, live, settings, [], {})
         _await_workers(served, started)
-        yield Served(
-            served.host, served.port, live, settings, served.workers, _names([each.pid for each in started])
-        )
+        while len(started) <= workers:  # one by one, as each rebuilds the gate when it starts
+            start("engine", "--role", "sender")
+            _await_workers(served, started)
+        pids = [each.pid for each in started]
+        yield replace(served, workers=[psutil.Process(pid) for pid in pids[1:]], processes=_names(pids))
     finally:
         if live is not None:
             live.close()
@@ -152,8 +145,9 @@ def _url_of(door: "subprocess.Popen[str]", folder: Path) -> str:
 
 
 def _await_workers(served: Served, started: Sequence["subprocess.Popen[str]"]) -> None:
-    """Until every partition is owned, and shared evenly."""
-    most = -(-served.live.partitions // len(served.workers))
+    """Until every partition is owned, and shared evenly among the workers, which stand behind the door."""
+    workers = len(started) - 1
+    most = -(-served.live.partitions // workers)
     while sum(shares := served.shares().values()) < served.live.partitions or max(shares) > most:
         if any(each.poll() is not None for each in started):
             raise RuntimeError(f"a process ended at once: {_tail(served.settings.data_dir)}")

@@ -32,6 +32,8 @@ BODY = 100
 BODIES_AT_ONCE = 20
 """Bodies that share an append, and then a round of the worker."""
 GATE_AT_ONCE = 10_000
+LEASE_SECONDS = 86_400.0
+"""Nobody else wants the partitions, and nothing renews the leases here."""
 STAGES = ("decode", "append", "read", "fetch", "match", "detect", "commit", "decide")
 """In the order of a ping's way; `append` includes packing, `read` unpacking."""
 
@@ -145,6 +147,7 @@ class Line:
             with self.meter.stage("detect"):
                 while self.worker.run_once():
                     pass
+            assert not self.log.depth(), "the worker has left something undone"
             self.pings += sum(len(each) for _, each in arrivals)
             with self.meter.stage("decide"):
                 while self.decider and (taken := self.decider.run_once()):
@@ -214,7 +217,7 @@ def open_line(
     places.index = index
     log = _MeteredLog(live, settings.log_limit_entries)
     log.meter = meter
-    leases = Leases(live, "bench", settings.lease_seconds)
+    leases = Leases(live, "bench", LEASE_SECONDS)
     worker = Worker(
         live,
         log,

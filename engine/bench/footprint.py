@@ -127,7 +127,8 @@ def weigh_index(count: int) -> IndexFootprint:
     removed = _cpu_seconds(lambda: deque(map(index.remove, ids), 0))
     numbers = range(0, count, int(1 / BULK_SHARE))
     many = make_geofences(count, only=numbers, shift_degrees=2 * MOVED_DEGREES)
-    bulk = _cpu_seconds(lambda: index.change([(each.id, each) for each in many]))
+    changes: list[Any] = [(each.id, each) for each in many]
+    bulk = _cpu_seconds(lambda: index.change(changes))
     return IndexFootprint(
         geofences=count,
         build_seconds=built,

@@ -78,5 +78,5 @@ QUICK = Plan(
     drained_pings=0,
     index_sizes=(10_000,),
     weighed=Crowd(20_000, rounds=2, warm_rounds=1),
-    budget_seconds=42.0,
+    budget_seconds=38.0,
 )

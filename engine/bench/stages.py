@@ -21,7 +21,6 @@ from engine.live import BatchedScript, Live, gate_key, open_live, partition_of
 from engine.log import LogEntry, SignalLog
 from engine.places import Places
 from engine.records import Records, open_records
-from engine.schema import upgrade
 from engine.signals import SignalKind
 from engine.worker import Worker
 from geofences.geofence import Geofence
@@ -101,6 +100,13 @@ class _MeteredLog(SignalLog):
     def read(self, cursors: Mapping[int, bytes], count: int, block_ms: int) -> dict[int, list[LogEntry]]:
         with self.meter.stage("read"):
             return super().read(cursors, count, block_ms)
+
+
+class _SettledPlaces(Places):
+    """Places that are given, and that nobody edits."""
+
+    def refresh(self) -> None:
+        """Do nothing."""
 
 
 class _MeteredIndex(GeofenceIndex):
@@ -208,9 +214,8 @@ def open_line(
         gate_us = (spent.ours + spent.server) / max(subjects, 1) * 1e6
     else:
         allow(live, devices)
-    empty = open_records(settings.records_url)
-    upgrade(empty)
-    places = Places(empty)
+    unread = open_records(settings.records_url)
+    places = _SettledPlaces(unread)
     index = _MeteredIndex.of(geofences)
     assert isinstance(index, _MeteredIndex)
     index.meter = meter
@@ -240,7 +245,7 @@ def open_line(
         decider=decider,
         meter=meter,
         gate_us_per_shopper=gate_us,
-        _closing=[empty, live],
+        _closing=[unread, live],
     )
 
 

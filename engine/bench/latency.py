@@ -116,7 +116,7 @@ def latency(served: Served, work: Work, feed: Feed, per_second: float, seconds: 
         served.settle()
         told = [(decode_event(data), at) for data, at in watch.read()]
     told = [(event, at) for event, at in told if event.revision is Revision.SAID]
-    due = _due_of_events(work, rows, feed.began_at, sent, told)
+    due = due_of_events(work, rows, feed.began_at, sent, told)
     event_ms = np.array([(at - due[event.id]) * 1000 for event, at in told if event.id in due])
     message_ms, sent_ms = _of_messages(served, due, ahead)
     return Latency(
@@ -131,7 +131,7 @@ def latency(served: Served, work: Work, feed: Feed, per_second: float, seconds: 
     )
 
 
-def _due_of_events(
+def due_of_events(
     work: Work, rows: range, began_at: float, sent: Sent, told: Sequence[tuple[PlaceEvent, float]]
 ) -> dict[str, float]:
     """Event id -> when the body with the ping that brought it about was due, on the monotonic clock."""

@@ -32,8 +32,7 @@ def depth_m(
         length = hypot(east, north)
         lons.append(lon + along_m * (east / length / across))
         lats.append(lat + along_m * (north / length / up))
-    ruler = Ruler()
-    ruler.put(0, shape)
+    ruler = Ruler(lambda slots: [shape] * len(slots))
     points = (wrapped(np.concatenate(lons)), np.concatenate(lats))
     distances = ruler.distances_m(*points, np.zeros(len(points[0]), np.int64))
     return [-float(each.min()) for each in np.split(distances, len(courses))]

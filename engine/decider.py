@@ -61,7 +61,7 @@ class Decider:
     def run_once(self) -> int:
         """Decide on a batch of events of each held partition. Answers how many events it took."""
         held = sorted(self._leases.held)
-        with self._live.client.pipeline(transaction=False) as pipeline:
+        with self._live.pipeline() as pipeline:
             for partition in held:
                 pipeline.xrange(events_key(partition), count=BATCH_EVENTS)
             batches = cast("list[Entries]", pipeline.execute())

@@ -140,7 +140,7 @@ class FleetFigures:
         """The figures of these beacons, by id; those of one never heard are empty. `now` in unix seconds."""
         beacons = list(beacons)
         today = int(now // 86_400)
-        with self._live.client.pipeline(transaction=False) as pipeline:
+        with self._live.pipeline() as pipeline:
             for beacon in beacons:
                 pipeline.hgetall(f"{FLEET_PREFIX}b:{beacon.id}")
                 pipeline.hget(f"{FLEET_PREFIX}p:{beacon.geofence}", "hours")

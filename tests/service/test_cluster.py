@@ -16,16 +16,20 @@ from tests.service.crowd import assert_same, send, set_up, settled, stream
 from tests.service.process import chaland
 from tests.support.valkey_cluster import Cluster, valkey_cluster
 
-PINGS = 12_000
-DEVICES = 60
-BODY = 120
+PINGS = 10_000
+DEVICES = 50
+BODY = 100
 KILL_AFTER, PAUSE_AFTER = 30, 60
 """Bodies."""
 AWAY_SECONDS = 3.0
 """Longer than a failover takes. With one replica each, and one replica that has to hold what is accepted, a shard
 accepts nothing until both of its servers are there again.
 """
-SETTINGS = {"CHALAND_PING_AGE_LIMIT_SECONDS": "86400", "CHALAND_LEASE_SECONDS": "3"}
+SETTINGS = {
+    "CHALAND_PING_AGE_LIMIT_SECONDS": "86400",
+    "CHALAND_LEASE_SECONDS": "3",
+    "CHALAND_LIVE_TIMEOUT_SECONDS": "2",
+}
 
 
 @pytest.fixture

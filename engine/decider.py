@@ -39,6 +39,10 @@ RETRY_SECONDS = 1.0
 IDLE_SECONDS = 0.05
 
 
+class LeaseLost(Exception):
+    """Another worker has the partition now, and decides on what was read of it."""
+
+
 class Decider:
     """Works through the event log of the partitions that its worker holds. One thread uses it."""
 
@@ -73,20 +77,30 @@ class Decider:
 
     def _take(self, partition: int, entries: Entries) -> int:
         events = [decode_event(parts[b"e"]) for _, parts in entries]
-        with self._records.writes.begin() as connection:
-            decisions = self._decide_all(connection, events)
+        try:
+            with self._records.writes.begin() as connection:
+                decisions = self._decide_all(connection, partition, events)
+        except LeaseLost:
+            logger.warning("decider: partition %d has passed to another worker", partition)
+            return 0
         # Acknowledged only now: a crash before this line decides again, and finds everything recorded.
         self._live.client.xdel(events_key(partition), *(entry_id for entry_id, _ in entries))
         for decision in decisions:
             metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
         return len(entries)
 
-    def _decide_all(self, connection: Connection, events: Sequence[PlaceEvent]) -> list[Decision]:
+    def _decide_all(
+        self, connection: Connection, partition: int, events: Sequence[PlaceEvent]
+    ) -> list[Decision]:
         owners = consent_store.subjects_of_devices(connection, sorted({event.device for event in events}))
         for owner in sorted(
             set(owners.values())
         ):  # in one order everywhere, so that two deciders never deadlock
             consent_store.lock_subject(connection, owner)
+        if not self._leases.ours(partition):
+            # Asked under the locks: whoever comes after us waits for them, so that what we read, however long ago,
+            # is not written over what has been learned since.
+            raise LeaseLost
         subjects = consent_store.get_subjects(connection, owners.values())
         campaigns = campaign_store.live_campaigns(connection)
         decisions: list[Decision] = []

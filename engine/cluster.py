@@ -29,6 +29,7 @@ from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as NoAnswer
 
 from engine.durability import Durability
+from engine.round_trip import Command
 
 SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 """Of URLs that name a cluster by some of its nodes: ``redis+cluster://user:password@host:port,host:port``."""
@@ -38,8 +39,8 @@ LOOK_SECONDS = 0.25
 KEYLESS = ("PING", "INFO", "TIME")
 """Commands that any master may answer; all others that are used here name a key."""
 
-Command = tuple[tuple[Any, ...], dict[str, Any]]
-"""A command's words and its parsing options, as a redis-py pipeline collects them."""
+Order = tuple[Command, dict[str, Any] | None]
+"""A command, and the options by which redis-py reads its answer; None leaves the answer as it came."""
 
 
 def names_cluster(url: str) -> bool:
@@ -98,7 +99,7 @@ class ClusterClient(Redis):
         """Close every connection."""
         self._topology.close()
 
-    def round(self, commands: Sequence[Command], durability: Durability | None = None) -> list[Any]:
+    def round(self, commands: Sequence[Order], durability: Durability | None = None) -> list[Any]:
         """Send each command to its node, all nodes at once. Answers what each command answered, or the `RedisError`
         that stopped it, which may be that its node did not make it durable enough.
         """
@@ -114,7 +115,7 @@ class ClusterClient(Redis):
 
     def _once(
         self,
-        commands: Sequence[Command],
+        commands: Sequence[Order],
         wanted: Sequence[int],
         answers: list[Any],
         durability: Durability | None,
@@ -155,14 +156,14 @@ class ClusterClient(Redis):
             self._doubtful = "" if isinstance(error, BusyLoadingError) else node
         return False
 
-    def _asked(self, command: Command, error: AskError, durability: Durability | None) -> Any:
+    def _asked(self, command: Order, error: AskError, durability: Durability | None) -> Any:
         """What the node answers that is just taking the slot over."""
         node = self._topology.nodes_manager.get_node(error.host, error.port)
         if node is None:
             self._doubtful = ""
             return error
         visit = _Visit(self._topology.get_redis_connection(node), durability)
-        visit.send([(("ASKING",), {}), command])
+        visit.send([(("ASKING",), None), command])
         return visit.hear()[1]
 
     def _node_of(self, words: Sequence[Any]) -> ClusterNode:
@@ -201,7 +202,7 @@ class Round(Pipeline):
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002  # redis-py's signature
         """Send what was collected. Answers one answer, or error, per command."""
-        commands: list[Command] = list(self.command_stack)
+        commands: list[Order] = list(self.command_stack)
         self.reset()
         answers = self._client.round(commands, self._durability)
         if raise_on_error:
@@ -218,11 +219,11 @@ class _Visit:
         self.places: list[int] = []
         self._client: Any = client
         self._durability = durability
-        self._commands: Sequence[Command] = ()
+        self._commands: Sequence[Order] = ()
         self._connection: Any = None
         self._failed: RedisError | None = None
 
-    def send(self, commands: Sequence[Command]) -> None:
+    def send(self, commands: Sequence[Order]) -> None:
         self._commands = commands
         words = [each for each, _ in commands]
         if self._durability:
@@ -238,19 +239,22 @@ class _Visit:
         whole = False
         try:
             heard = [self._next(words[0], options) for words, options in self._commands]
-            refusal = self._durability.refusal(self._next("", {})) if self._durability else None
+            if self._durability:
+                heard = self._durability.judged(heard, self._next("", None))
             whole = not self._failed
         finally:
             if self._connection:
                 if not whole:
                     self._connection.disconnect()
                 self._client.connection_pool.release(self._connection)
-        return [refusal if refusal and not isinstance(each, RedisError) else each for each in heard]
+        return heard
 
-    def _next(self, name: Any, options: dict[str, Any]) -> Any:
+    def _next(self, name: Any, options: dict[str, Any] | None) -> Any:
         if self._failed:
             return self._failed
         try:
+            if options is None:
+                return self._connection.read_response()
             return self._client.parse_response(self._connection, name, **options)
         except BusyLoadingError as error:
             return error
@@ -267,4 +271,4 @@ def _key_of(words: Sequence[Any]) -> Any:
         return None
     if words[0] in ("EVALSHA", "EVAL"):
         return words[3]
-    return words[words.index(b"STREAMS") + 1] if words[0] == "XREAD" else words[1]
+    return words[words.index("STREAMS") + 1] if words[0] == "XREAD" else words[1]

@@ -7,6 +7,8 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
+from engine.round_trip import raised
+
 
 class NotDurable(RedisError):
     """Written, but not held by as many replicas as are asked for: a failover now may lose it."""
@@ -27,8 +29,14 @@ class Durability:
             return ("WAITAOF", 1, self.replicas, timeout_ms)
         return ("WAIT", self.replicas, timeout_ms)
 
-    def refusal(self, answer: Any) -> RedisError | None:
-        """What is wrong with the server's answer; None when the writes are held."""
+    def judged(self, answers: list[Any], held: Any) -> list[Any]:
+        """The answers to the writes, if what the server answered to our command says that they are held; else, in
+        place of each, what is wrong.
+        """
+        refusal = self._refusal(held)
+        return [refusal if refusal and not isinstance(each, RedisError) else each for each in answers]
+
+    def _refusal(self, answer: Any) -> RedisError | None:
         if isinstance(answer, RedisError):
             return answer
         replicas = answer[1] if self.disk else answer
@@ -52,7 +60,7 @@ class DurablePipeline(Pipeline):
             return []
         self.command_stack.append((self._durability.command(), {}))
         *answers, held = super().execute(raise_on_error)
-        refusal = self._durability.refusal(held)
-        if refusal and raise_on_error:
-            raise refusal
-        return [refusal if refusal and not isinstance(each, RedisError) else each for each in answers]
+        answers = self._durability.judged(answers, held)
+        if raise_on_error:
+            raised(answers)
+        return answers

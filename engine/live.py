@@ -6,7 +6,7 @@ cluster too.
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
 from importlib import resources
@@ -22,6 +22,7 @@ from redis.retry import Retry
 
 from engine.cluster import ClusterClient, Round, names_cluster, open_cluster
 from engine.durability import Durability, DurablePipeline
+from engine.round_trip import Command, ask, raised
 from engine.valkey import ValkeyChild, start_valkey
 
 PARTITIONS_KEY = "chaland:partitions"
@@ -94,14 +95,12 @@ class Live:
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
         def once(calls: Sequence[Call], command: str, script: str) -> list[Any]:
-            with self.pipeline(durable=durable) as pipeline:
-                send: Any = pipeline.execute_command
-                for keys, args in calls:
-                    send(command, script, len(keys), *keys, *args)
-                try:
-                    return pipeline.execute(raise_on_error=False)
-                except RedisError as error:
-                    return [error] * len(calls)
+            try:
+                return self.ask(
+                    [(command, script, len(keys), *keys, *args) for keys, args in calls], durable=durable
+                )
+            except RedisError as error:
+                return [error] * len(calls)
 
         def call(calls: Sequence[Call]) -> list[Any]:
             answers = once(calls, "EVALSHA", digest)
@@ -115,21 +114,30 @@ class Live:
 
         return call
 
-    def xread(self, streams: Mapping[str, bytes], count: int, block_ms: int) -> Any:
-        """Up to `count` entries after each stream's id, as redis-py answers them; waits up to `block_ms` for some."""
+    def ask(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
+        """What is answered to each command, as it came, all in one round trip; an error stands in its place. Durable
+        ones are errors when not as many replicas hold their writes as are asked for. Raises `RedisError` when there is
+        no answer at all.
+        """
+        durability = self.durability if durable and self.durability.replicas else None
+        if isinstance(self.client, ClusterClient):
+            return self.client.round([(command, None) for command in commands], durability)
+        if durability is None:
+            return ask(self.client, commands)
+        *answers, held = ask(self.client, [*commands, durability.command()])
+        return durability.judged(answers, held)
+
+    def read(self, streams: Mapping[bytes, bytes], count: int, block_ms: int) -> Iterable[tuple[bytes, Any]]:
+        """Up to `count` entries after each stream's id, by stream; waits up to `block_ms` for some."""
+        words = ("XREAD", "COUNT", count)
         if not isinstance(self.client, ClusterClient):
-            return self.client.xread(cast("dict[Any, Any]", streams), count=count, block=block_ms)
+            command = (*words, "BLOCK", block_ms, "STREAMS", *streams, *streams.values())
+            return _pairs(raised(self.ask([command])))
         until = time.monotonic() + block_ms / 1000
-        while True:
-            with self.pipeline() as pipeline:
-                for stream, after in streams.items():
-                    pipeline.xread({stream: after}, count=count)
-                answers = [each for each in pipeline.execute() if each]
-            if answers or time.monotonic() >= until:
-                return [
-                    pair for each in answers for pair in (each.items() if isinstance(each, dict) else each)
-                ]
+        commands = [(*words, "STREAMS", stream, after) for stream, after in streams.items()]
+        while not (pairs := _pairs(raised(self.ask(commands)))) and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
+        return pairs
 
     def answers(self) -> bool:
         """Whether every partition can be reached now."""
@@ -189,6 +197,11 @@ def _client(url: str, timeout_seconds: float) -> Redis:
     return Redis.from_url(
         url, socket_timeout=timeout_seconds, health_check_interval=30, retry=Retry(NoBackoff(), 0)
     )
+
+
+def _pairs(answers: Iterable[Any]) -> list[tuple[bytes, Any]]:
+    """Streams with their entries: a map in protocol 3, pairs in protocol 2, nothing where there are none."""
+    return [pair for each in answers if each for pair in (each.items() if isinstance(each, dict) else each)]
 
 
 def without_password(url: str) -> str:

@@ -15,11 +15,16 @@ from redis.exceptions import RedisError
 
 from engine.batch import Batch
 from engine.live import Live, cursor_key, done_key, gate_edits_key, gate_key, log_key, partition_of
+from engine.round_trip import raised
 from engine.signals import Report
 
 START = b"0-0"
 TRIES = 3
 """A consent may be withdrawn between two tries; one that goes on like this is told to come back."""
+
+
+PAGE_ENTRIES = 500
+"""Of the processed ones that are read again, in one go."""
 
 
 class Verdict(StrEnum):
@@ -114,16 +119,25 @@ class SignalLog:
 
     def read(self, cursors: Mapping[int, bytes], count: int, block_ms: int) -> dict[int, list[LogEntry]]:
         """Up to `count` entries after each partition's cursor; waits up to `block_ms` when there are none."""
-        streams = {log_key(partition): cursor for partition, cursor in cursors.items()}
-        partitions: dict[Any, int] = {log_key(partition).encode(): partition for partition in cursors}
-        answer = self._live.xread(streams, count, block_ms)
-        pairs = answer.items() if isinstance(answer, dict) else answer or ()
-        return {partitions[name]: [_entry(*each) for each in _flat(entries)] for name, entries in pairs}
+        partitions = {log_key(partition).encode(): partition for partition in cursors}
+        streams = dict(zip(partitions, cursors.values(), strict=True))
+        return {
+            partitions[name]: [_entry(*each) for each in entries]
+            for name, entries in self._live.read(streams, count, block_ms)
+        }
 
     def processed(self, partition: int, until: bytes) -> list[LogEntry]:
         """What is still kept of entries that were processed before, up to and with the one of this id."""
-        entries = cast("Any", self._live.client.xrange(log_key(partition), max=until))
-        return [_entry(*each) for each in entries]
+        kept: list[LogEntry] = []
+        after = b"-"
+        while True:
+            [entries] = raised(
+                self._live.ask([("XRANGE", log_key(partition), after, until, "COUNT", PAGE_ENTRIES)])
+            )
+            kept += [_entry(*each) for each in entries]
+            if len(entries) < PAGE_ENTRIES:
+                return kept
+            after = b"(" + kept[-1].id
 
     def trim(self, cursors: Mapping[int, bytes], kept_ms: int) -> None:
         """Drop processed entries that are older than so many milliseconds by the live store's clock."""
@@ -155,10 +169,6 @@ def _verdict(answer: Any) -> Verdict:
     return Verdict.LOG_FULL if answer == b"full" else Verdict.ACCEPTED
 
 
-def _flat(entries: Any) -> Any:
-    """redis-py answers a list of entries (protocol 2), or a list holding that list (protocol 3)."""
-    return entries[0] if entries and isinstance(entries[0], list) else entries
-
-
-def _entry(entry_id: bytes, parts: Mapping[bytes, bytes]) -> LogEntry:
-    return LogEntry(id=entry_id, gate_edits=parts[b"g"], signals=Batch.decoded(parts[b"s"]))
+def _entry(entry_id: bytes, parts: Sequence[bytes]) -> LogEntry:
+    _, gate_edits, _, signals = parts  # g and s, as append.lua wrote them
+    return LogEntry(id=entry_id, gate_edits=gate_edits, signals=Batch.decoded(signals))

@@ -37,6 +37,7 @@ from engine.log import LogEntry, SignalLog
 from engine.passers import KEPT_SECONDS, Passers
 from engine.places import Places
 from engine.recent import Recent
+from engine.round_trip import raised
 from engine.track import Track, decode_track, encode_track
 from geofences.event import PlaceEvent
 
@@ -272,7 +273,7 @@ class Worker:
             ]
         )
         known: dict[str, Track | None] = {}
-        for partition, answer in zip(devices, _raised(answers), strict=True):
+        for partition, answer in zip(devices, raised(answers), strict=True):
             heard, kept, states = answer
             names = devices[partition]
             if heard:
@@ -319,7 +320,7 @@ class Worker:
             ]
         )
         now = self._now().timestamp()
-        for (partition, (last_id, _)), answer in zip(batch.items(), _raised(answers), strict=True):
+        for (partition, (last_id, _)), answer in zip(batch.items(), raised(answers), strict=True):
             if not answer:
                 logger.warning("worker: partition %d has passed to another worker", partition)
                 self._leases.lost(partition)
@@ -366,14 +367,6 @@ class Worker:
         keep: Collection[Any] = (self._log_kept_entries, self._state_expiry_ms, LOG_KEPT_MS)
         args = [lease, cursor, last_id, entries, *keep, len(devices), *states]
         return keys, args + [part for event in events for part in (event.device, _encoder.encode(event))]
-
-
-def _raised(answers: Sequence[Any]) -> Sequence[Any]:
-    """The answers, unless one of them is an error: what was committed beside it is found so when it is tried again."""
-    for answer in answers:
-        if isinstance(answer, RedisError):
-            raise answer
-    return answers
 
 
 def decode_event(data: bytes) -> PlaceEvent:

@@ -4,7 +4,8 @@ It is changed under the subject's lock in the records store, so that two changes
 store in the order in which they were recorded. A device that is not in it is not heard.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -13,9 +14,10 @@ from consent import ledger, store
 from consent.entry import Purpose
 from engine.live import Live, device_prefix, due_key, gate_edits_key, gate_key, partition_of
 from engine.records import Records
+from engine.round_trip import raised
 
 REBUILD_PAGE = 500
-ALLOWED, DENIED = "1", "0"
+ALLOWED, DENIED, FORGOTTEN = "1", "0", ""
 
 
 class ConsentGate:
@@ -23,6 +25,7 @@ class ConsentGate:
 
     def __init__(self, live: Live, records: Records, now: Callable[[], datetime]) -> None:
         self._live = live
+        self._write = live.batched("gate", durable=True)
         self._records = records
         self._now = now
         self._closed: dict[str, set[str]] = {}
@@ -34,7 +37,7 @@ class ConsentGate:
         if found:
             devices = {device.device for device in found.devices}
             self._closed.setdefault(subject, set()).update(devices)
-            self._forget(devices)
+            self._say(FORGOTTEN, devices)
 
     def changed(self, subject: str) -> None:
         """Project what the ledger says now of a subject's location consent onto its devices."""
@@ -43,7 +46,7 @@ class ConsentGate:
             self._project(connection, subject)
             closed = self._closed.pop(subject, set())  # a rebuild may have opened some of them in between
             owned = store.subjects_of_devices(connection, sorted(closed))
-            self._forget(closed - owned.keys())
+            self._say(FORGOTTEN, closed - owned.keys())
 
     def rebuild(self) -> int:
         """Project every subject, then close the gate for devices that nobody has any more. Answers how many."""
@@ -67,38 +70,24 @@ class ConsentGate:
             return
         standing = ledger.standing_of(connection, subject, Purpose.LOCATION, None, self._now())
         devices = [device.device for device in found.devices]
-        if standing.allowed:
-            self._set(dict.fromkeys(devices, ALLOWED))
-        else:
-            self._set(dict.fromkeys(devices, DENIED))
-            self._drop_states(devices)
+        self._say(ALLOWED if standing.allowed else DENIED, devices)
 
-    def _set(self, verdicts: Mapping[str, str]) -> None:
-        with self._live.pipeline(durable=True) as pipeline:
-            for device, verdict in verdicts.items():
-                pipeline.hset(gate_key(self._partition(device)), device, verdict)
-            closed = [device for device, verdict in verdicts.items() if verdict != ALLOWED]
-            for partition in {self._partition(device) for device in closed}:
-                pipeline.incr(gate_edits_key(partition))
-            pipeline.execute()
-
-    def _forget(self, devices: Iterable[str]) -> None:
-        devices = list(devices)
-        with self._live.pipeline(durable=True) as pipeline:
-            for device in devices:
-                pipeline.hdel(gate_key(self._partition(device)), device)
-            for partition in {self._partition(device) for device in devices}:
-                pipeline.incr(gate_edits_key(partition))
-            pipeline.execute()
-        self._drop_states(devices)
-
-    def _drop_states(self, devices: Iterable[str]) -> None:
-        with self._live.pipeline(durable=True) as pipeline:
-            for device in devices:
-                partition = self._partition(device)
-                pipeline.delete(device_prefix(partition) + device)
-                pipeline.zrem(due_key(partition), device)
-            pipeline.execute()
+    def _say(self, verdict: str, devices: Iterable[str]) -> None:
+        """Open or close the gate for devices, in one step per partition; what is kept of those not allowed goes."""
+        by_partition: dict[int, list[str]] = defaultdict(list)
+        for device in devices:
+            by_partition[partition_of(device, self._live.partitions)].append(device)
+        raised(
+            self._write(
+                [
+                    (
+                        (gate_key(each), gate_edits_key(each), due_key(each), device_prefix(each)),
+                        (verdict, *names),
+                    )
+                    for each, names in by_partition.items()
+                ]
+            )
+        )
 
     def _drop_strangers(self) -> None:
         for partition in range(self._live.partitions):
@@ -109,7 +98,4 @@ class ConsentGate:
                 page = names[start : start + REBUILD_PAGE]
                 with self._records.reads.connect() as connection:
                     owned = store.subjects_of_devices(connection, page)
-                self._forget(name for name in page if name not in owned)
-
-    def _partition(self, device: str) -> int:
-        return partition_of(device, self._live.partitions)
+                self._say(FORGOTTEN, (name for name in page if name not in owned))

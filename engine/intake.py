@@ -28,7 +28,7 @@ from engine.log import SignalLog, Verdict
 from engine.problem import FieldProblem, Problem, response_to
 from engine.signal_document import ANSWERS, request_of
 from engine.signals import Report, SignalKind, decode_pings, decode_sightings
-from engine.web import authenticate, permitted, read_body, secret_in
+from engine.web import authenticate, away, permitted, read_body, secret_in
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class SignalDoor:
             # The type alone: a message may quote a value, and a value may be personal.
             logger.error("%s failed: %s", scope["path"], type(error).__name__)  # noqa: TRY400
             failed = Problem(500, "internal_error", "something went wrong on our side; it was logged")
-            await response_to(failed)(scope, receive, send)
+            await response_to(away(error) or failed)(scope, receive, send)
         else:
             length = (b"content-length", b"%d" % len(body))
             await send({"type": "http.response.start", "status": 202, "headers": [_JSON, length]})

@@ -6,9 +6,8 @@ up late can write nothing.
 
 from collections.abc import Sequence
 
-from redis.exceptions import RedisError
-
 from engine.live import WORKERS_KEY, Live, fence_key, lease_key
+from engine.round_trip import raised
 
 
 class Leases:
@@ -71,9 +70,7 @@ class Leases:
                 for partition in partitions
             ]
         )
-        for partition, answer in zip(partitions, answers, strict=True):
-            if isinstance(answer, RedisError):
-                raise answer
+        for partition, answer in zip(partitions, raised(answers), strict=True):
             if answer:
                 self._held[partition] = answer.decode()
             else:

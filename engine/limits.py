@@ -6,6 +6,7 @@ A process takes permits from the window a few at a time, so that not every reque
 import time
 
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as NoAnswer
 
 from engine.live import Live
 from engine.problem import Problem
@@ -38,18 +39,20 @@ class RateLimit:
         return True
 
     def spend(self, key_id: str) -> None:
-        """Count one request. Raises `Problem` 429 with Retry-After when the second is used up."""
+        """Count one request. Raises `Problem` 429 with Retry-After when the second is used up, and `RedisError` when the
+        live store does not answer.
+        """
         if self.spend_held(key_id):
             return
         if time.monotonic() < self._away_until:
-            raise _away()
+            raise NoAnswer("it did not answer just now")
         try:
             spent, left_ms = self._draw(
                 keys=[f"rate:{{{key_id}}}"], args=[self._block, WINDOW_SECONDS * 1000]
             )
         except RedisError:
             self._away_until = time.monotonic() + AWAY_SECONDS
-            raise _away() from None
+            raise
         permits = self._block - max(spent - self._per_second, 0)
         if permits <= 0:
             raise Problem(
@@ -59,9 +62,3 @@ class RateLimit:
                 headers={"Retry-After": str(WINDOW_SECONDS)},
             )
         self._permits[key_id] = (permits - 1, time.monotonic() + left_ms / 1000)
-
-
-def _away() -> Problem:
-    return Problem(
-        503, "live_store_unavailable", "the live store does not answer", headers={"Retry-After": "1"}
-    )

@@ -80,9 +80,7 @@ class Live:
         batched = self.batched(name)
 
         def call(*, keys: Sequence[str], args: Sequence[Any]) -> Any:
-            [answer] = batched([(keys, args)])
-            if isinstance(answer, RedisError):
-                raise answer
+            [answer] = raised(batched([(keys, args)]))
             return answer
 
         return call

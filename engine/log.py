@@ -141,11 +141,7 @@ class SignalLog:
 
     def trim(self, cursors: Mapping[int, bytes], kept_ms: int) -> None:
         """Drop processed entries that are older than so many milliseconds by the live store's clock."""
-        if not cursors:
-            return
-        for answer in self._trim([((log_key(each),), (cursor, kept_ms)) for each, cursor in cursors.items()]):
-            if isinstance(answer, RedisError):
-                raise answer
+        raised(self._trim([((log_key(each),), (cursor, kept_ms)) for each, cursor in cursors.items()]))
 
     def depth(self) -> int:
         """How many entries wait to be processed, over all partitions."""

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Drop the processed entries of a partition's log that are older than is useful, by this server's clock.
 -- KEYS: log.  ARGV: cursor, milliseconds for which processed entries are kept.
 local oldest = tonumber(redis.call('TIME')[1]) * 1000 - tonumber(ARGV[2])

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Sign in to the table of workers, and strike out those that have not done so for a while.
 -- KEYS: table.  ARGV: owner, milliseconds.  Answers the names of all that are left.
 local seconds, micros = unpack(redis.call('TIME'))

@@ -188,6 +188,8 @@ def test_a_cluster_that_is_not_there_is_an_error_at_once(tmp_path: Path):
 
 
 def test_a_single_server_waits_for_replicas_too(live: Live, valkey_server: str, tmp_path: Path):
+    with Redis.from_url(valkey_server) as client:
+        client.flushall()
     alone = open_live(valkey_server, tmp_path, PARTITIONS, durability=Durability(1, timeout_seconds=0.05))
     device = DEVICES[0]
     alone.client.hset(gate_key(partition_of(device, PARTITIONS)), device, 1)

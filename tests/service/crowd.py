@@ -23,15 +23,19 @@ BUSY = ("log_full", "unavailable")
 Body = list[dict[str, Any]]
 
 
-def stream(seed: int, began_at: float, pings: int, devices: int, body: int) -> Iterator[Body]:
-    """Bodies of pings: each device has its own rhythm. `began_at` is when they begin, by the phones' clocks."""
+def stream(
+    seed: int, began_at: float, pings: int, devices: int, body: int, cycle_steps: int = 40
+) -> Iterator[Body]:
+    """Bodies of pings: each device has its own phase of the cycle of being inside and away. `began_at` is when they
+    begin, by the phones' clocks.
+    """
     rng = random.Random(seed)
-    phases = [rng.uniform(0, 20) for _ in range(devices)]
+    phases = [rng.uniform(0, cycle_steps / 2) for _ in range(devices)]
     steps = pings // devices
     waiting: Body = []
     for step in range(steps):
         for number in range(devices):
-            away = (step + phases[number]) % 40 > 20 or step > steps - 15
+            away = (step + phases[number]) % cycle_steps > cycle_steps / 2 or step > steps - 15
             waiting.append(
                 {
                     "device": f"device-{number}",

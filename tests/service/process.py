@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx2
 
@@ -41,8 +42,8 @@ class Served:
                 self.process.stdout.close()
 
 
-def start(*command: str, data_dir: Path, port: int = 0, **environ: str) -> Served:
-    """Run `chaland COMMAND --port PORT`, and wait until it is up."""
+def start(*command: str, data_dir: Path, port: int = 0, log: IO[str] | None = None, **environ: str) -> Served:
+    """Run `chaland COMMAND --port PORT`, and wait until it is up; what it logs goes to `log`, or to our stderr."""
     variables = {
         **os.environ,
         "CHALAND_DATA_DIR": str(data_dir),
@@ -55,6 +56,7 @@ def start(*command: str, data_dir: Path, port: int = 0, **environ: str) -> Serve
         env={name: value for name, value in variables.items() if value},
         cwd=data_dir,
         stdout=subprocess.PIPE,
+        stderr=log,
         text=True,
     )
     assert process.stdout

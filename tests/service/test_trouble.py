@@ -15,7 +15,7 @@ import httpx2
 import psutil
 import pytest
 
-from engine.live import Live, open_live
+from engine.live import Live, gate_key, open_live, partition_of
 from engine.log import SignalLog
 from tests.service.crowd import Body, assert_same, send, set_up, settled, stream
 from tests.service.process import Served, chaland
@@ -53,6 +53,7 @@ def calm(bodies: list[Body], tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def town(folder: Path) -> Iterator[tuple[Served, httpx2.Client]]:
     with chaland("serve", data_dir=folder, **SETTINGS) as served, served.client() as client:
         set_up(client, DEVICES)
+        client.put("/v1/subjects/other", json={"devices": [{"device": "other-phone"}]}).raise_for_status()
         yield served, client
 
 
@@ -81,6 +82,8 @@ def test_out_of_memory(bodies: list[Body], calm: tuple[Any, Any], tmp_path: Path
         assert live.client.info("memory")["used_memory"] > 1_000_000
         assert_come_back(post(client, bodies[20]))
         await_empty(live)  # what was accepted is worked through all the same
+        assert withdraw(client).status_code == 201  # and a withdrawal is in force at once
+        assert live.client.hget(gate_key(partition_of("other-phone", 4)), "other-phone") == b"0"
         assert client.get("/readyz").status_code == 200
         live.client.config_set("maxmemory", 0)
         for body in bodies[20:]:
@@ -96,7 +99,10 @@ def test_a_stalled_server(bodies: list[Body], calm: tuple[Any, Any], tmp_path: P
             send(client, body)
         server_of(served).send_signal(signal.SIGSTOP)
         began = time.monotonic()
-        answers = list(senders.map(lambda body: post(client, body), [bodies[20]] * AT_ONCE))
+        answers = [
+            *senders.map(lambda body: post(client, body), [bodies[20]] * AT_ONCE),
+            withdraw(client),
+        ]
         took_seconds = time.monotonic() - began
         server_of(served).send_signal(signal.SIGCONT)
         for answer in answers:
@@ -120,6 +126,12 @@ def test_a_full_disk(bodies: list[Body], calm: tuple[Any, Any], tmp_path: Path):
         for body in bodies[20:]:
             send(client, body)
         assert_same(calm, settled(client))
+
+
+def withdraw(client: httpx2.Client) -> httpx2.Response:
+    """Somebody else allows no location any more."""
+    entry = {"purpose": "location", "action": "withdraw", "source": "test"}
+    return client.post("/v1/subjects/other/consents", json=entry)
 
 
 def await_empty(live: Live) -> None:

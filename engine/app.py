@@ -146,6 +146,7 @@ class Engine:
         if Role.ENGINE in wanted:
             refresh_seconds = self.settings.lease_seconds / 3
             self._spawn("worker", lambda: self.worker.run(self._stop, refresh_seconds))
+            self._spawn("leases", lambda: self.leases.keep(self._stop, refresh_seconds))
             self._spawn("decider", lambda: self.decider.run(self._stop))
         if Role.SENDER in wanted:
             self._spawn("sender", lambda: self.sender.run(self._stop))

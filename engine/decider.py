@@ -81,7 +81,6 @@ class Decider:
             with self._records.writes.begin() as connection:
                 decisions = self._decide_all(connection, partition, events)
         except LeaseLost:
-            logger.warning("decider: partition %d has passed to another worker", partition)
             return 0
         # Acknowledged only now: a crash before this line decides again, and finds everything recorded.
         self._live.client.xdel(events_key(partition), *(entry_id for entry_id, _ in entries))

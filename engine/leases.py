@@ -4,10 +4,16 @@ Every commit names its lease and is refused when the lease has passed on, so a w
 up late can write nothing.
 """
 
+import logging
+import threading
 from collections.abc import Sequence
+
+from redis.exceptions import RedisError
 
 from engine.live import WORKERS_KEY, Live, fence_key, lease_key
 from engine.round_trip import raised
+
+logger = logging.getLogger(__name__)
 
 
 class Leases:
@@ -19,6 +25,7 @@ class Leases:
         self._lease_ms = int(lease_seconds * 1000)
         self._sign_in = live.script("workers")
         self._take = live.batched("lease")
+        self._renew = live.batched("renew")
         self._release = live.script("release")
         self._held: dict[int, str] = {}
 
@@ -37,6 +44,23 @@ class Leases:
             others = others[wanted:]
         for partition in sorted(self._held)[share:]:
             self.release(partition)
+
+    def keep(self, stop: threading.Event, every_seconds: float) -> None:
+        """Renew what is held until told to stop, from a thread of its own, however long the worker's batch takes. What
+        is lost stays lost: the worker finds out.
+        """
+        while not stop.wait(every_seconds):
+            try:
+                self.renew()
+            except RedisError as error:
+                logger.warning("leases: the live store did not answer (%s)", type(error).__name__)
+
+    def renew(self) -> None:
+        """Renew what is held, and take nothing."""
+        self._sign_in(keys=[WORKERS_KEY], args=[self._owner, self._lease_ms])
+        raised(
+            self._renew([((lease_key(each),), (lease, self._lease_ms)) for each, lease in self.held.items()])
+        )
 
     def ours(self, partition: int) -> bool:
         """Whether the lease on a partition is still ours, as the live store says now."""

@@ -54,6 +54,21 @@ def test_a_lease_is_ours_only_as_long_as_the_live_store_says_so(live: Live):
     assert not ana.ours(0)
 
 
+def test_what_is_held_is_renewed_beside_the_work_and_what_is_lost_is_not_taken_back(live: Live):
+    ana, bob = worker(live, "ana"), worker(live, "bob")
+    ana.refresh()
+    for partition in range(4):
+        live.client.pexpire(lease_key(partition), 60_000)
+    live.client.set(lease_key(0), "bob#99")
+    live.client.delete(lease_key(1))
+    ana.renew()
+    assert live.client.get(lease_key(0)) == b"bob#99"
+    assert not live.client.exists(lease_key(1))
+    assert all(9_000 < live.client.pttl(lease_key(partition)) <= 10_000 for partition in (2, 3))
+    bob.refresh()
+    assert 1 in bob.held
+
+
 def test_a_leaving_worker_frees_its_partitions_at_once(live: Live):
     ana, bob = worker(live, "ana"), worker(live, "bob")
     ana.refresh()

@@ -9,6 +9,7 @@ cluster masters killed and paused all the while; what the engine tells must be t
 import argparse
 import contextlib
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -113,6 +114,7 @@ def main() -> None:
     other.add_argument("--rounds", type=int, default=10)
     other.set_defaults(run=loss)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what runs is stopped then too
     options.run(options)
 
 

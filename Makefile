@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format bench clean lock
+.PHONY: help install run demo test check format bench chaos clean lock
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ format: $(VENV)/.installed-dev ## put the code in the house format
 
 bench: $(VENV)/.installed ## what a ping costs, end to end and by stage, latency, memory, peers (ten minutes)
 	$(BIN)/chaland bench
+
+chaos: $(VENV)/.installed-dev ## 2 million pings while processes and stores are killed and paused; CHAOS= takes its options
+	$(BIN)/python -m tests.service.chaos storm $(CHAOS)
 
 lock: $(VENV)/.made ## resolve pyproject.toml anew into the two hash-locked files
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv

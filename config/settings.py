@@ -16,6 +16,7 @@ DEVELOPMENT_VALUES = {
     "twilio_auth_token": (DEMO_TWILIO_TOKEN,),
 }
 """Values that production refuses, by setting."""
+MAY_BE_ZERO = ("durable_replicas",)
 
 
 class InvalidSettings(ValueError):
@@ -49,6 +50,9 @@ class Settings:
     lease_seconds: float = 10.0
     batch_entries: int = 256
     state_expiry_seconds: int = 1800
+    live_timeout_seconds: float = 5.0
+    durable_replicas: int = 0
+    durable_on: Literal["memory", "disk"] = "memory"
     log_limit_entries: int = 100_000
     event_limit_entries: int = 100_000
 
@@ -129,8 +133,10 @@ def _impossible(settings: Settings) -> list[str]:
     problems = [
         f"{PREFIX}{each.name.upper()}: must be greater than zero"
         for each in fields(Settings)
-        if each.type in (int, float) and getattr(settings, each.name) <= 0
+        if each.type in (int, float) and getattr(settings, each.name) <= 0 and each.name not in MAY_BE_ZERO
     ]
+    if settings.durable_replicas < 0:
+        problems.append("CHALAND_DURABLE_REPLICAS: must be zero or more")
     if settings.sms_channel == "twilio":
         problems += [
             f"{PREFIX}{name.upper()}: needed when CHALAND_SMS_CHANNEL is twilio"

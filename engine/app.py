@@ -36,6 +36,7 @@ from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
 from engine.door import SignalDoor
+from engine.durability import Durability
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.idempotency import Idempotency
@@ -90,7 +91,15 @@ class Engine:
         """Open both stores, bring the schema up to date and build the parts."""
         settings = self.settings
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        self.live: Live = open_live(settings.valkey_url, settings.data_dir, settings.partitions)
+        self.live: Live = open_live(
+            settings.valkey_url,
+            settings.data_dir,
+            settings.partitions,
+            timeout_seconds=settings.live_timeout_seconds,
+            durability=Durability(
+                settings.durable_replicas, settings.durable_on == "disk", settings.live_timeout_seconds / 2
+            ),
+        )
         try:
             self.records: Records = open_records(settings.records_url)
             upgrade(self.records)
@@ -140,6 +149,7 @@ class Engine:
         if Role.ENGINE in wanted:
             refresh_seconds = self.settings.lease_seconds / 3
             self._spawn("worker", lambda: self.worker.run(self._stop, refresh_seconds))
+            self._spawn("leases", lambda: self.leases.keep(self._stop, refresh_seconds))
             self._spawn("decider", lambda: self.decider.run(self._stop))
         if Role.SENDER in wanted:
             self._spawn("sender", lambda: self.sender.run(self._stop))

@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
-from engine.live import LiveStoreMismatch, open_live
+from engine.live import LiveStoreMismatch, open_live, without_password
 from engine.records import open_records
 from engine.schema import current_step, newest_step
 from engine.valkey import ValkeyDidNotStart
@@ -58,11 +58,7 @@ def _records(settings: Settings) -> tuple[str, bool]:
 
 
 def _live(settings: Settings) -> tuple[str, bool]:
-    shown = (
-        make_url(settings.valkey_url).render_as_string(hide_password=True)
-        if settings.valkey_url
-        else "embedded"
-    )
+    shown = without_password(settings.valkey_url) or "embedded"
     try:
         live = open_live(settings.valkey_url, settings.data_dir, settings.partitions)
         try:

@@ -75,6 +75,7 @@ def serve(
         if roles & {Role.ALL, Role.API, Role.CONSOLE}:
             _serve_http(engine, host, port, with_console=bool(roles & {Role.ALL, Role.CONSOLE}))
         else:
+            typer.echo(f"Chaland works as {', '.join(sorted(roles))}  (Ctrl-C stops it)")
             _wait_for_signal()
 
 

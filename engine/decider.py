@@ -52,6 +52,10 @@ class _Met(NamedTuple):
     entries: Sequence[Entry]
 
 
+class LeaseLost(Exception):
+    """Another worker has the partition now, and decides on what was read of it."""
+
+
 class Decider:
     """Works through the event log of the partitions that its worker holds. One thread uses it."""
 
@@ -76,7 +80,7 @@ class Decider:
     def run_once(self) -> int:
         """Decide on a batch of events of each held partition. Answers how many events it took."""
         held = sorted(self._leases.held)
-        with self._live.client.pipeline(transaction=False) as pipeline:
+        with self._live.pipeline() as pipeline:
             for partition in held:
                 pipeline.xrange(events_key(partition), count=BATCH_EVENTS)
             batches = cast("list[Entries]", pipeline.execute())
@@ -88,20 +92,29 @@ class Decider:
 
     def _take(self, partition: int, entries: Entries) -> int:
         events = [decode_event(parts[b"e"]) for _, parts in entries]
-        with self._records.writes.begin() as connection:
-            decisions = self._decide_all(connection, events)
+        try:
+            with self._records.writes.begin() as connection:
+                decisions = self._decide_all(connection, partition, events)
+        except LeaseLost:
+            return 0
         # Acknowledged only now: a crash before this line decides again, and finds everything recorded.
         self._live.client.xdel(events_key(partition), *(entry_id for entry_id, _ in entries))
         for decision in decisions:
             metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
         return len(entries)
 
-    def _decide_all(self, connection: Connection, events: Sequence[PlaceEvent]) -> list[Decision]:
+    def _decide_all(
+        self, connection: Connection, partition: int, events: Sequence[PlaceEvent]
+    ) -> list[Decision]:
         owners = consent_store.subjects_of_devices(connection, sorted({event.device for event in events}))
         for owner in sorted(
             set(owners.values())
         ):  # in one order everywhere, so that two deciders never deadlock
             consent_store.lock_subject(connection, owner)
+        if not self._leases.ours(partition):
+            # Asked under the locks: whoever comes after us waits for them, so that what we read, however long ago,
+            # is not written over what has been learned since.
+            raise LeaseLost
         subjects = consent_store.get_subjects(connection, owners.values())
         entries = ledger.entries_of_many(connection, subjects)
         campaigns = campaign_store.live_campaigns(connection)

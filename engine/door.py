@@ -19,7 +19,7 @@ from engine.limits import RateLimit
 from engine.log import SignalLog
 from engine.problem import Problem, response_to
 from engine.signals import SignalKind
-from engine.web import authenticate, permitted, read_body, secret_in
+from engine.web import authenticate, away, permitted, read_body, secret_in
 
 logger = logging.getLogger(__name__)
 
@@ -146,4 +146,5 @@ def _response(error: Exception) -> Response:
         return response_to(error)
     # The type alone: a message may quote a value, and a value may be personal.
     logger.error("taking signals in failed: %s", type(error).__name__)
-    return response_to(Problem(500, "internal_error", "something went wrong on our side; it was logged"))
+    failed = Problem(500, "internal_error", "something went wrong on our side; it was logged")
+    return response_to(away(error) or failed)

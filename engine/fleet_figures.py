@@ -15,11 +15,11 @@ from typing import Any, cast
 
 import msgspec
 import numpy as np
-from redis.exceptions import RedisError
 
 from engine.batch import Batch
 from engine.live import FLEET_PREFIX, Live
 from engine.passers import Passers
+from engine.round_trip import raised
 from geofences.beacon import Beacon, RegionChange
 from geofences.beacons import Beacons
 from geofences.fleet import Figures
@@ -132,15 +132,13 @@ class FleetFigures:
         rows = [_row(name, each) for name, each in self._heard.items()]
         self._heard = {}
         args = [int(now // 3600), int(now // 86_400), FIGURES_KEPT_SECONDS, DAY_KEPT_SECONDS, APART_SECONDS]
-        [answer] = self._add([((FLEET_PREFIX,), [*args, _encoder.encode(rows)])])
-        if isinstance(answer, RedisError):
-            raise answer
+        raised(self._add([((FLEET_PREFIX,), [*args, _encoder.encode(rows)])]))
 
     def read(self, beacons: Iterable[Beacon], now: float) -> dict[str, Figures]:
         """The figures of these beacons, by id; those of one never heard are empty. `now` in unix seconds."""
         beacons = list(beacons)
         today = int(now // 86_400)
-        with self._live.client.pipeline(transaction=False) as pipeline:
+        with self._live.pipeline() as pipeline:
             for beacon in beacons:
                 pipeline.hgetall(f"{FLEET_PREFIX}b:{beacon.id}")
                 pipeline.hget(f"{FLEET_PREFIX}p:{beacon.geofence}", "hours")

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -16,6 +15,7 @@ from consent import ledger, store
 from consent.entry import Purpose, standing
 from engine.live import Live, device_prefix, due_key, gate_edits_key, gate_key, partition_of
 from engine.records import Records
+from engine.round_trip import raised
 
 REBUILD_PAGE = 500
 ALLOWED, DENIED, FORGOTTEN = "1", "0", ""
@@ -26,6 +26,7 @@ class ConsentGate:
 
     def __init__(self, live: Live, records: Records, now: Callable[[], datetime]) -> None:
         self._live = live
+        self._write = live.batched("gate", durable=True)
         self._records = records
         self._now = now
         self._closed: dict[str, set[str]] = {}
@@ -77,28 +78,23 @@ class ConsentGate:
         self._say(DENIED, [device for device, subject in owners.items() if subject not in allowed])
 
     def _say(self, verdict: str, devices: Iterable[str]) -> None:
-        """Open or close the gate for devices, where it is not so already; what is kept of those not allowed goes."""
+        """Open or close the gate for devices, where it is not so already, in one step per partition; what is kept of
+        those not allowed goes.
+        """
         by_partition: dict[int, list[str]] = defaultdict(list)
         for device in devices:
             by_partition[partition_of(device, self._live.partitions)].append(device)
-        with self._live.client.pipeline(transaction=False) as pipeline:
-            for partition, names in by_partition.items():
-                pipeline.hmget(gate_key(partition), names)
-            stand = pipeline.execute()
-            for (partition, names), verdicts in zip(by_partition.items(), stand, strict=True):
-                known = zip(names, verdicts, strict=True)
-                changed = [name for name, was in known if was != verdict.encode()]
-                if verdict == FORGOTTEN:
-                    pipeline.hdel(gate_key(partition), *names)
-                elif changed:
-                    gate: Any = dict.fromkeys(changed, verdict)
-                    pipeline.hset(gate_key(partition), mapping=gate)
-                if verdict != ALLOWED:
-                    pipeline.delete(*(device_prefix(partition) + name for name in names))
-                    pipeline.zrem(due_key(partition), *names)
-                    if changed:
-                        pipeline.incr(gate_edits_key(partition))
-            pipeline.execute()
+        raised(
+            self._write(
+                [
+                    (
+                        (gate_key(each), gate_edits_key(each), due_key(each), device_prefix(each)),
+                        (verdict, *names),
+                    )
+                    for each, names in by_partition.items()
+                ]
+            )
+        )
 
     def _drop_strangers(self) -> None:
         for partition in range(self._live.partitions):

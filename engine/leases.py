@@ -4,7 +4,16 @@ Every commit names its lease and is refused when the lease has passed on, so a w
 up late can write nothing.
 """
 
+import logging
+import threading
+from collections.abc import Sequence
+
+from redis.exceptions import RedisError
+
 from engine.live import WORKERS_KEY, Live, fence_key, lease_key
+from engine.round_trip import raised
+
+logger = logging.getLogger(__name__)
 
 
 class Leases:
@@ -14,7 +23,9 @@ class Leases:
         self._live = live
         self._owner = owner
         self._lease_ms = int(lease_seconds * 1000)
-        self._take = live.script("lease")
+        self._sign_in = live.script("workers")
+        self._take = live.batched("lease")
+        self._renew = live.batched("renew")
         self._release = live.script("release")
         self._held: dict[int, str] = {}
 
@@ -26,19 +37,35 @@ class Leases:
     def refresh(self) -> None:
         """Renew what is held, take what is free up to a fair share, give back what is above it."""
         share = self._fair_share()
-        for partition in range(self._live.partitions):
-            mine = self._held.get(partition, "")
-            if not mine and len(self._held) >= share:
-                continue
-            lease = self._take(
-                keys=[lease_key(partition), fence_key(partition)], args=[self._owner, mine, self._lease_ms]
-            ).decode()
-            if lease:
-                self._held[partition] = lease
-            else:
-                self._held.pop(partition, None)
+        self._ask(sorted(self._held))
+        others = [partition for partition in range(self._live.partitions) if partition not in self._held]
+        while others and (wanted := share - len(self._held)) > 0:
+            self._ask(others[:wanted])
+            others = others[wanted:]
         for partition in sorted(self._held)[share:]:
             self.release(partition)
+
+    def keep(self, stop: threading.Event, every_seconds: float) -> None:
+        """Renew what is held until told to stop, from a thread of its own, however long the worker's batch takes. What
+        is lost stays lost: the worker finds out.
+        """
+        while not stop.wait(every_seconds):
+            try:
+                self.renew()
+            except RedisError as error:
+                logger.warning("leases: the live store did not answer (%s)", type(error).__name__)
+
+    def renew(self) -> None:
+        """Renew what is held, and take nothing."""
+        self._sign_in(keys=[WORKERS_KEY], args=[self._owner, self._lease_ms])
+        raised(
+            self._renew([((lease_key(each),), (lease, self._lease_ms)) for each, lease in self.held.items()])
+        )
+
+    def ours(self, partition: int) -> bool:
+        """Whether the lease on a partition is still ours, as the live store says now."""
+        lease = self._held.get(partition)
+        return lease is not None and self._live.client.get(lease_key(partition)) == lease.encode()
 
     def lost(self, partition: int) -> None:
         """A commit was refused: someone else owns the partition now."""
@@ -56,12 +83,25 @@ class Leases:
             self.release(partition)
         self._live.client.zrem(WORKERS_KEY, self._owner)
 
+    def _ask(self, partitions: Sequence[int]) -> None:
+        """Renew the leases on partitions, or take them; what is refused is not held."""
+        answers = self._take(
+            [
+                (
+                    (lease_key(partition), fence_key(partition)),
+                    (self._owner, self._held.get(partition, ""), self._lease_ms),
+                )
+                for partition in partitions
+            ]
+        )
+        for partition, answer in zip(partitions, raised(answers), strict=True):
+            if answer:
+                self._held[partition] = answer.decode()
+            else:
+                self._held.pop(partition, None)
+
     def _fair_share(self) -> int:
-        seconds, microseconds = self._live.client.time()
-        now_ms = seconds * 1000 + microseconds // 1000
-        with self._live.client.pipeline(transaction=False) as pipeline:
-            pipeline.zadd(WORKERS_KEY, {self._owner: now_ms})
-            pipeline.zremrangebyscore(WORKERS_KEY, "-inf", now_ms - self._lease_ms)
-            pipeline.zcard(WORKERS_KEY)
-            workers = int(pipeline.execute()[-1])
-        return -(-self._live.partitions // max(workers, 1))
+        """How many partitions are ours to hold: as many as anyone's; what is left over goes one each to the first."""
+        workers = sorted(self._sign_in(keys=[WORKERS_KEY], args=[self._owner, self._lease_ms]))
+        share, over = divmod(self._live.partitions, len(workers))
+        return share + (workers.index(self._owner.encode()) < over)

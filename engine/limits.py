@@ -4,9 +4,9 @@ A process takes permits from the window a few at a time, so that not every reque
 """
 
 import time
-from typing import cast
 
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as NoAnswer
 
 from engine.live import Live
 from engine.problem import Problem
@@ -14,16 +14,19 @@ from engine.problem import Problem
 WINDOW_SECONDS = 1
 BLOCKS = 50
 """A process takes so large a share of the window at once; what it does not use is lost with the window."""
+AWAY_SECONDS = 0.5
+"""A live store that did not answer is not asked again so soon: those who wait behind are told at once."""
 
 
 class RateLimit:
     """At most `per_second` requests of one key in any one second."""
 
     def __init__(self, live: Live, per_second: int) -> None:
-        self._live = live
         self._per_second = per_second
         self._block = max(per_second // BLOCKS, 1)
         self._permits: dict[str, tuple[int, float]] = {}
+        self._draw = live.script("permits")
+        self._away_until = 0.0
 
     def spend_held(self, key_id: str) -> bool:
         """Count one request against permits that this process holds, without asking the store. False when it has
@@ -36,20 +39,20 @@ class RateLimit:
         return True
 
     def spend(self, key_id: str) -> None:
-        """Count one request. Raises `Problem` 429 with Retry-After when the second is used up."""
+        """Count one request. Raises `Problem` 429 with Retry-After when the second is used up, and `RedisError` when the
+        live store does not answer.
+        """
         if self.spend_held(key_id):
             return
-        name = f"rate:{{{key_id}}}"
+        if time.monotonic() < self._away_until:
+            raise NoAnswer("it did not answer just now")
         try:
-            with self._live.client.pipeline(transaction=True) as pipeline:
-                pipeline.set(name, 0, ex=WINDOW_SECONDS, nx=True)
-                pipeline.incrby(name, self._block)
-                pipeline.pttl(name)
-                _, spent, left_ms = cast("tuple[bool, int, int]", pipeline.execute())
+            spent, left_ms = self._draw(
+                keys=[f"rate:{{{key_id}}}"], args=[self._block, WINDOW_SECONDS * 1000]
+            )
         except RedisError:
-            raise Problem(
-                503, "live_store_unavailable", "the live store does not answer", headers={"Retry-After": "1"}
-            ) from None
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            raise
         permits = self._block - max(spent - self._per_second, 0)
         if permits <= 0:
             raise Problem(

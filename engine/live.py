@@ -1,12 +1,13 @@
-"""The live store: opens it (a Valkey child of ours, or any Redis/Valkey by URL), and names every key in it.
+"""The live store: opens it (a Valkey child of ours, any Redis or Valkey by URL, or a cluster), and names every key in it.
 
 Every key of a partition carries the hash tag ``{pNN}``, so that one atomic script reaches all of them, on a
 cluster too.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha1
 from importlib import resources
 from pathlib import Path
@@ -15,10 +16,13 @@ from zlib import crc32
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.client import Pipeline
 from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
-from engine.round_trip import ask
+from engine.cluster import ClusterClient, Round, names_cluster, open_cluster
+from engine.durability import Durability, DurablePipeline
+from engine.round_trip import Command, ask, raised
 from engine.valkey import ValkeyChild, start_valkey
 
 PARTITIONS_KEY = "chaland:partitions"
@@ -27,8 +31,15 @@ FLEET_PREFIX = "{fleet}:"
 """Of all keys that hold figures of beacons: b:BEACON (hash), p:GEOFENCE (hash: hours in which it was heard), salt:DAY,
 and d:DAY:BEACON (hash) with :heard, :near and :far (HyperLogLogs of phones)."""
 
+LIVE_TIMEOUT_SECONDS = 5.0
+"""A server that takes longer to answer counts as away."""
+POLL_SECONDS = 0.005
+"""Streams on several nodes of a cluster cannot be waited for in one command; they are looked at so often."""
+
+Call = tuple[Sequence[str], Sequence[Any]]
+"""The keys and the arguments of one run of a script."""
 Script = Callable[..., Any]
-BatchedScript = Callable[[Sequence[tuple[Sequence[str], Sequence[Any]]]], list[Any]]
+BatchedScript = Callable[[Sequence[Call]], list[Any]]
 
 
 class LiveStoreMismatch(RuntimeError):
@@ -42,6 +53,8 @@ class Live:
     client: "Redis"
     partitions: int
     child: ValkeyChild | None
+    durability: Durability = field(default_factory=Durability)
+    """Of the writes that something is promised on: appended signals, and the consent gate."""
 
     def close(self) -> None:
         """Close the connections and, if we started the server, stop it."""
@@ -49,68 +62,117 @@ class Live:
         if self.child:
             self.child.stop()
 
+    def pipeline(self, *, durable: bool = False) -> Pipeline:
+        """Commands that go out in one round trip, each on a single partition; a durable one ends in an error when not
+        as many replicas hold its writes as are asked for.
+        """
+        durability = self.durability if durable and self.durability.replicas else None
+        if isinstance(self.client, ClusterClient):
+            return Round(self.client, durability)
+        return (
+            DurablePipeline(self.client, durability)
+            if durability
+            else self.client.pipeline(transaction=False)
+        )
+
     def script(self, name: str) -> Script:
         """The Lua script ``engine/lua/<name>.lua``, callable with ``keys=`` and ``args=``."""
-        text = resources.files("engine").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
-        return cast("Script", self.client.register_script(text))
+        batched = self.batched(name)
 
-    def batched(self, name: str) -> BatchedScript:
+        def call(*, keys: Sequence[str], args: Sequence[Any]) -> Any:
+            [answer] = raised(batched([(keys, args)]))
+            return answer
+
+        return call
+
+    def batched(self, name: str, *, durable: bool = False) -> BatchedScript:
         """The Lua script ``engine/lua/<name>.lua``, to be called many times in one round trip: each call its keys and
         arguments; each answer what the script answered, or the `RedisError` that stopped it.
         """
         text = resources.files("engine").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
-        def once(calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-            commands = [("EVALSHA", digest, len(keys), *keys, *args) for keys, args in calls]
+        def once(calls: Sequence[Call], command: str, script: str) -> list[Any]:
             try:
-                return ask(self.client, commands)
+                return self.ask(
+                    [(command, script, len(keys), *keys, *args) for keys, args in calls], durable=durable
+                )
             except RedisError as error:
                 return [error] * len(calls)
 
-        def call(calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-            answers = once(calls)
+        def call(calls: Sequence[Call]) -> list[Any]:
+            answers = once(calls, "EVALSHA", digest)
             missing = [place for place, each in enumerate(answers) if isinstance(each, NoScriptError)]
-            if missing:
-                self._load(text)
-                for place, answer in zip(missing, once([calls[place] for place in missing]), strict=True):
+            if missing:  # a server that is new to it: sent whole, it is known from now on
+                for place, answer in zip(
+                    missing, once([calls[place] for place in missing], "EVAL", text), strict=True
+                ):
                     answers[place] = answer
             return answers
 
         return call
 
-    def _load(self, text: str) -> None:
-        """Send a script to the server; where it does not answer, the next call says so."""
-        with suppress(RedisError):
-            self.client.script_load(text)
+    def ask(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
+        """What is answered to each command, as it came, all in one round trip; an error stands in its place. Durable
+        ones are errors when not as many replicas hold their writes as are asked for. Raises `RedisError` when there is
+        no answer at all.
+        """
+        durability = self.durability if durable and self.durability.replicas else None
+        if isinstance(self.client, ClusterClient):
+            return self.client.round([(command, None) for command in commands], durability)
+        if durability is None:
+            return ask(self.client, commands)
+        *answers, held = ask(self.client, [*commands, durability.command()])
+        return durability.judged(answers, held)
+
+    def read(self, streams: Mapping[bytes, bytes], count: int, block_ms: int) -> Iterable[tuple[bytes, Any]]:
+        """Up to `count` entries after each stream's id, by stream; waits up to `block_ms` for some, 0 not at all."""
+        words = ("XREAD", "COUNT", count)
+        if not isinstance(self.client, ClusterClient):
+            wait = ("BLOCK", block_ms) if block_ms else ()  # to the server, 0 is for ever
+            command = (*words, *wait, "STREAMS", *streams, *streams.values())
+            return _pairs(raised(self.ask([command])))
+        until = time.monotonic() + block_ms / 1000
+        commands = [(*words, "STREAMS", stream, after) for stream, after in streams.items()]
+        while not (pairs := _pairs(raised(self.ask(commands)))) and time.monotonic() < until:
+            time.sleep(POLL_SECONDS)
+        return pairs
 
     def answers(self) -> bool:
-        """Whether the server answers now."""
+        """Whether every partition can be reached now."""
         try:
-            return bool(self.client.ping())
+            with self.pipeline() as pipeline:
+                for partition in range(self.partitions):
+                    pipeline.exists(cursor_key(partition))
+                pipeline.execute()
         except RedisError:
             return False
+        return True
 
     def version(self) -> str:
         """The server's kind and version, as it tells them."""
         info = self.client.info("server")
-        if "valkey_version" in info:
-            return f"Valkey {info['valkey_version']}"
-        return f"Redis {info['redis_version']}"
+        kind = "Valkey" if "valkey_version" in info else "Redis"
+        cluster = " cluster" if isinstance(self.client, ClusterClient) else ""
+        return f"{kind} {info[f'{kind.lower()}_version']}{cluster}"
 
 
-def open_live(url: str, data_dir: Path, partitions: int) -> Live:
+def open_live(
+    url: str,
+    data_dir: Path,
+    partitions: int,
+    timeout_seconds: float = LIVE_TIMEOUT_SECONDS,
+    durability: Durability | None = None,
+) -> Live:
     """Open the live store at `url`, or a Valkey child that keeps its data in `data_dir` when the URL is empty.
 
     Raises `LiveStoreMismatch` when the store already has data for another number of partitions: a device
     would then land in another partition than its state.
     """
     child = None if url else start_valkey(data_dir)
-    address = f"unix://{child.socket}" if child else url
-    # No silent retry: a script whose answer was lost may have run; each caller knows what to do about it.
-    client = Redis.from_url(address, socket_timeout=30, health_check_interval=30, retry=Retry(NoBackoff(), 0))
-    live = Live(client=client, partitions=partitions, child=child)
+    client: Redis | None = None
     try:
+        client = _client(f"unix://{child.socket}" if child else url, timeout_seconds)
         client.set(PARTITIONS_KEY, partitions, nx=True)
         found = int(cast("bytes", client.get(PARTITIONS_KEY)))
         if found != partitions:
@@ -119,9 +181,31 @@ def open_live(url: str, data_dir: Path, partitions: int) -> Live:
                 f"set it to {found}, or start with an empty live store"
             )
     except BaseException:
-        live.close()
+        if client:
+            client.close()
+        if child:
+            child.stop()
         raise
-    return live
+    return Live(client=client, partitions=partitions, child=child, durability=durability or Durability())
+
+
+def _client(url: str, timeout_seconds: float) -> Redis:
+    """No silent retry: a script whose answer was lost may have run; each caller knows what to do about it."""
+    if names_cluster(url):
+        return open_cluster(url, socket_timeout=timeout_seconds, health_check_interval=30)
+    return Redis.from_url(
+        url, socket_timeout=timeout_seconds, health_check_interval=30, retry=Retry(NoBackoff(), 0)
+    )
+
+
+def _pairs(answers: Iterable[Any]) -> list[tuple[bytes, Any]]:
+    """Streams with their entries: a map in protocol 3, pairs in protocol 2, nothing where there are none."""
+    return [pair for each in answers if each for pair in (each.items() if isinstance(each, dict) else each)]
+
+
+def without_password(url: str) -> str:
+    """A live store's URL, fit to be shown."""
+    return re.sub(r"(?<=//)[^@/]*@", "***@", url)
 
 
 def partition_of(device: str, partitions: int) -> int:

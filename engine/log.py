@@ -5,7 +5,7 @@ that was answered is seen by every later append.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
@@ -15,12 +15,16 @@ from redis.exceptions import RedisError
 
 from engine.batch import Batch
 from engine.live import Live, cursor_key, done_key, gate_edits_key, gate_key, log_key, partition_of
-from engine.round_trip import ask, raised
+from engine.round_trip import raised
 from engine.signals import Report
 
 START = b"0-0"
 TRIES = 3
 """A consent may be withdrawn between two tries; one that goes on like this is told to come back."""
+
+
+PAGE_ENTRIES = 500
+"""Of the processed ones that are read again, in one go."""
 
 
 class Verdict(StrEnum):
@@ -53,7 +57,8 @@ class SignalLog:
     def __init__(self, live: Live, limit_entries: int) -> None:
         self._live = live
         self._limit_entries = limit_entries
-        self._append = live.batched("append")
+        self._append = live.batched("append", durable=True)
+        self._trim = live.batched("trim")
 
     def append(self, arrivals: Sequence[tuple[float, Sequence[Report]]]) -> dict[str, Verdict]:
         """Append what bodies brought, each with when it was received (unix seconds), to the partitions of their
@@ -103,45 +108,53 @@ class SignalLog:
                 verdicts.update(dict.fromkeys(names, _verdict(answer)))
         return again
 
-    def cursor(self, partition: int) -> bytes:
-        """The id of the last entry that was processed."""
-        return cast("bytes | None", self._live.client.get(cursor_key(partition))) or START
+    def cursors(self, partitions: Iterable[int]) -> dict[int, bytes]:
+        """The id of the last entry that was processed, by partition."""
+        partitions = list(partitions)
+        with self._live.pipeline() as pipeline:
+            for partition in partitions:
+                pipeline.get(cursor_key(partition))
+            found = cast("list[bytes | None]", pipeline.execute())
+        return {partition: cursor or START for partition, cursor in zip(partitions, found, strict=True)}
 
     def read(self, cursors: Mapping[int, bytes], count: int, block_ms: int) -> dict[int, list[LogEntry]]:
         """Up to `count` entries after each partition's cursor; waits up to `block_ms` when there are none, 0 not at all."""
-        partitions: dict[Any, int] = {log_key(partition).encode(): partition for partition in cursors}
-        wait = ("BLOCK", block_ms) if block_ms else ()  # to the server, 0 is for ever
-        command = ("XREAD", "COUNT", count, *wait, "STREAMS", *partitions, *cursors.values())
-        [answer] = raised(ask(self._live.client, [command]))
-        pairs = answer.items() if isinstance(answer, dict) else answer or ()
-        return {partitions[name]: [_entry(*each) for each in entries] for name, entries in pairs}
+        partitions = {log_key(partition).encode(): partition for partition in cursors}
+        streams = dict(zip(partitions, cursors.values(), strict=True))
+        return {
+            partitions[name]: [_entry(*each) for each in entries]
+            for name, entries in self._live.read(streams, count, block_ms)
+        }
 
     def processed(self, partition: int, until: bytes) -> list[LogEntry]:
         """What is still kept of entries that were processed before, up to and with the one of this id."""
-        [entries] = raised(ask(self._live.client, [("XRANGE", log_key(partition), "-", until)]))
-        return [_entry(*each) for each in entries]
+        kept: list[LogEntry] = []
+        after = b"-"
+        while True:
+            [entries] = raised(
+                self._live.ask([("XRANGE", log_key(partition), after, until, "COUNT", PAGE_ENTRIES)])
+            )
+            kept += [_entry(*each) for each in entries]
+            if len(entries) < PAGE_ENTRIES:
+                return kept
+            after = b"(" + kept[-1].id
 
     def trim(self, cursors: Mapping[int, bytes], kept_ms: int) -> None:
         """Drop processed entries that are older than so many milliseconds by the live store's clock."""
-        if not cursors:
-            return
-        seconds, _ = self._live.client.time()
-        oldest = seconds * 1000 - kept_ms
-        with self._live.client.pipeline(transaction=False) as pipeline:
-            for partition, cursor in cursors.items():
-                least = min(int(cursor.partition(b"-")[0]), oldest)
-                pipeline.xtrim(log_key(partition), minid=max(least, 0), approximate=False)
-            pipeline.execute()
+        raised(self._trim([((log_key(each),), (cursor, kept_ms)) for each, cursor in cursors.items()]))
 
     def depth(self) -> int:
         """How many entries wait to be processed, over all partitions."""
-        waiting = 0
-        for partition in range(self._live.partitions):
-            with self._live.client.pipeline(transaction=False) as pipeline:
+        with self._live.pipeline() as pipeline:
+            for partition in range(self._live.partitions):
                 pipeline.xinfo_stream(log_key(partition))
                 pipeline.get(done_key(partition))
-                stream, done = pipeline.execute(raise_on_error=False)
-            if not isinstance(stream, RedisError):
+            answers = pipeline.execute(raise_on_error=False)
+        waiting = 0
+        for stream, done in zip(answers[::2], answers[1::2], strict=True):
+            if isinstance(done, RedisError):
+                raise done
+            if not isinstance(stream, RedisError):  # a log without an entry yet is an error
                 waiting += int(stream["entries-added"]) - int(done or 0)
         return waiting
 

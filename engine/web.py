@@ -7,6 +7,8 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -162,6 +164,8 @@ def speak_problem_json(app: FastAPI) -> None:
         app.add_exception_handler(kind, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RedisError, _on_store_away)
+    app.add_exception_handler(OperationalError, _on_store_away)
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -206,6 +210,26 @@ def _on_http_exception(_request: Request, error: Exception) -> Response:
         str(error.detail),
         headers=error.headers,
     )
+
+
+def away(error: Exception) -> Problem | None:
+    """What to tell a caller when a store does not answer, or cannot take anything for now; None for other errors."""
+    if not isinstance(error, RedisError | OperationalError):
+        return None
+    store = "live" if isinstance(error, RedisError) else "records"
+    return Problem(
+        503,
+        f"{store}_store_unavailable",
+        f"the {store} store does not answer for now; try again",
+        headers={"Retry-After": "1"},
+    )
+
+
+def _on_store_away(request: Request, error: Exception) -> Response:
+    problem = away(error)
+    assert problem
+    logger.warning("%s %s: %s", request.method, request.scope["path"], problem.code)
+    return response_to(problem)
 
 
 def _on_bug(request: Request, error: Exception) -> Response:

@@ -138,9 +138,13 @@ class Worker:
         if self._cursors.keys() - held:
             self._begin_anew()
             self._upset = False
-        for partition in held:
+        cursors = self._log.cursors(held)
+        if any(reached != cursors.get(partition) for partition, reached in self._cursors.items()):
+            logger.warning("worker: the live store is behind what was written to it; starting from there")
+            self._begin_anew()
+            self._upset = False
+        for partition, cursor in cursors.items():
             if partition not in self._cursors:
-                cursor = self._log.cursor(partition)
                 self._recall(partition, self._log.processed(partition, cursor))
                 self._cursors[partition] = cursor
                 self._due_at[partition] = self._first_due(partition)
@@ -241,7 +245,7 @@ class Worker:
 
     def _look_for_room(self) -> None:
         """Find the partitions in which decisions have fallen too far behind."""
-        with self._live.client.pipeline(transaction=False) as pipeline:
+        with self._live.pipeline() as pipeline:
             for partition in self._cursors:
                 pipeline.xlen(events_key(partition))
             depths = cast("list[int]", pipeline.execute())

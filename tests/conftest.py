@@ -47,7 +47,7 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     server.cleanup()
 
 
-def _empty_database(server_url: str, name: str) -> str:
+def empty_database(server_url: str, name: str) -> str:
     import psycopg
 
     with psycopg.connect(server_url, autocommit=True) as connection:
@@ -61,7 +61,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database on each of the engines that production may use."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'records.sqlite'}"
-    return _empty_database(request.getfixturevalue("postgresql_server"), "chaland_test")
+    return empty_database(request.getfixturevalue("postgresql_server"), "chaland_test")
 
 
 @pytest.fixture

@@ -82,8 +82,8 @@ class Meter:
 class _MeteredLive(Live):
     meter: Meter
 
-    def batched(self, name: str) -> BatchedScript:
-        script, meter = super().batched(name), self.meter
+    def batched(self, name: str, *, durable: bool = False) -> BatchedScript:
+        script, meter = super().batched(name, durable=durable), self.meter
         if name not in meter.spent:
             return script
 
@@ -201,7 +201,7 @@ def open_line(
     """
     meter = Meter()
     opened = open_live("", settings.data_dir, settings.partitions)
-    live = _MeteredLive(opened.client, opened.partitions, opened.child)
+    live = _MeteredLive(opened.client, opened.partitions, opened.child, opened.durability)
     live.meter = meter
     assert opened.child
     assert opened.child.process

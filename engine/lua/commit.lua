@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Commit one micro-batch of a partition: device states, events and acknowledgement, all or nothing, and
 -- nothing at all when the lease is not ours any more. A device whose consent has gone meanwhile is skipped.
 -- KEYS: lease, cursor, done, log, gate, events, timers, prefix of device states.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- What a worker must know before it takes signals of a partition: which devices may still be heard, which of the
 -- tracks that it remembers are still kept, and the tracks that it does not remember.
 -- KEYS: gate, its edits, prefix of device states.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Add what was heard of beacons to their running figures.
 -- KEYS: prefix of all keys.  ARGV: hour (unix), day (unix), expiry of figures in s, expiry of a day's figures in s,
 --       seconds within which hearings are minutes apart, MessagePack list of rows as `FleetFigures` packs them.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Take a partition's lease, or renew ours.
 -- KEYS: lease, fence counter.  ARGV: owner, our current lease or '', time to live in ms.
 -- Answers the lease ("owner#token") when it is ours now, else ''.

@@ -54,3 +54,11 @@ def test_production_refuses_development_values(name: str):
 def test_twilio_needs_its_credentials():
     with pytest.raises(InvalidSettings, match="CHALAND_TWILIO_ACCOUNT_SID"):
         load_settings({"CHALAND_SMS_CHANNEL": "twilio"})
+
+
+def test_replicas_may_be_none_and_not_fewer():
+    assert load_settings({"CHALAND_DURABLE_REPLICAS": "0"}).durable_replicas == 0
+    with pytest.raises(InvalidSettings, match="CHALAND_DURABLE_REPLICAS: must be zero or more"):
+        load_settings({"CHALAND_DURABLE_REPLICAS": "-1"})
+    with pytest.raises(InvalidSettings, match="CHALAND_DURABLE_ON: must be one of memory, disk"):
+        load_settings({"CHALAND_DURABLE_ON": "paper"})

@@ -83,7 +83,7 @@ def test_a_store_that_is_gone_is_a_verdict_not_an_exception(tmp_path: Path):
 
 def test_the_cursor_starts_before_everything(live: Live):
     log = SignalLog(live, limit_entries=2)
-    assert log.cursor(0) == START
+    assert log.cursors([0, 1]) == {0: START, 1: START}
     live.client.set(cursor_key(0), "5-1")
-    assert log.cursor(0) == b"5-1"
+    assert log.cursors([0, 1]) == {0: b"5-1", 1: START}
     assert log_key(0) == "{p00}:log"

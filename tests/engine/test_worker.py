@@ -3,7 +3,7 @@ from fastapi.testclient import TestClient
 
 from engine.app import Engine
 from engine.clock import SetClock
-from engine.live import events_key, lease_key, partition_of
+from engine.live import cursor_key, done_key, due_key, events_key, lease_key, partition_of
 
 LAT, LON = 48.8353, 2.2410
 
@@ -149,6 +149,39 @@ def test_a_worker_that_lost_its_lease_writes_nothing(town: TestClient, engine: E
     engine.live.client.delete(lease_key(partition))
     engine.settle()
     assert len(items(town, "/v1/messages")) == 1
+
+
+def test_a_decider_that_lost_its_lease_writes_nothing(town: TestClient, engine: Engine, clock: SetClock):
+    send(town, clock, WALK_IN)
+    engine.worker.refresh()
+    engine.worker.run_once()
+    partition = partition_of("ana-phone", engine.live.partitions)
+    lease = engine.live.client.getset(lease_key(partition), "another#99")
+    assert engine.decider.run_once() == 0
+    assert items(town, "/v1/events") == []
+    assert engine.live.client.xlen(events_key(partition)) == 1
+    engine.live.client.set(lease_key(partition), lease)
+    assert engine.decider.run_once() == 1
+    assert len(items(town, "/v1/events")) == 1
+
+
+def test_a_worker_starts_from_where_the_live_store_is(town: TestClient, engine: Engine, clock: SetClock):
+    """As after a failover to a replica that lacked the last commit, or a restore."""
+    partition = partition_of("ana-phone", engine.live.partitions)
+    keys = [cursor_key(partition), done_key(partition), events_key(partition), due_key(partition)]
+    send(town, clock, WALK_IN[:1])
+    engine.settle()
+    before = [(key, engine.live.client.dump(key)) for key in [*keys, *engine.live.client.keys("*:dev:*")]]
+    send(town, clock, WALK_IN[1:])
+    engine.worker.run_once()
+    assert engine.live.client.xlen(events_key(partition)) == 1
+    for key, dump in before:
+        engine.live.client.delete(key)
+        if dump:
+            engine.live.client.restore(key, 0, dump)
+    engine.settle()
+    assert [event["kind"] for event in items(town, "/v1/events")] == ["enter"]
+    assert engine.log.depth() == 0
 
 
 def test_an_edited_geofence_is_matched_within_a_second_without_a_restart(

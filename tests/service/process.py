@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx2
 
@@ -16,7 +17,7 @@ KEY = "service-key"
 
 @dataclass(slots=True)
 class Served:
-    """A running `chaland` and its address."""
+    """A running `chaland` and its address; one without a door has none."""
 
     process: subprocess.Popen[str]
     url: str
@@ -29,10 +30,20 @@ class Served:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def stop(self) -> None:
+        """As an operator does, and wait for its end."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=30)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            if self.process.stdout:
+                self.process.stdout.close()
 
-@contextmanager
-def chaland(*command: str, data_dir: Path, **environ: str) -> Iterator[Served]:
-    """Run `chaland COMMAND --port 0` until the block ends."""
+
+def start(*command: str, data_dir: Path, port: int = 0, log: IO[str] | None = None, **environ: str) -> Served:
+    """Run `chaland COMMAND --port PORT`, and wait until it is up; what it logs goes to `log`, or to our stderr."""
     variables = {
         **os.environ,
         "CHALAND_DATA_DIR": str(data_dir),
@@ -40,17 +51,29 @@ def chaland(*command: str, data_dir: Path, **environ: str) -> Iterator[Served]:
         "PYTHONUNBUFFERED": "1",
         **environ,
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", "engine.cli", *command, "--port", "0"],
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine.cli", *command, "--port", str(port)],
         env={name: value for name, value in variables.items() if value},
         cwd=data_dir,
         stdout=subprocess.PIPE,
+        stderr=log,
         text=True,
-    ) as process:
-        assert process.stdout
-        try:
-            url = next(word for line in process.stdout for word in line.split() if word.startswith("http://"))
-            yield Served(process, url)
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if url := next((word for word in line.split() if word.startswith("http://")), ""):
+            return Served(process, url)
+        if line.startswith("Chaland works"):
+            return Served(process, "")
+    process.wait()
+    raise RuntimeError(f"it ended at once, with {process.returncode}")
+
+
+@contextmanager
+def chaland(*command: str, data_dir: Path, **environ: str) -> Iterator[Served]:
+    """Run `chaland COMMAND --port 0` until the block ends."""
+    served = start(*command, data_dir=data_dir, **environ)
+    try:
+        yield served
+    finally:
+        served.stop()

@@ -114,7 +114,7 @@ def main() -> None:
     other.add_argument("--rounds", type=int, default=10)
     other.set_defaults(run=loss)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what runs is stopped then too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # what runs is stopped too
     options.run(options)
 
 

@@ -73,11 +73,17 @@ class Installation:
         kills, pause_seconds = rng.random() < 0.5, rng.uniform(*PAUSES_SECONDS)
         if victim == STORE and self._cluster:
             return self._strike_master(self._cluster, rng, kills=kills, pause_seconds=pause_seconds)
-        process = self._server() if victim == STORE else psutil.Process(self._running[victim].process.pid)
-        if process is None:
-            return "nothing: the live store is just being started"
+        while (process := self._process(victim)) is None:
+            time.sleep(WATCH_SECONDS)  # it is just being started again
         _strike(process, kills=kills, pause_seconds=pause_seconds)
         return f"{victim} {'killed' if kills else 'paused'}"
+
+    def _process(self, victim: str) -> psutil.Process | None:
+        if victim == STORE:
+            return self._server()
+        with suppress(psutil.Error):
+            return psutil.Process(self._running[victim].process.pid)
+        return None
 
     def _strike_master(
         self, cluster: Cluster, rng: random.Random, *, kills: bool, pause_seconds: float

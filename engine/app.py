@@ -1,5 +1,6 @@
 """The composition root: builds every part from the settings, opens the stores, and starts the roles asked for."""
 
+import math
 import os
 import secrets
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from prometheus_client import make_asgi_app
+from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse
 
@@ -163,7 +165,6 @@ class Engine:
             Job("campaign moves", 1, self.move_campaigns),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("beacon health", 600, self.count_unhealthy),
-            Job("log depth", 5, lambda: metrics.LOG_DEPTH.set(self.log.depth())),
         )
 
     def move_campaigns(self) -> int:
@@ -192,6 +193,13 @@ class Engine:
         for verdict in Verdict:
             metrics.BEACONS_UNHEALTHY.labels(verdict).set(told[verdict])
 
+    def _log_depth(self) -> float:
+        """How many log entries wait; not a number while the live store does not answer."""
+        try:
+            return self.log.depth()
+        except RedisError:
+            return math.nan
+
     def settle(self) -> None:
         """Do, in this thread, all the work there is now: for stories and tests, in place of `start`."""
         self.move_campaigns()
@@ -219,6 +227,7 @@ class Engine:
             dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
         )
         app.include_router(self._consent_routes(), dependencies=[Depends(requires(self.keys, Scope.PRIVACY))])
+        metrics.LOG_DEPTH.set_function(self._log_depth)
         app.mount("/metrics", make_asgi_app())
         self._add_health(app)
         speak_problem_json(app)

@@ -120,15 +120,24 @@ def everything(client: httpx2.Client, path: str) -> list[dict[str, Any]]:
 
 
 def settled(client: httpx2.Client) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Events and messages once nothing has been added for a while and nothing is due."""
+    """Events and messages once no signal waits, nothing has been added for a while and nothing is due. Signals may wait
+    for longer than a while, as nobody works on a dead worker's partitions until its leases have run out.
+    """
     last, quiet = -1, 0
     while quiet < 4:
         time.sleep(0.5)  # real processes work in real time; how long depends on the machine
         events, messages = everything(client, "/v1/events"), everything(client, "/v1/messages")
-        busy = any(message["state"] in ("due", "sending") for message in messages)
+        busy = _waiting(client) or any(message["state"] in ("due", "sending") for message in messages)
         quiet = quiet + 1 if len(events) + len(messages) == last and not busy else 0
         last = len(events) + len(messages)
     return events, messages
+
+
+def _waiting(client: httpx2.Client) -> bool:
+    """Whether signals wait to be processed, as the metrics tell."""
+    lines = client.get("/metrics").raise_for_status().text.splitlines()
+    [depth] = [line.split()[1] for line in lines if line.startswith("chaland_log_depth_entries ")]
+    return float(depth) != 0
 
 
 def told(events: list[dict[str, Any]]) -> set[tuple[str, ...]]:

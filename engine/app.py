@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
-from prometheus_client import make_asgi_app
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from redis.exceptions import RedisError
 from sqlalchemy import Connection
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 import campaigns.routes
 import campaigns.store
@@ -227,9 +227,7 @@ class Engine:
             dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
         )
         app.include_router(self._consent_routes(), dependencies=[Depends(requires(self.keys, Scope.PRIVACY))])
-        metrics.LOG_DEPTH.set_function(self._log_depth)
-        app.mount("/metrics", make_asgi_app())
-        self._add_health(app)
+        self._add_operations(app)
         speak_problem_json(app)
         if with_console:
             add_console(app, Feed(self.records, now), people)
@@ -297,7 +295,13 @@ class Engine:
         thread.start()
         self._threads.append(thread)
 
-    def _add_health(self, app: FastAPI) -> None:
+    def _add_operations(self, app: FastAPI) -> None:
+        metrics.LOG_DEPTH.set_function(self._log_depth)
+
+        @app.get("/metrics", operation_id="metrics", tags=["operations"], summary="Figures for Prometheus")
+        def told() -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
         @app.get("/healthz", operation_id="health", tags=["operations"], summary="Is the process alive?")
         async def healthz() -> dict[str, str]:
             return {"status": "ok"}

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.signals import Fix, Heard, Ping, Report, Signal
+from engine.signals import Fix, Heard, Ping, Report, Signal, times_of
 
 Floats = NDArray[np.float64]
 UNKNOWN = float("nan")
@@ -62,7 +62,7 @@ class Batch(Sequence[Signal]):
         reports = list(chain.from_iterable(each for _, each in arrivals))
         columns = np.empty((len(FIELDS), len(reports)))
         columns[0] = np.repeat([at for at, _ in arrivals], [len(each) for _, each in arrivals])
-        columns[1] = [report.at_seconds for report in reports]
+        columns[1] = times_of(reports)
         heard: dict[int, Heard] = {}
         if all(isinstance(report, Ping) for report in reports):
             _fill(columns, reports)
@@ -98,11 +98,10 @@ class Batch(Sequence[Signal]):
         packed = _decoder.decode(data)
         if not packed.devices:
             return cls.of(())
-        columns = np.frombuffer(packed.columns, "<f8").reshape(-1, len(packed.devices))
-        if len(columns) < len(FIELDS):
-            columns = np.vstack(
-                [columns, np.full((len(FIELDS) - len(columns), len(packed.devices)), UNKNOWN)]
-            )
+        held = np.frombuffer(packed.columns, "<f8").reshape(-1, len(packed.devices))
+        columns = np.empty((len(FIELDS), len(packed.devices)))
+        columns[: len(held)] = held
+        columns[len(held) :] = UNKNOWN
         return cls(packed.devices, columns, packed.heard)
 
     def encoded(self) -> bytes:

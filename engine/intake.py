@@ -15,7 +15,7 @@ from engine import metrics
 from engine.log import Verdict
 from engine.problem import FieldProblem, Problem
 from engine.signal_document import ANSWERS, request_of
-from engine.signals import Report, Sighting, SignalKind, decode_pings, decode_sightings
+from engine.signals import Report, Sighting, SignalKind, decode_pings, decode_sightings, times_of
 
 RETRY_AFTER_SECONDS = "1"
 DETAILS = {
@@ -63,7 +63,7 @@ class Intake:
         reports = DECODERS[kind](body, self._limit)
         received_at = self._now().timestamp()
         oldest, newest = received_at - self._age_limit_seconds, received_at + self._future_limit_seconds
-        ats = [report.at_seconds for report in reports]
+        ats = times_of(reports)
         if oldest <= min(ats) and max(ats) <= newest and not _without_beacon(kind, reports):
             return Reports(kind, received_at, reports, reports, None)
         codes = ["" if oldest <= at <= newest else "too_old" if at < oldest else "in_future" for at in ats]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -286,6 +286,12 @@ def _one_of(name: str, other: str, *, given: bool) -> ValueError:
     return ValueError(told)
 
 
+def times_of(reports: Sequence[Report]) -> list[float]:
+    """When each was measured, in unix seconds of the phone's clock."""
+    ats: list[Any] = [report.at for report in reports]
+    return ats if set(map(type, ats)) == {float} else [_seconds(at) for at in ats]
+
+
 def _seconds(at: float | datetime) -> float:
     return at.timestamp() if isinstance(at, datetime) else at
 
@@ -299,10 +305,13 @@ def _may_repeat_a_key(body: bytes, signals: Sequence[Ping] | Sequence[Sighting])
     """Whether there may be more keys in a body than what was read from it needs; cheap, and on the safe side: a value
     may hold a colon, or be null.
     """
-    keys = 1 + sum([signal.keys for signal in signals])
     if b"\\" in body:
         return True
-    if body.count(b":") == keys:
+    colons = body.count(b":")
+    if isinstance(signals[0], Ping) and colons == 1 + PING_KEYS * len(signals):
+        return False  # fewer there cannot be
+    keys = 1 + sum([signal.keys for signal in signals])
+    if colons == keys:
         return False
     return body.count(b'":') != keys or any(space in body for space in SPACES_AFTER_TEXT)
 

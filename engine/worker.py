@@ -45,9 +45,11 @@ logger = logging.getLogger(__name__)
 
 ROOM_SECONDS = 0.25
 """So often it is asked whether decisions keep up."""
-LEAST_ROUND_SECONDS = 0.003
-"""Rounds follow each other no sooner than this when there is little to do, so that a busy second takes few of them."""
-FULL_ROUND_SIGNALS = 500
+ROUND_SECONDS = 0.004
+"""Rounds that take less begin no sooner than this after each other, so that a busy second takes few of them; except
+that none waits for longer than `REST` times what the one before it took.
+"""
+REST = 3.0
 RETRY_SECONDS = 1.0
 """Pause after a store did not answer."""
 TIMERS_AT_ONCE = 500
@@ -95,7 +97,6 @@ class Worker:
         self._upset = False
         self._full: set[int] = set()
         self._full_looked = _Every(ROOM_SECONDS)
-        self._round = _Every(LEAST_ROUND_SECONDS)
         self._cursors: dict[int, bytes] = {}
         self._due_at: dict[int, float] = {}
 
@@ -182,13 +183,11 @@ class Worker:
             return 0
         batches = self._log.read(ready, self._batch_entries, block_ms)
         if batches:
+            began = time.monotonic()
             self._take(batches)
-            if (
-                block_ms
-                and sum(len(entry.signals) for each in batches.values() for entry in each)
-                < FULL_ROUND_SIGNALS
-            ):
-                self._round.wait()
+            if block_ms:
+                took = time.monotonic() - began
+                time.sleep(max(min(REST * took, ROUND_SECONDS - took), 0))
         self._fleet.flush(self._now().timestamp(), at_once=not block_ms)
         caught_up = [each for each in ready if len(batches.get(each, ())) < self._batch_entries]
         return sum(len(entries) for entries in batches.values()) + self._tick(caught_up)
@@ -389,11 +388,6 @@ class _Every:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._next = 0.0
-
-    def wait(self) -> None:
-        """Wait until it is due, counted from when it was so before."""
-        time.sleep(max(self._next - time.monotonic(), 0))
-        self._next = time.monotonic() + self._seconds
 
     def due(self) -> bool:
         now = time.monotonic()

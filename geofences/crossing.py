@@ -59,6 +59,11 @@ class Crossings:
         return len(self.segment)
 
 
+_NOTHING = Crossings(
+    np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0), np.empty(0, np.int8)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Segments:
     """Ways from one fix to the next, in degrees; `length_m` is generous."""
@@ -120,11 +125,15 @@ def crossings(
     length_m[maybe_worth] = geodesic_m(*(column[maybe_worth] for column in (lon0, lat0, lon1, lat1)))
     ways = _Segments(lon0, lat0, wrapped(lon1 - lon0), lat1 - lat0, SLACK * length_m)
     worth = np.flatnonzero(maybe_worth & _worth(length_m, at1 - at0, policy))
+    if not len(worth):
+        return _NOTHING
     half_m = ways.length_m[worth] / 2
     found = index.match(*ways.at(worth, np.full(len(worth), 0.5)), half_m)
     maybe = found.distance_m > -half_m[found.ping]  # else the whole of it is inside
     segment, slot = worth[found.ping[maybe]], found.slot[maybe]
     for end in (0.0, 1.0):
+        if not len(segment):
+            return _NOTHING
         outside = index.distances(*ways.at(segment, np.full(len(segment), end)), slot) > 0
         segment, slot = segment[outside], slot[outside]
     enter, leave, depth_m = _search(index, ways, segment, slot, policy.resolution_m)

@@ -78,7 +78,7 @@ def test_figures_count_and_few_phones_are_not_told(town: TestClient, engine: Eng
     assert health(town, verdict="moved") == {}
     assert [beacon.id for beacon, _, _ in engine.unhealthy_beacons()] == ["door"]
     engine.count_unhealthy()
-    assert 'chaland_beacons_unhealthy{verdict="battery_low"} 1.0' in town.get("/metrics/").text
+    assert 'chaland_beacons_unhealthy{verdict="battery_low"} 1.0' in town.get("/metrics").text
 
 
 @pytest.mark.parametrize("minor", [0, 1])

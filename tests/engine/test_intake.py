@@ -87,13 +87,13 @@ def test_without_consent_nothing_but_a_counter_remains(ana: TestClient, engine: 
     assert answer.status_code == 202
     assert answer.json()["accepted"] == 0
     assert stored(engine) == 0
-    assert f'chaland_{kind}_rejected_total{{reason="no_consent"}}' in ana.get("/metrics/").text
+    assert f'chaland_{kind}_rejected_total{{reason="no_consent"}}' in ana.get("/metrics").text
 
 
 @both_kinds
 def test_what_is_accepted_is_counted_by_kind(ana: TestClient, clock: SetClock, kind, signal):
     def counted(name: str) -> float:
-        lines = ana.get("/metrics/").text.splitlines()
+        lines = ana.get("/metrics").text.splitlines()
         return float(
             next(line for line in lines if line.startswith(f"chaland_{name}_accepted_total ")).split()[1]
         )

@@ -47,7 +47,7 @@ format: $(VENV)/.installed-dev ## put the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed ## pings per CPU second, stage by stage
+bench: $(VENV)/.installed ## what a ping costs, end to end and by stage, latency, memory, peers (ten minutes)
 	$(BIN)/chaland bench
 
 lock: $(VENV)/.made ## resolve pyproject.toml anew into the two hash-locked files

@@ -1,0 +1,1 @@
+"""Measures what the product costs, end to end and part by part, beside what else there is."""

@@ -4,13 +4,13 @@ come out; the signal carries all that the step needs to know of the world.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import cos, erfc, hypot, radians, sin, sqrt
+from math import erfc, hypot, sqrt
 from typing import NamedTuple
 
 import msgspec
 
 from engine.traffic import jam
-from engine.traffic.drive import CLEAR_DIRECTION, ORDINARY_ROAD, Drive, Point, Threefold, offset_m
+from engine.traffic.drive import ORDINARY_ROAD, Drive, Point, Threefold, offset_m, same_way
 from engine.traffic.drive import met as met_on_the_road
 from engine.traffic.drive import step as drive_on
 from engine.traffic.jam import TOWN_TRAFFIC, Jam, JamPolicy
@@ -40,8 +40,6 @@ IMPOSSIBLE_MPS = 60.0
 """Nobody on the road moves so fast; such a fix says nothing until the next one bears it out."""
 LEAVING_M = 50.0
 """Out of a catchment by less than this, a phone is still near."""
-SAME_WAY_COSINE = 0.5
-"""Up to 60 degrees off, a phone goes the way that a catchment is about."""
 AT_ONCE_ACCURACIES = 2.0
 """So far inside a catchment, one fix is enough."""
 NEARBY_CONFIDENCE = 0.84
@@ -464,11 +462,7 @@ def _heads(drive: Drive, heading_deg: float) -> bool:
     go any way.
     """
     east, north = (drive.run.east, drive.run.north) if drive.slow else (drive.east, drive.north)
-    length = hypot(east, north)
-    if length < CLEAR_DIRECTION:
-        return True
-    along = east * sin(radians(heading_deg)) + north * cos(radians(heading_deg))
-    return along / length > SAME_WAY_COSINE
+    return same_way(east, north, heading_deg)
 
 
 def _impossible(start: Point, end: Point) -> bool:

@@ -6,9 +6,9 @@ kept, written or shown, and what it answers are counts.
 
 from collections import defaultdict
 from dataclasses import dataclass
-from math import cos, floor, hypot, radians
+from math import hypot
 
-from engine.traffic.drive import METRES_PER_DEGREE, Drive, Point, offset_m
+from engine.traffic.drive import Drive, Point, offset_m, square
 
 REACH_M = 120.0
 PASSING_REACH_M = 80.0
@@ -108,7 +108,4 @@ class Crowd:
 
 
 def _cell(place: Point) -> Cell:
-    """Squares of about `REACH_M`, in rows of equal latitude."""
-    row = floor(place.lat * METRES_PER_DEGREE / REACH_M)
-    across = METRES_PER_DEGREE * max(cos(radians(row * REACH_M / METRES_PER_DEGREE)), 1e-3)
-    return row, floor(place.lon * across / REACH_M)
+    return square(place.lon, place.lat, REACH_M)

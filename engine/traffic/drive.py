@@ -4,7 +4,7 @@ What tells a jam from parking, shopping and walking is the *slow run*: the time 
 ends where the phone is fast for so long, or over such a way, that the two slow pieces are two jams.
 """
 
-from math import cos, exp, hypot, log, log1p, radians, sqrt
+from math import cos, exp, floor, hypot, log, log1p, radians, sin, sqrt
 
 import msgspec
 
@@ -24,6 +24,7 @@ ERROR_SECONDS = 60.0
 """Position errors stay alike for about so long."""
 CLEAR_DIRECTION = 0.3
 """A smoothed direction of travel that is shorter is none."""
+SAME_WAY_COSINE = 0.5
 METRES_PER_DEGREE = 111_320.0
 
 
@@ -167,6 +168,24 @@ def offset_m(start: Point, end: Point) -> tuple[float, float]:
 Threefold = tuple[float, float, float]
 ORDINARY_ROAD: Threefold = (6.0, 40.0, 0.0)
 """What nobody has driven yet counts as an ordinary street of a town."""
+
+
+def square(lon: float, lat: float, side_m: float) -> tuple[int, int]:
+    """The square of about this side that a position (degrees) is in, in rows of equal latitude."""
+    row = floor(lat * METRES_PER_DEGREE / side_m)
+    across = METRES_PER_DEGREE * max(cos(radians(row * side_m / METRES_PER_DEGREE)), 1e-3)
+    return row, floor(lon * across / side_m)
+
+
+def same_way(east: float, north: float, heading_deg: float, clear: float = CLEAR_DIRECTION) -> bool:
+    """Whether a direction of travel (at most 1 long) is up to 60 degrees off a heading (degrees from north); one that is
+    shorter than `clear` is none, and may be any.
+    """
+    length = hypot(east, north)
+    if length < clear:
+        return True
+    along = east * sin(radians(heading_deg)) + north * cos(radians(heading_deg))
+    return along / length > SAME_WAY_COSINE
 
 
 def features(drive: Drive, surroundings: Threefold, road: Threefold) -> tuple[float, ...]:

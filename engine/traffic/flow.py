@@ -5,9 +5,9 @@ log-odds that the jam model adds up. No feed, no evidence: the answer is 0.
 """
 
 from dataclasses import dataclass
-from math import cos, hypot, log, radians, sin
+from math import hypot, log
 
-from engine.traffic.drive import Point, offset_m
+from engine.traffic.drive import Point, offset_m, same_way
 
 FRESH_SECONDS = 600.0
 """Feeds publish every one to six minutes; what is older says nothing."""
@@ -17,7 +17,8 @@ EVEN_RATIO = 0.5
 WEIGHT = 1.5
 LIMIT_LOG_ODDS = 2.0
 """A feed is about a stretch, not about this car."""
-SAME_WAY_COSINE = 0.5
+DIRECTION = 0.5
+"""A smoothed direction of travel that is shorter says nothing against a stretch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,7 @@ class Reading:
         """Whether a phone there, heading that way (at most 1 long), is on this stretch."""
         if hypot(*offset_m(self.place, place)) > self.reach_m:
             return False
-        length = hypot(east, north)
-        if self.heading is None or length < SAME_WAY_COSINE:
-            return True
-        along = east * sin(radians(self.heading)) + north * cos(radians(self.heading))
-        return along / length > SAME_WAY_COSINE
+        return self.heading is None or same_way(east, north, self.heading, clear=DIRECTION)
 
 
 class Flow:

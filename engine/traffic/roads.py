@@ -6,17 +6,17 @@ be told from them, and they fade within hours.
 """
 
 from collections.abc import Iterator
-from math import atan2, cos, exp, floor, hypot, radians, tau
+from math import atan2, exp, hypot, tau
 
 from engine.traffic.drive import (
     CLEAR_DIRECTION,
-    METRES_PER_DEGREE,
     ORDINARY_ROAD,
     SLOW_MPS,
     Drive,
     Point,
     Threefold,
     offset_m,
+    square,
 )
 
 SQUARE_M = 80.0
@@ -110,13 +110,15 @@ class Roads:
             share = (piece + 0.5) / pieces
             lon = was.last.lon + (now.last.lon - was.last.lon) * share
             lat = was.last.lat + (now.last.lat - was.last.lat) * share
-            sums = self._sums((*_square(lon, lat), sector), at)
+            sums = self._sums((*square(lon, lat, SQUARE_M), sector), at)
             sums.metres += moved_m / pieces
             sums.seconds += elapsed / pieces
 
     def _waited(self, was: Drive, seconds: float, at: float) -> None:
         start = Point(0.0, was.run.lon, was.run.lat, 0.0)
-        sums = self._sums((*_square(was.last.lon, was.last.lat), _sector(was.run.east, was.run.north)), at)
+        sums = self._sums(
+            (*square(was.last.lon, was.last.lat, SQUARE_M), _sector(was.run.east, was.run.north)), at
+        )
         sums.metres += hypot(*offset_m(start, was.last))
         sums.seconds += seconds
         sums.waits += 1
@@ -132,7 +134,7 @@ class Roads:
         else:
             ahead = _sector(east, north)
             sectors = ((ahead - 1) % SECTORS, ahead, (ahead + 1) % SECTORS)
-        row, column = _square(place.lon, place.lat)
+        row, column = square(place.lon, place.lat, SQUARE_M)
         for x in (row - 1, row, row + 1):
             for y in (column - 1, column, column + 1):
                 for sector in sectors:
@@ -151,10 +153,3 @@ class Roads:
 
 def _sector(east: float, north: float) -> int:
     return round(atan2(east, north) / (tau / SECTORS)) % SECTORS
-
-
-def _square(lon: float, lat: float) -> tuple[int, int]:
-    """In rows of equal latitude."""
-    row = floor(lat * METRES_PER_DEGREE / SQUARE_M)
-    across = METRES_PER_DEGREE * max(cos(radians(row * SQUARE_M / METRES_PER_DEGREE)), 1e-3)
-    return row, floor(lon * across / SQUARE_M)

@@ -52,10 +52,6 @@ class _Met(NamedTuple):
     entries: Sequence[Entry]
 
 
-class LeaseLost(Exception):
-    """Another worker has the partition now, and decides on what was read of it."""
-
-
 class Decider:
     """Works through the event log of the partitions that its worker holds. One thread uses it."""
 
@@ -64,6 +60,7 @@ class Decider:
         self._records = records
         self._leases = leases
         self._now = now
+        self._of_each = BATCH_EVENTS
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
 
@@ -78,43 +75,52 @@ class Decider:
                 stop.wait(RETRY_SECONDS)
 
     def run_once(self) -> int:
-        """Decide on a batch of events of each held partition. Answers how many events it took."""
+        """Decide on a batch of events, of all held partitions together. Answers how many events it took."""
+        waiting = self._waiting()
+        if not waiting:
+            return 0
+        events = {
+            partition: [decode_event(parts[b"e"]) for _, parts in entries]
+            for partition, entries in waiting.items()
+        }
+        with self._records.writes.begin() as connection:
+            ours, decisions = self._decide_all(connection, events)
+        # Acknowledged only now: a crash before this line decides again, and finds everything recorded.
+        with self._live.pipeline() as pipeline:
+            for partition in ours:
+                pipeline.xdel(events_key(partition), *(entry_id for entry_id, _ in waiting[partition]))
+            pipeline.execute()
+        for decision in decisions:
+            metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
+        return sum(len(waiting[partition]) for partition in ours)
+
+    def _waiting(self) -> dict[int, Entries]:
+        """The oldest undecided events of each held partition that has any, so many that they make a batch together."""
         held = sorted(self._leases.held)
         with self._live.pipeline() as pipeline:
             for partition in held:
-                pipeline.xrange(events_key(partition), count=BATCH_EVENTS)
-            batches = cast("list[Entries]", pipeline.execute())
-        return sum(
-            self._take(partition, entries)
-            for partition, entries in zip(held, batches, strict=True)
-            if entries
-        )
-
-    def _take(self, partition: int, entries: Entries) -> int:
-        events = [decode_event(parts[b"e"]) for _, parts in entries]
-        try:
-            with self._records.writes.begin() as connection:
-                decisions = self._decide_all(connection, partition, events)
-        except LeaseLost:
-            return 0
-        # Acknowledged only now: a crash before this line decides again, and finds everything recorded.
-        self._live.client.xdel(events_key(partition), *(entry_id for entry_id, _ in entries))
-        for decision in decisions:
-            metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
-        return len(entries)
+                pipeline.xrange(events_key(partition), count=self._of_each)
+            found = cast("list[Entries]", pipeline.execute())
+        waiting = {partition: entries for partition, entries in zip(held, found, strict=True) if entries}
+        self._of_each = -(-BATCH_EVENTS // max(len(waiting), 1))
+        return waiting
 
     def _decide_all(
-        self, connection: Connection, partition: int, events: Sequence[PlaceEvent]
+        self, connection: Connection, waiting: Mapping[int, Sequence[PlaceEvent]]
+    ) -> tuple[AbstractSet[int], list[Decision]]:
+        """The partitions that are still ours, and the decisions on their events."""
+        devices = {event.device for events in waiting.values() for event in events}
+        owners = consent_store.subjects_of_devices(connection, sorted(devices))
+        consent_store.lock_subjects(connection, set(owners.values()))
+        # Asked under the locks: whoever takes a partition after us waits for them, so that what we read, however long
+        # ago, is not written over what has been learned since.
+        ours = self._leases.ours(waiting)
+        events = [event for partition in waiting if partition in ours for event in waiting[partition]]
+        return ours, self._decide_on(connection, events, owners)
+
+    def _decide_on(
+        self, connection: Connection, events: Sequence[PlaceEvent], owners: Mapping[str, str]
     ) -> list[Decision]:
-        owners = consent_store.subjects_of_devices(connection, sorted({event.device for event in events}))
-        for owner in sorted(
-            set(owners.values())
-        ):  # in one order everywhere, so that two deciders never deadlock
-            consent_store.lock_subject(connection, owner)
-        if not self._leases.ours(partition):
-            # Asked under the locks: whoever comes after us waits for them, so that what we read, however long ago,
-            # is not written over what has been learned since.
-            raise LeaseLost
         subjects = consent_store.get_subjects(connection, owners.values())
         entries = ledger.entries_of_many(connection, subjects)
         campaigns = campaign_store.live_campaigns(connection)

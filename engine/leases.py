@@ -6,7 +6,7 @@ up late can write nothing.
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from redis.exceptions import RedisError
 
@@ -62,10 +62,18 @@ class Leases:
             self._renew([((lease_key(each),), (lease, self._lease_ms)) for each, lease in self.held.items()])
         )
 
-    def ours(self, partition: int) -> bool:
-        """Whether the lease on a partition is still ours, as the live store says now."""
-        lease = self._held.get(partition)
-        return lease is not None and self._live.client.get(lease_key(partition)) == lease.encode()
+    def ours(self, partitions: Iterable[int]) -> set[int]:
+        """Those of some partitions on which the lease is still ours, as the live store says now."""
+        held = [each for each in partitions if each in self._held]
+        with self._live.pipeline() as pipeline:
+            for partition in held:
+                pipeline.get(lease_key(partition))
+            found = pipeline.execute()
+        return {
+            partition
+            for partition, lease in zip(held, found, strict=True)
+            if lease == self._held.get(partition, "").encode()
+        }
 
     def lost(self, partition: int) -> None:
         """A commit was refused: someone else owns the partition now."""

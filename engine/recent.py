@@ -1,6 +1,6 @@
 """What was used lately, kept in memory for a while and no longer: two generations, the older of which is dropped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -18,15 +18,17 @@ class Recent(Generic[T]):
         self._old: dict[str, T] = {}
         self._turned_at = float("-inf")
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._young or name in self._old
-
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def get(self, name: str) -> T | None:
-        """The value, None when it is not there."""
-        return self._young[name] if name in self._young else self._old.get(name)
+    def among(self, names: Iterable[str]) -> dict[str, T]:
+        """The values of those names that are there."""
+        young, old = self._young, self._old
+        return {
+            name: young[name] if name in young else old[name]
+            for name in names
+            if name in young or name in old
+        }
 
     def put(self, values: Mapping[str, T], now: float) -> None:
         """Keep these from now on."""

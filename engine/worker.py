@@ -261,12 +261,13 @@ class Worker:
         only as long as the live store holds it too: a withdrawal deletes it there. `gate_edits` tells for which state
         of a partition's gate its devices are known to be allowed.
         """
-        tracks = self._tracks
+        there = {partition: self._tracks.among(names) for partition, names in devices.items()}
         remembered = {
-            partition: [name for name in names if tracks.get(name)] for partition, names in devices.items()
+            partition: [name for name, each in tracks.items() if each] for partition, tracks in there.items()
         }
         wanted = {
-            partition: [name for name in names if name not in tracks] for partition, names in devices.items()
+            partition: [name for name in names if name not in there[partition]]
+            for partition, names in devices.items()
         }
         answers = self._fetch(
             [
@@ -289,14 +290,14 @@ class Worker:
             found = dict.fromkeys(names)
             for name, verdict in zip(remembered[partition], kept, strict=True):
                 if verdict != ord("1"):
-                    tracks.pop(name)
+                    self._tracks.pop(name)
                 elif name in found:
-                    found[name] = tracks.get(name)
+                    found[name] = there[partition][name]
             for name, state in zip(wanted[partition], states, strict=True):
                 if state and name in found:
                     found[name] = decode_track(state)
             known |= found
-        tracks.put(known, self._now().timestamp())
+        self._tracks.put(known, self._now().timestamp())
         return known
 
     def _by_partition(self, devices: Iterable[str]) -> dict[int, list[str]]:

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from engine.log import SignalLog, Verdict
+from engine.log import Refusal, SignalLog
 from engine.signals import Report
 
 logger = logging.getLogger(__name__)
 
-Outcome = Mapping[str, Verdict] | Exception
-"""What `SignalLog.append` answers, or raises; the verdicts may hold other requests' devices too."""
+Outcome = Mapping[str, Refusal] | Exception
+"""What `SignalLog.append` answers, or raises; it may name other requests' devices too."""
 Waiting = tuple[float, Sequence[Report], Callable[[Outcome], None]]
 """When a body was received, what it reports, and who wants to know what becomes of it."""
 AT_ONCE_LIMIT = 20_000
@@ -40,7 +40,7 @@ class Appender:
     def append(self, received_at: float, reports: Sequence[Report], then: Callable[[Outcome], None]) -> None:
         """Append what a body reports, and call `then` when it is in, or is not."""
         if self._signals + len(reports) > WAITING_LIMIT:
-            then({report.device: Verdict.LOG_FULL for report in reports})
+            then({report.device: Refusal.LOG_FULL for report in reports})
             return
         self._waiting.append((received_at, reports, then))
         self._signals += len(reports)

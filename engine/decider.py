@@ -4,6 +4,7 @@ message of one event in one transaction. Replaying an event changes nothing: its
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -39,6 +40,10 @@ Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 BATCH_EVENTS = 100
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 0.05
+REST = 3.0
+"""After a batch that was not full the next waits for so many times what it took, as it costs what ten events cost to
+record one.
+"""
 PLACES_LIMIT = 20_000
 """Geofences that are remembered."""
 
@@ -68,8 +73,11 @@ class Decider:
         """Decide until told to stop."""
         while not stop.is_set():
             try:
-                if not self.run_once():
-                    stop.wait(IDLE_SECONDS)
+                began = time.monotonic()
+                taken = self.run_once()
+                if taken < BATCH_EVENTS:
+                    took = time.monotonic() - began
+                    stop.wait(min(REST * took, IDLE_SECONDS) if taken else IDLE_SECONDS)
             except (RedisError, SQLAlchemyError) as error:
                 logger.warning("decider: a store did not answer (%s); trying again", type(error).__name__)
                 stop.wait(RETRY_SECONDS)

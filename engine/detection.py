@@ -241,12 +241,16 @@ def _look(world: World, signals: Batch, policy: DetectionPolicy) -> _Seen:
     ends, before, now = _ways(world.passers, signals, rows, accuracies)
     crossed = _crossings(world.index, before, now, ends)
     concerned = heard | near.keys() | crossed.keys() | by_road | set(on_motorway)
-    points = {
-        end: Point(*before[:4, place].tolist())
-        for place, end in enumerate(ends.tolist())
-        if end in concerned and not np.isnan(before[0, place])
-    }
-    return _Seen(concerned, by_road, near, points, crossed)
+    return _Seen(concerned, by_road, near, _points(before, ends, concerned, len(signals)), crossed)
+
+
+def _points(before: Floats, ends: Rows, concerned: AbstractSet[int], count: int) -> Mapping[int, Point]:
+    """The fix of the same phone before each of these rows, where it is known."""
+    asked = np.zeros(count, bool)
+    asked[list(concerned)] = True
+    places = np.flatnonzero(asked[ends] & ~np.isnan(before[0]))
+    rows, fixes = ends[places].tolist(), before[:4, places].T.tolist()
+    return {row: Point(*fix) for row, fix in zip(rows, fixes, strict=True)}
 
 
 def recall(world: World, signals: Batch) -> None:

@@ -12,22 +12,22 @@ from starlette.responses import Response
 
 from config import Settings
 from engine import metrics
-from engine.log import Verdict
+from engine.log import Refusal
 from engine.problem import FieldProblem, Problem
 from engine.signal_document import ANSWERS, request_of
 from engine.signals import Report, Sighting, SignalKind, decode_pings, decode_sightings, times_of
 
 RETRY_AFTER_SECONDS = "1"
 DETAILS = {
-    Verdict.UNKNOWN_DEVICE: "no subject has this device; put it on one with PUT /v1/subjects/{id}",
-    Verdict.NO_CONSENT: "the device's subject does not allow location; nothing was stored",
-    Verdict.LOG_FULL: "the signal log is full for now; send it again later",
-    Verdict.UNAVAILABLE: "the signal log does not answer for now; send it again later",
+    Refusal.UNKNOWN_DEVICE: "no subject has this device; put it on one with PUT /v1/subjects/{id}",
+    Refusal.NO_CONSENT: "the device's subject does not allow location; nothing was stored",
+    Refusal.LOG_FULL: "the signal log is full for now; send it again later",
+    Refusal.UNAVAILABLE: "the signal log does not answer for now; send it again later",
     "too_old": "measured too long ago",
     "in_future": "measured in the future; set the phone's clock",
     "no_beacon": "the advert is not one by which a beacon says who it is",
 }
-BUSY = (Verdict.LOG_FULL, Verdict.UNAVAILABLE)
+BUSY = (Refusal.LOG_FULL, Refusal.UNAVAILABLE)
 DECODERS: Mapping[SignalKind, Callable[[bytes, int], Sequence[Report]]] = {
     SignalKind.PINGS: decode_pings,
     SignalKind.SIGHTINGS: decode_sightings,
@@ -72,17 +72,20 @@ class Intake:
         timely = [report for report, code in zip(reports, codes, strict=True) if not code]
         return Reports(kind, received_at, reports, timely, codes)
 
-    def answer(self, reports: Reports, verdicts: Mapping[str, Verdict]) -> bytes:
-        """What the sender is told. Raises `Problem` when nothing was appended."""
-        kind, before = reports.kind, reports.codes or [""] * len(reports.every)
-        codes = [code or verdicts[each.device] for each, code in zip(reports.every, before, strict=True)]
-        accepted = codes.count(Verdict.ACCEPTED)
+    def answer(self, reports: Reports, refusals: Mapping[str, Refusal]) -> bytes:
+        """What the sender is told, by what the log refused. Raises `Problem` when nothing was appended."""
+        kind, before = reports.kind, reports.codes
+        if before is None and not refusals:
+            ACCEPTED[kind].inc(len(reports.every))
+            return b'{"accepted":%d,"rejected":[]}' % len(reports.every)
+        codes = [
+            code or refusals.get(each.device, "")
+            for each, code in zip(reports.every, before or [""] * len(reports.every), strict=True)
+        ]
+        accepted = codes.count("")
         ACCEPTED[kind].inc(accepted)
-        if accepted == len(codes):
-            return b'{"accepted":%d,"rejected":[]}' % accepted
-        for code, count in Counter(codes).items():
-            if code != Verdict.ACCEPTED:
-                REJECTED[kind].labels(str(code)).inc(count)
+        for code, count in Counter(filter(None, codes)).items():
+            REJECTED[kind].labels(str(code)).inc(count)
         answer = _answer(codes)
         if not accepted:
             _refuse_wholly(kind, codes, answer)
@@ -131,7 +134,7 @@ def _answer(codes: Sequence[str]) -> dict[str, Any]:
     rejected = [
         {"index": index, "code": str(code), "detail": DETAILS[code]}
         for index, code in enumerate(codes)
-        if code != Verdict.ACCEPTED
+        if code
     ]
     return {"accepted": len(codes) - len(rejected), "rejected": rejected}
 
@@ -142,19 +145,19 @@ def _refuse_wholly(kind: SignalKind, codes: Sequence[str], answer: dict[str, Any
         raise Problem(
             503,
             "log_unavailable",
-            DETAILS[Verdict.LOG_FULL],
+            DETAILS[Refusal.LOG_FULL],
             headers={"Retry-After": RETRY_AFTER_SECONDS},
             **answer,
         )
-    if set(codes) == {Verdict.UNKNOWN_DEVICE}:
+    if set(codes) == {Refusal.UNKNOWN_DEVICE}:
         errors = [
-            FieldProblem(f"{kind}[{index}].device", DETAILS[Verdict.UNKNOWN_DEVICE])
+            FieldProblem(f"{kind}[{index}].device", DETAILS[Refusal.UNKNOWN_DEVICE])
             for index in range(len(codes))
         ]
         raise Problem(
             422,
             "unknown_device",
-            f"{kind}[0].device: {DETAILS[Verdict.UNKNOWN_DEVICE]}",
+            f"{kind}[0].device: {DETAILS[Refusal.UNKNOWN_DEVICE]}",
             errors[:20],
             **answer,
         )

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from redis.exceptions import RedisError
@@ -27,17 +27,16 @@ PAGE_ENTRIES = 500
 """Of the processed ones that are read again, in one go."""
 
 
-class Verdict(StrEnum):
-    """What became of one device's signals."""
+class Refusal(StrEnum):
+    """Why a device's signals were not appended."""
 
-    ACCEPTED = "accepted"
     NO_CONSENT = "no_consent"
     UNKNOWN_DEVICE = "unknown_device"
     LOG_FULL = "log_full"
     UNAVAILABLE = "unavailable"
 
 
-_BY_NUMBER = {0: Verdict.NO_CONSENT, -1: Verdict.UNKNOWN_DEVICE}
+_BY_NUMBER = {0: Refusal.NO_CONSENT, -1: Refusal.UNKNOWN_DEVICE}
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -60,27 +59,26 @@ class SignalLog:
         self._append = live.batched("append", durable=True)
         self._trim = live.batched("trim")
 
-    def append(self, arrivals: Sequence[tuple[float, Sequence[Report]]]) -> dict[str, Verdict]:
+    def append(self, arrivals: Sequence[tuple[float, Sequence[Report]]]) -> dict[str, Refusal]:
         """Append what bodies brought, each with when it was received (unix seconds), to the partitions of their
-        devices; one atomic step, and one entry, per partition.
-
-        What could not be written is said per device, never raised: the other devices' signals are in.
+        devices; one atomic step, and one entry, per partition. Answers the devices that were refused; the signals of
+        all others are in.
         """
         signals = Batch.of_reports(arrivals)
         rows: dict[int, list[int]] = defaultdict(list)
         for row, device in enumerate(signals.devices):
             rows[partition_of(device, self._live.partitions)].append(row)
         waiting = {partition: signals.only(these) for partition, these in rows.items()}
-        verdicts: dict[str, Verdict] = {}
+        refusals: dict[str, Refusal] = {}
         for _ in range(TRIES):
-            waiting = self._try(waiting, verdicts)
+            waiting = self._try(waiting, refusals)
             if not waiting:
                 break
         for left in waiting.values():
-            verdicts.update(dict.fromkeys(left.devices, Verdict.UNAVAILABLE))
-        return verdicts
+            refusals.update(dict.fromkeys(left.devices, Refusal.UNAVAILABLE))
+        return refusals
 
-    def _try(self, waiting: Mapping[int, Batch], verdicts: dict[str, Verdict]) -> dict[int, Batch]:
+    def _try(self, waiting: Mapping[int, Batch], refusals: dict[str, Refusal]) -> dict[int, Batch]:
         """Append once, all partitions in one round trip. Answers what may be heard but was held up by what may not."""
         devices = {partition: list(dict.fromkeys(each.devices)) for partition, each in waiting.items()}
         answers = self._append(
@@ -100,12 +98,13 @@ class SignalLog:
                     for name, number in zip(names, answer, strict=True)
                     if number != 1
                 }
-                verdicts.update(refused)
+                refusals.update(refused)
                 signals = waiting[partition]
                 if left := [row for row, name in enumerate(signals.devices) if name not in refused]:
                     again[partition] = signals.only(left)
-            else:
-                verdicts.update(dict.fromkeys(names, _verdict(answer)))
+            elif answer != b"ok":
+                away = isinstance(answer, RedisError)
+                refusals.update(dict.fromkeys(names, Refusal.UNAVAILABLE if away else Refusal.LOG_FULL))
         return again
 
     def cursors(self, partitions: Iterable[int]) -> dict[int, bytes]:
@@ -157,12 +156,6 @@ class SignalLog:
             if not isinstance(stream, RedisError):  # a log without an entry yet is an error
                 waiting += int(stream["entries-added"]) - int(done or 0)
         return waiting
-
-
-def _verdict(answer: Any) -> Verdict:
-    if isinstance(answer, RedisError):
-        return Verdict.UNAVAILABLE
-    return Verdict.LOG_FULL if answer == b"full" else Verdict.ACCEPTED
 
 
 def _entry(entry_id: bytes, parts: Sequence[bytes]) -> LogEntry:

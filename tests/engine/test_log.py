@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from engine.live import Live, cursor_key, gate_key, log_key, open_live, partition_of
-from engine.log import START, SignalLog, Verdict
+from engine.log import START, Refusal, SignalLog
 from engine.signals import Heard, HeardBeacon, Ping, Sighting
 
 
@@ -18,11 +18,9 @@ def test_only_devices_that_may_be_heard_are_stored(live: Live):
     allow(live, "ana")
     allow(live, "bob", verdict="0")
     log = SignalLog(live, limit_entries=100)
-    verdicts = log.append(sent("ana", "bob", "carl"))
-    assert verdicts == {
-        "ana": Verdict.ACCEPTED,
-        "bob": Verdict.NO_CONSENT,
-        "carl": Verdict.UNKNOWN_DEVICE,
+    assert log.append(sent("ana", "bob", "carl")) == {
+        "bob": Refusal.NO_CONSENT,
+        "carl": Refusal.UNKNOWN_DEVICE,
     }
     stored = [str(live.client.dump(key)) for key in live.client.scan_iter("*:log")]
     assert any("ana" in each for each in stored)
@@ -65,11 +63,7 @@ def test_an_entry_carries_fixes_and_sightings_alike(live: Live):
 def test_a_full_partition_says_so_and_keeps_what_it_has(live: Live):
     allow(live, "ana")
     log = SignalLog(live, limit_entries=2)
-    assert [log.append(sent("ana"))["ana"] for _ in range(3)] == [
-        Verdict.ACCEPTED,
-        Verdict.ACCEPTED,
-        Verdict.LOG_FULL,
-    ]
+    assert [log.append(sent("ana")) for _ in range(3)] == [{}, {}, {"ana": Refusal.LOG_FULL}]
     assert log.depth() == 2
 
 
@@ -77,7 +71,7 @@ def test_a_store_that_is_gone_is_a_verdict_not_an_exception(tmp_path: Path):
     live = open_live("", tmp_path, partitions=4)
     log = SignalLog(live, limit_entries=2)
     live.child.stop()
-    assert log.append(sent("ana")) == {"ana": Verdict.UNAVAILABLE}
+    assert log.append(sent("ana")) == {"ana": Refusal.UNAVAILABLE}
     live.close()
 
 

@@ -267,10 +267,10 @@ def _fixes(signals: Batch) -> Rows:
 def _ways(passers: Passers, signals: Batch, rows: Rows, accuracies: Floats) -> tuple[Rows, Floats, Floats]:
     """The rows of fixes that are good enough, the fix of the same phone before each, and they themselves."""
     good = rows[(accuracies > 0) & (accuracies <= ROUGH_ACCURACY_M)]
-    now = signals.columns[[1, 3, 2, 4, 0]][:, good]
-    if not len(good):
-        return good, now, now
-    return good, passers.take([signals.devices[row] for row in good.tolist()], now), now
+    devices, now = signals.devices, signals.columns[[1, 3, 2, 4, 0]]
+    if len(good) < len(signals):
+        devices, now = [devices[row] for row in good.tolist()], now[:, good]
+    return good, passers.take(devices, now) if len(good) else now, now
 
 
 def _near(

@@ -134,7 +134,7 @@ def take(
     if sign.order > was.tip.order:
         tip, happened = step(was.tip, sign, find, policy)
         said, tellings = _tell(was.said, happened, sign.at)
-        tail = (*_thinned(was.tail), Taken(sign, _packer.encode(sign), tip))
+        tail = _longer(was.tail, Taken(sign, _packer.encode(sign), tip))
         now = Track(was.base, tail, tip, said, lag, signals)
         return _settle(now, find, policy), tellings
     if sign.order <= was.base.order:
@@ -188,12 +188,12 @@ def _kept(track: Track, place: int) -> tuple[int, Beliefs]:
     return 0, track.base
 
 
-def _thinned(tail: tuple[Taken, ...]) -> tuple[Taken, ...]:
-    """The tail without the beliefs after its newest signal, but for every eighth."""
+def _longer(tail: tuple[Taken, ...], newest: Taken) -> tuple[Taken, ...]:
+    """The tail with one more signal, and without the beliefs after the one before it, but for every eighth."""
     if not tail or len(tail) % KEPT_EVERY == 0:
-        return tail
-    newest = tail[-1]
-    return (*tail[:-1], Taken(newest.sign, newest.packed, None))
+        return (*tail, newest)
+    before = tail[-1]
+    return (*tail[:-1], Taken(before.sign, before.packed, None), newest)
 
 
 def is_over(track: Track, policy: DetectionPolicy) -> bool:

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from geofences.antimeridian import wrapped
 from geofences.geofence import Corridor
 from geofences.index import GeofenceIndex
-from geofences.plane import geodesic_m
+from geofences.plane import geodesic_m, short_way_m
 
 Floats = NDArray[np.float64]
 Slots = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
+POLAR_DEGREES = 80.0
+"""Farther north or south, maps are of no use."""
 SLACK = 1.005
 """A straight line in longitude and latitude is a little longer than the shortest way, and maps are a little off."""
 
@@ -120,9 +122,8 @@ def crossings(
     """Which of N segments, from a fix of a phone to its next, pass through which geofences with neither end inside.
     Columns in degrees and unix seconds, finite.
     """
-    length_m = np.zeros(len(lon0))
     maybe_worth = _maybe_worth(wrapped(lon1 - lon0), lat0, lat1, at1 - at0, policy)
-    length_m[maybe_worth] = geodesic_m(*(column[maybe_worth] for column in (lon0, lat0, lon1, lat1)))
+    length_m = _lengths_m(np.array([lon0, lat0, lon1, lat1]), maybe_worth)
     ways = _Segments(lon0, lat0, wrapped(lon1 - lon0), lat1 - lat0, SLACK * length_m)
     worth = np.flatnonzero(maybe_worth & _worth(length_m, at1 - at0, policy))
     if not len(worth):
@@ -154,11 +155,22 @@ def _maybe_worth(
     east: Floats, lat0: Floats, lat1: Floats, seconds: Floats, policy: CrossingPolicy
 ) -> Booleans:
     """What is cheaply seen not to be worth it is left out: on a sphere, and generously."""
-    middle = np.radians((lat0 + lat1) / 2)
-    rough_m = 111_000.0 * np.hypot(east * np.cos(middle), lat1 - lat0)
+    middle = (lat0 + lat1) / 2
+    rough_m = 111_000.0 * np.hypot(east * np.cos(np.radians(middle)), lat1 - lat0)
     slow = rough_m < 0.9 * policy.least_mps * seconds
     fast = rough_m > 1.1 * np.minimum(policy.most_mps * seconds, policy.most_m)
-    return ~slow & ~fast | (np.abs(middle) > 1.5)
+    polar: Booleans = np.abs(middle) > POLAR_DEGREES
+    return ~slow & ~fast | polar
+
+
+def _lengths_m(ends: Floats, which: Booleans) -> Floats:
+    """The lengths of some ways, whose ends are the columns lon, lat, lon, lat; 0 for the others."""
+    length_m = np.zeros(len(which))
+    polar = which & (np.abs(ends[1::2]).max(axis=0) > POLAR_DEGREES)
+    length_m[which] = short_way_m(*ends[:, which])
+    if polar.any():
+        length_m[polar] = geodesic_m(*ends[:, polar])
+    return length_m
 
 
 def _worth(length_m: Floats, seconds: Floats, policy: CrossingPolicy) -> Booleans:

@@ -33,6 +33,14 @@ def geodesic_m(lon: Floats, lat: Floats, to_lon: Floats, to_lat: Floats) -> Floa
     return np.asarray(WGS84.inv(lon, lat, to_lon, to_lat)[2], dtype=np.float64)
 
 
+def short_way_m(lon: Floats, lat: Floats, to_lon: Floats, to_lat: Floats) -> Floats:
+    """The same for a tenth of the work, on the local map of the middle of each way: true to a millionth for ways of a
+    few kilometres within 80 degrees of the equator.
+    """
+    across, along = metres_per_degree((lat + to_lat) / 2)
+    return np.hypot(wrapped(to_lon - lon) * across, (to_lat - lat) * along)
+
+
 def metres_per_degree(lat: Floats) -> tuple[Floats, Floats]:
     """Metres per degree of longitude and of latitude at `lat`, from the radii of curvature N(φ) cos φ and M(φ)."""
     phi = np.radians(lat)

@@ -64,7 +64,7 @@ def serve(
     Examples:  chaland serve    |    chaland serve --role api --host 0.0.0.0    |    chaland serve --role engine
     """
     from engine.app import Role
-    from engine.garbage import run_rarely
+    from engine.runtime import settle_in
 
     try:
         roles = {Role(each) for each in role or ["all"]}
@@ -72,7 +72,7 @@ def serve(
         raise typer.BadParameter(f"one of {', '.join(Role)}", param_hint="--role") from None
     with _opened() as engine:
         _greet(engine)
-        run_rarely()
+        settle_in()
         engine.start(roles)
         if roles & {Role.ALL, Role.API, Role.CONSOLE}:
             _serve_http(engine, host, port, with_console=bool(roles & {Role.ALL, Role.CONSOLE}))
@@ -95,12 +95,12 @@ def demo(
     """
     from engine.app import Role
     from engine.demo import run_town
-    from engine.garbage import run_rarely
+    from engine.runtime import settle_in
 
     token = os.environ.get("CHALAND_TWILIO_AUTH_TOKEN", DEMO_TWILIO_TOKEN)
     with _opened(twilio_auth_token=token) as engine:
         key = _greet(engine)
-        run_rarely()
+        settle_in()
         engine.start({Role.ALL})
         run_town(engine, key, host, port, seconds)
 

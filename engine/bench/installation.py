@@ -96,7 +96,9 @@ class Served:
 
 @contextmanager
 def serving(settings: Settings, workers: int = 1) -> Iterator[Served]:
-    """Run one process with the door, and so many with everything else, on a data directory that `fill` has filled."""
+    """Run one process with the door and the sender, and so many with worker and decider, on a data directory that
+    `fill` has filled.
+    """
     log = (settings.data_dir / "processes.log").open("ab")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | {
         "CHALAND_DATA_DIR": str(settings.data_dir),
@@ -114,14 +116,14 @@ def serving(settings: Settings, workers: int = 1) -> Iterator[Served]:
 
     live = None
     try:
-        start("api", "--port", "0")
-        start("engine", "--role", "sender")
+        start("api", "--role", "sender", "--port", "0")
+        start("engine")
         address = urlsplit(_url_of(started[0], settings.data_dir))
         live = open_live("", settings.data_dir, settings.partitions)
         served = Served(address.hostname or "", address.port or 0, live, settings, [], {})
         _await_workers(served, started)
         while len(started) <= workers:  # one by one, as each rebuilds the gate when it starts
-            start("engine", "--role", "sender")
+            start("engine")
             _await_workers(served, started)
         pids = [each.pid for each in started]
         yield replace(served, workers=[psutil.Process(pid) for pid in pids[1:]], processes=_names(pids))

@@ -72,7 +72,7 @@ def _zones(number: PhoneNumber) -> tuple[str, ...]:
 
 def _refused(field: str) -> InvalidConsent:
     said = (
-        "must be one whole phone number, such as +33639980001 or 06 39 98 00 01:"
+        "must be one whole phone number, with a plus and its country code, or as it is dialled at home:"
         f" at most {WRITTEN_LIMIT_CHARS} characters, no extension, no short code, no letters"
     )
     return InvalidConsent("invalid_phone", [FieldError(field, said)])

@@ -35,6 +35,9 @@ app.add_typer(consent_app, name="consent")
 app.add_typer(keys_app, name="keys")
 
 KEY_FILE = "development.key"
+NOISY_LOGGERS = ("httpx2", "apscheduler", "alembic", "twilio")
+"""Only their warnings are logged: their other lines hold addresses and phone numbers."""
+
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
 
@@ -42,12 +45,7 @@ Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one."
 def main() -> None:
     """Run the command; a mistake in the settings or in a file is told in words, without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in (
-        "httpx2",
-        "apscheduler",
-        "alembic",
-        "twilio",
-    ):  # their lines hold addresses and phone numbers
+    for noisy in NOISY_LOGGERS:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     app()
 

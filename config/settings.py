@@ -42,6 +42,7 @@ class Settings:
     default_region: str = "FR"
     country_rules: Literal["enforced", "off"] = "enforced"
     sending_hours: Literal["default", "latest"] = "default"
+    sensitive_places: str = ""
 
     twilio_account_sid: str = ""
     twilio_auth_token: str = field(default="", repr=False)

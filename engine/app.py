@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -67,6 +68,7 @@ from geofences import beacon_store
 from geofences.beacon import Beacon
 from geofences.fleet import Figures, Verdict
 from geofences.fleet_json import Findings, judged
+from geofences.sensitive import SensitivePlaces, load_places
 
 GEOFENCES_FILE = "geofences.snapshot"
 """In the data directory; it may be deleted at any time."""
@@ -104,6 +106,8 @@ class Engine:
         """Open both stores, bring the schema up to date and build the parts."""
         settings = self.settings
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        listed = settings.sensitive_places
+        self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.live: Live = open_live(
             settings.valkey_url,
             settings.data_dir,
@@ -262,7 +266,7 @@ class Engine:
         app.include_router(intake_document())
         figures_of = FleetFigures(self.live).read
         for routes in (
-            geofences.routes.router(reads=reads, writes=writes, now=now),
+            geofences.routes.router(reads=reads, writes=writes, now=now, check=self.sensitive.faults),
             geofences.beacon_routes.router(reads=reads, writes=writes, now=now, figures_of=figures_of),
         ):
             app.include_router(routes, dependencies=[Depends(requires(self.keys, Scope.MARKETING))])

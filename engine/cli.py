@@ -387,7 +387,7 @@ def import_geofences(
 
     with _opened() as engine:
         try:
-            count = import_file(engine.records, file, engine.now())
+            count = import_file(engine.records, file, engine.now(), engine.sensitive.faults)
         except GeofenceError as error:
             _fail_with_fields(error)
     typer.echo(f"{count} geofences imported")
@@ -639,10 +639,13 @@ def _opened(**given: Any) -> Iterator[Any]:
     from engine.app import Engine
     from engine.live import LiveStoreMismatch
     from engine.valkey import ValkeyDidNotStart
+    from geofences.errors import GeofenceError
 
     engine = Engine(_settings(**given))
     try:
         engine.open()
+    except GeofenceError as error:
+        _fail_with_fields(error)
     except (LiveStoreMismatch, ValkeyDidNotStart) as error:
         _fail(str(error))
     try:

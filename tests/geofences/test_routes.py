@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from engine.web import speak_problem_json
 from geofences import store
 from geofences.routes import router
+from geofences.sensitive import SensitivePlaces
 from tests.conftest import MONDAY_NINE
 from tests.geofences.places import COURTYARD, ISLANDS, feature
 from tests.geofences.test_store import event
@@ -22,7 +23,9 @@ BROKEN = feature("Point", [2.241, 48.8353], "broken", radius=0, kind="shop")
 def door(records, clock):
     app = FastAPI()
     speak_problem_json(app)
-    app.include_router(router(reads=records.reads, writes=records.writes, now=clock))
+    app.include_router(
+        router(reads=records.reads, writes=records.writes, now=clock, check=SensitivePlaces().faults)
+    )
     with TestClient(app) as client:
         yield client
 

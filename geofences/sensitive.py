@@ -84,9 +84,8 @@ class SensitivePlaces:
         if distance_m <= limit_m:
             where = "overlaps" if distance_m == 0 else f"is {distance_m:.0f} m from"
             least = f"; at least {limit_m:.0f} m are asked for" if limit_m else ""
-            yield FieldError(
-                "geometry", f"{where} a listed sensitive place ({category}){least}; {_way_out()}"
-            )
+            said = f"{where} a listed sensitive place ({category}){least}"
+            yield FieldError("geometry", f"{said}; {_way_out('move it away')}")
 
 
 def load_places(path: Path) -> SensitivePlaces:
@@ -168,7 +167,8 @@ def _osm_faults(geofence: Geofence) -> Iterator[FieldError]:
 
 def _by_tag(tag: str) -> str | None:
     word = plain_id(tag).casefold().replace("_", "-")
-    return terms().tags.get(word) or terms().tags.get(word.removesuffix("s"))
+    forms = (word, word.removesuffix("s"), word.removesuffix("es"))
+    return next((category for form in forms if (category := terms().tags.get(form))), None)
 
 
 def _by_osm(properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -211,5 +211,5 @@ def _override_fault(given: object) -> str | None:
     )
 
 
-def _way_out() -> str:
-    return f"leave it out, or say who answers for it and why in properties.{OVERRIDE}"
+def _way_out(first: str = "leave it out") -> str:
+    return f"{first}, or say who answers for it and why in properties.{OVERRIDE}"

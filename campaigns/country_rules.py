@@ -54,6 +54,10 @@ class CountryRules:
         """When it may go, if it may not now."""
         return next_opening(_concerned(reading), after, reading.channel, self.reach)
 
+    def caps(self, reading: Reading, at: datetime) -> bool:
+        """Whether any cap over all campaigns counts."""
+        return self.enforced and bool(caps_in_force(_concerned(reading), at, reading.channel))
+
     def by_cap(self, reading: Reading, sent_at: Sequence[datetime], at: datetime) -> Hold | None:
         """The cap over all campaigns that is full; `sent_at` goes back as far as `LONGEST_CAP`."""
         if not self.enforced:

@@ -18,7 +18,7 @@ from campaigns import outbox
 from campaigns import store as campaign_store
 from campaigns.campaign import Campaign
 from campaigns.cap import counted_since
-from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
+from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules, Reading
 from campaigns.decide import Decision, compose, decide
 from campaigns.gates import Moment, Recipient, fits
 from consent import ledger
@@ -165,6 +165,19 @@ class Decider:
             self._read[geofence_id] = (revisions[geofence_id], geofence)
         return {each: self._read[each][1] for each in revisions if each in self._read}
 
+    def _recent_of_all(
+        self,
+        connection: Connection,
+        campaign: Campaign,
+        geofence: Geofence | None,
+        recipient: Recipient,
+        now: datetime,
+    ) -> Sequence[datetime]:
+        """When messages of any campaign went, read only where a country's cap asks for it."""
+        if not self._rules.caps(Reading(geofence, recipient.origin, campaign.channel), now):
+            return ()
+        return campaign_store.recent_messages(connection, recipient.id, None, now - LONGEST_CAP)
+
     def _revise(self, connection: Connection, event: PlaceEvent) -> None:
         """Correct what is kept of an event; what it was to bring about is called off if it did not happen."""
         geofence_store.revise_event(connection, event, self._now())
@@ -178,7 +191,9 @@ class Decider:
         event, geofence, subject, entries = met
         decisions = []
         fitting = [campaign for campaign in campaigns if fits(campaign.trigger, event, geofence)]
-        recipient = _recipient(subject) if fitting else None
+        if not fitting:
+            return []
+        recipient = _recipient(subject)
         for campaign in fitting:
             moment = Moment(
                 event=event,
@@ -189,7 +204,7 @@ class Decider:
                 recent=campaign_store.recent_messages(
                     connection, subject.id, campaign.id, counted_since(campaign.caps, now)
                 ),
-                recent_of_all=campaign_store.recent_messages(connection, subject.id, None, now - LONGEST_CAP),
+                recent_of_all=self._recent_of_all(connection, campaign, geofence, recipient, now),
                 rules=self._rules,
             )
             decision = decide(campaign, moment, now)

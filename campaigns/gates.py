@@ -235,6 +235,8 @@ def _country_sender(campaign: Campaign, moment: Moment, who: Recipient, now: dat
 
 
 def _country_words(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+    if moment.rules.sender is None:
+        return Answer({"rule": None})
     try:
         text = render(campaign.template, text_values(campaign, moment))
     except TextRefused:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from consent.countries.calendar import holiday_on
 from consent.countries.hours import covers, day_and_time, local_time, possible_openings
@@ -13,8 +14,9 @@ from consent.countries.place import Concerned
 from consent.countries.rule import Holidays, Hours, Reach, Rule, Sender, SendingCap, Words
 from consent.entry import Channel
 
-HORIZON_DAYS = 31
-"""So far ahead the next opening is looked for."""
+NEAR_DAYS = 4
+HORIZON_DAYS = 33
+"""The next opening is looked for up to two days less ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,20 @@ def next_opening(who: Concerned, after: datetime, channel: Channel, reach: Reach
     """The first instant from `after` on at which every clock and rule concerned is open; None if there is none soon."""
     if next(holds_by_hours(who, after, channel, reach), None) is None:
         return after
-    for at in sorted(_candidates(who, after, channel, reach)):
-        if at > after and next(holds_by_hours(who, at, channel, reach), None) is None:
-            return at
+    return _opening_after(who, after.replace(second=0, microsecond=0), channel, reach)
+
+
+@lru_cache(maxsize=4096)
+def _opening_after(who: Concerned, minute: datetime, channel: Channel, reach: Reach) -> datetime | None:
+    """The opening that follows a minute in which it is closed: all edges lie on whole minutes. Of a few days first, as
+    it seldom takes longer; the last of them are not all there in every zone, so they do not count.
+    """
+    for days in (NEAR_DAYS, HORIZON_DAYS):
+        for at in sorted(_candidates(who, minute, channel, reach, days)):
+            if at > minute + timedelta(days=days - 2):
+                break
+            if at > minute and next(holds_by_hours(who, at, channel, reach), None) is None:
+                return at
     return None
 
 
@@ -132,13 +145,13 @@ def _holiday(rule: Rule, who: Concerned, local: datetime, channel: Channel) -> t
     return None
 
 
-def _candidates(who: Concerned, after: datetime, channel: Channel, reach: Reach) -> set[datetime]:
+def _candidates(who: Concerned, after: datetime, channel: Channel, reach: Reach, days: int) -> set[datetime]:
     found = set[datetime]()
     for zone in who.zones:
         local = local_time(after, zone)
         if local is None:
             continue
-        for ahead in range(-1, HORIZON_DAYS):
+        for ahead in range(-1, days):
             day = local.date() + timedelta(days=ahead)
             rules = rules_in_force(who.areas, day, channel)
             windows = [

@@ -10,7 +10,7 @@ from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
 from campaigns.cap import ONCE_A_DAY, Cap
 from campaigns.errors import FieldError, StateConflict
 from campaigns.template import check_template
-from campaigns.window import Window, window_from_json, window_json
+from consent.countries.hours import Window, window_from_json, window_json
 from consent.entry import Channel
 from geofences.event import EventKind
 

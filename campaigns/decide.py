@@ -1,6 +1,6 @@
 """The judgement: whether this event makes this campaign speak to this subject now, and exactly why or why not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,7 +8,9 @@ from typing import Any
 
 from campaigns.campaign import Campaign, CampaignState, due_state
 from campaigns.cap import full_cap
+from campaigns.country_rules import CountryRules, Reading
 from campaigns.gates import (
+    Answer,
     Gate,
     GateName,
     Moment,
@@ -16,14 +18,18 @@ from campaigns.gates import (
     Verdict,
     ask,
     gate_json,
+    hold_json,
     location_consent,
     marketing_consent,
     text_values,
 )
 from campaigns.message import Message, derived_id, message_id
 from campaigns.template import render
-from campaigns.window import is_open
+from consent.countries.hours import is_open
+from consent.countries.place import Origin
+from consent.countries.ruling import Hold
 from consent.entry import Standing
+from geofences.geofence import Geofence
 
 
 class Outcome(StrEnum):
@@ -100,28 +106,45 @@ def may_still_send(
     *,
     marketing: Standing,
     location: Standing,
-    zone: str | None,
+    geofence: Geofence | None,
+    origin: Origin | None,
     earlier: Sequence[datetime],
+    earlier_of_all: Sequence[datetime],
     has_address: bool,
+    rules: CountryRules,
     now: datetime,
-) -> Reason:
+) -> Answer:
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
-    `zone` is the geofence's. `earlier` holds when the campaign's messages to the subject that come before this
-    one went, or will go.
+    `earlier` holds when the campaign's messages to the subject that come before this one went, or will go,
+    `earlier_of_all` the same of all campaigns.
     """
     if now >= message.valid_until:
-        return Reason.TOO_LATE
+        return Answer({}, Reason.TOO_LATE)
     if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
-        return Reason.CAMPAIGN_NOT_ACTIVE
+        return Answer({}, Reason.CAMPAIGN_NOT_ACTIVE)
     for answer in (location_consent(location), marketing_consent(marketing, message.channel)):
         if answer.reason is not Reason.OK:
-            return answer.reason
-    if not is_open(campaign.windows, now, zone):
-        return Reason.OUTSIDE_WINDOW
+            return answer
+    if not is_open(campaign.windows, now, geofence.timezone if geofence else None):
+        return Answer({}, Reason.OUTSIDE_WINDOW)
     if full_cap(campaign.caps, earlier, now):
-        return Reason.CAP_REACHED
-    return Reason.OK if has_address else Reason.NO_ADDRESS
+        return Answer({}, Reason.CAP_REACHED)
+    reading = Reading(geofence, origin, message.channel)
+    for hold, reason in _country_holds(rules, reading, message.text, earlier_of_all, now):
+        if hold is not None:
+            return Answer(hold_json(hold), reason)
+    return Answer({}, Reason.OK if has_address else Reason.NO_ADDRESS)
+
+
+def _country_holds(
+    rules: CountryRules, reading: Reading, text: str, earlier_of_all: Sequence[datetime], now: datetime
+) -> Iterator[tuple[Hold | None, Reason]]:
+    yield rules.by_hours(reading, now), Reason.COUNTRY_HOURS
+    yield rules.by_cap(reading, earlier_of_all, now), Reason.COUNTRY_CAP
+    if rules.strict:
+        yield rules.by_sender(reading, now), Reason.COUNTRY_SENDER
+        yield rules.by_words(reading, text, now), Reason.COUNTRY_WORDS
 
 
 def decision_json(decision: Decision) -> dict[str, Any]:

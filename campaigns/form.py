@@ -25,13 +25,14 @@ from campaigns.campaign import (
 from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
 from campaigns.errors import FieldError, InvalidCampaign
 from campaigns.template import MAX_TEMPLATE_CHARS
-from campaigns.window import MAX_WINDOWS, Day, window_from_json
+from consent.countries.hours import Day, window_from_json
 from consent.entry import Channel
 from geofences.event import EventKind
 
 ID_PATTERN = r"^[A-Za-z0-9._:@~-]{1,128}$"
 MAX_GEOFENCES = 1000
 MAX_TAGS = 50
+MAX_WINDOWS = 21
 MAX_SHELF_LIFE_SECONDS = 7 * 86_400
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)

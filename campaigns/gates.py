@@ -9,8 +9,11 @@ from typing import Any
 from campaigns.audience import attribute_names, matches
 from campaigns.campaign import Campaign, CampaignState, Trigger, due_state
 from campaigns.cap import full_cap
+from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
 from campaigns.template import TextRefused, render
-from campaigns.window import WEEK, is_open, local_time
+from consent.countries.hours import day_and_time, is_open, local_time
+from consent.countries.place import Origin
+from consent.countries.ruling import Hold
 from consent.entry import Action, Channel, Standing
 from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
@@ -27,9 +30,13 @@ class GateName(StrEnum):
     AUDIENCE = "audience"
     SHELF_LIFE = "shelf_life"
     WINDOW = "window"
+    COUNTRY_HOURS = "country_hours"
     CAP = "cap"
+    COUNTRY_CAP = "country_cap"
     ADDRESS = "address"
+    COUNTRY_SENDER = "country_sender"
     TEXT = "text"
+    COUNTRY_WORDS = "country_words"
 
 
 class Verdict(StrEnum):
@@ -54,9 +61,13 @@ class Reason(StrEnum):
     NOT_IN_AUDIENCE = "not_in_audience"
     TOO_LATE = "too_late"
     OUTSIDE_WINDOW = "outside_window"
+    COUNTRY_HOURS = "country_hours"
     CAP_REACHED = "cap_reached"
+    COUNTRY_CAP = "country_cap"
     NO_ADDRESS = "no_address"
+    COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
+    COUNTRY_WORDS = "country_words"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
 
@@ -72,11 +83,14 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """What a judgement may know of a subject: attributes, and over which channels it has an address at all."""
+    """What a judgement may know of a subject: attributes, over which channels it has an address at all, and where its
+    number is from (None: it has none).
+    """
 
     id: str
     attributes: Mapping[str, Any] = field(repr=False)
     channels: frozenset[Channel]
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,8 @@ class Moment:
 
     `geofence` is None once it is deleted, `recipient` when nobody is known behind the device; `marketing` (on
     the campaign's channel) and `location` are the subject's standings, None counting as no. `recent` holds when
-    messages of the campaign went, or will go, to the subject, as far back as the caps reach.
+    messages of the campaign went, or will go, to the subject, as far back as the caps reach; `recent_of_all` the same
+    of all campaigns, as far back as caps of countries reach.
     """
 
     event: PlaceEvent
@@ -94,6 +109,8 @@ class Moment:
     marketing: Standing | None
     location: Standing | None
     recent: Sequence[datetime] = ()
+    recent_of_all: Sequence[datetime] = ()
+    rules: CountryRules = COUNTRY_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +208,55 @@ def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
 def _window(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
     zone = moment.geofence.timezone if moment.geofence else None
     local = local_time(now, zone)
-    told = {"zone": zone, "local_time": f"{WEEK[local.weekday()]} {local:%H:%M}" if local else None}
+    told = {"zone": zone, "local_time": day_and_time(local) if local else None}
     return Answer(told, Reason.OK if is_open(campaign.windows, now, zone) else Reason.OUTSIDE_WINDOW)
+
+
+def _country_hours(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+    reading = Reading(moment.geofence, who.origin, campaign.channel)
+    hold = moment.rules.by_hours(reading, now)
+    if hold is None:
+        return _by_country(None, Reason.COUNTRY_HOURS, enforced=moment.rules.enforced)
+    opening = moment.rules.opening(reading, now)
+    told = {**hold_json(hold), "open_again": opening.isoformat() if opening else None}
+    return Answer(told, Reason.COUNTRY_HOURS)
+
+
+def _country_cap(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+    hold = moment.rules.by_cap(
+        Reading(moment.geofence, who.origin, campaign.channel), moment.recent_of_all, now
+    )
+    return _by_country(hold, Reason.COUNTRY_CAP, enforced=moment.rules.enforced)
+
+
+def _country_sender(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+    hold = moment.rules.by_sender(Reading(moment.geofence, who.origin, campaign.channel), now)
+    return _by_country(hold, Reason.COUNTRY_SENDER, enforced=moment.rules.strict)
+
+
+def _country_words(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+    if moment.rules.sender is None:
+        return Answer({"rule": None})
+    try:
+        text = render(campaign.template, text_values(campaign, moment))
+    except TextRefused:
+        return Answer({"rule": None})  # the gate before says so
+    hold = moment.rules.by_words(Reading(moment.geofence, who.origin, campaign.channel), text, now)
+    return _by_country(hold, Reason.COUNTRY_WORDS, enforced=moment.rules.strict)
+
+
+def hold_json(hold: Hold) -> dict[str, Any]:
+    """What a gate tells of the rule that holds a message back."""
+    told = {"rule": hold.rule, "version": hold.version, "because": hold.because}
+    return told | ({"zone": hold.zone, "local_time": hold.local_time} if hold.zone else {})
+
+
+def _by_country(hold: Hold | None, reason: Reason, *, enforced: bool) -> Answer:
+    """A hold that is not enforced is told, and let pass."""
+    told = hold_json(hold) if hold else {"rule": None}
+    if enforced:
+        return Answer(told, reason if hold else Reason.OK)
+    return Answer({**told, "enforced": False})
 
 
 def _cap(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
@@ -237,7 +301,11 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
         moment.marketing, campaign.channel
     ),
     GateName.AUDIENCE: lambda campaign, _moment, who, _now: _audience(campaign, who),
+    GateName.COUNTRY_HOURS: _country_hours,
     GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
+    GateName.COUNTRY_CAP: _country_cap,
     GateName.ADDRESS: lambda campaign, _moment, who, _now: _address(campaign, who),
+    GateName.COUNTRY_SENDER: _country_sender,
     GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),
+    GateName.COUNTRY_WORDS: _country_words,
 }

@@ -48,7 +48,8 @@ class Message:
     """One offer to one subject. `valid_until` is excluded: at that instant it is too late.
 
     `geofence` is where it was earned; its wall clock rules. `provider_id` is the provider's name for the
-    message and `error_code` the provider's own; `reason` says why it was cancelled or expired.
+    message and `error_code` the provider's own; `reason` says why it was cancelled or expired, and `rule` by which
+    country's rule and version, where it was one.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Message:
     provider_id: str | None = None
     error_code: str | None = None
     reason: str | None = None
+    rule: str | None = None
 
     def __post_init__(self) -> None:
         if self.created_at.tzinfo is None or self.valid_until.tzinfo is None:
@@ -107,5 +109,6 @@ def message_json(message: Message) -> dict[str, Any]:
         "sent_at": message.sent_at.isoformat() if message.sent_at else None,
         "valid_until": message.valid_until.isoformat(),
         "reason": message.reason,
+        "rule": message.rule,
         "error_code": message.error_code,
     }

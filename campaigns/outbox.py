@@ -82,10 +82,12 @@ def lock_due(conn: Connection, message_id: str) -> Message | None:
     return message_of_row(row) if row is not None and row.state == MessageState.DUE.value else None
 
 
-def refuse(conn: Connection, message: Message, reason: Reason) -> MessageState:
-    """End a locked message that may not be sent after all: expired if it came too late, else cancelled."""
+def refuse(conn: Connection, message: Message, reason: Reason, rule: str | None = None) -> MessageState:
+    """End a locked message that may not be sent after all: expired if it came too late, else cancelled; `rule` names
+    the country's rule that holds it back.
+    """
     state = MessageState.EXPIRED if reason is Reason.TOO_LATE else MessageState.CANCELLED
-    _change(conn, message.id, state=state.value, reason=reason.value)
+    _change(conn, message.id, state=state.value, reason=reason.value, rule=rule)
     return state
 
 

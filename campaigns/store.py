@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -100,6 +101,7 @@ messages = Table(
     Column("provider_id", Text),
     Column("error_code", Text),
     Column("reason", Text),
+    Column("rule", Text),
     UniqueConstraint("event", "campaign"),
     Index(None, "state", "next_at"),
     Index(None, "created_at", "id"),
@@ -107,6 +109,16 @@ messages = Table(
     Index(None, "campaign", "created_at"),
     Index(None, "geofence", "created_at"),
     Index(None, "provider_id"),
+)
+
+breach_checks = Table(
+    "breach_checks",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("checked_at", UtcDateTime, nullable=False),
+    Column("withdrawals", Integer, nullable=False),
+    Column("messages", Integer, nullable=False),
+    Column("breaches", JSON, nullable=False),
 )
 
 attempts = Table(
@@ -210,19 +222,25 @@ def due_moves(conn: Connection, now: datetime) -> list[tuple[str, CampaignState]
 
 
 def recent_messages(
-    conn: Connection, subject: str, campaign: str, since: datetime, *, before: Message | None = None
+    conn: Connection,
+    subject: str,
+    campaign: str | None,
+    since: datetime,
+    *,
+    before: Message | None = None,
 ) -> list[datetime]:
-    """When the campaign's messages to the subject after `since` went, or will go, oldest first.
+    """When the campaign's messages (None: all campaigns') to the subject after `since` went, or will go, oldest first.
 
     Those that never reached anyone do not count. With `before`, only those made before that message.
     """
     went = func.coalesce(messages.c.sent_at, messages.c.created_at, type_=UtcDateTime())
     query = select(went).where(
         messages.c.subject == subject,
-        messages.c.campaign == campaign,
         messages.c.state.not_in([state.value for state in NEVER_SENT]),
         went > since,
     )
+    if campaign is not None:
+        query = query.where(messages.c.campaign == campaign)
     if before is not None:
         query = query.where(
             or_(
@@ -324,6 +342,7 @@ def message_of_row(row: Row[Any]) -> Message:
         provider_id=row.provider_id,
         error_code=row.error_code,
         reason=row.reason,
+        rule=row.rule,
     )
 
 
@@ -356,6 +375,7 @@ def _message_row(message: Message) -> dict[str, Any]:
         "provider_id": message.provider_id,
         "error_code": message.error_code,
         "reason": message.reason,
+        "rule": message.rule,
     }
 
 

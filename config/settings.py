@@ -14,6 +14,7 @@ DEVELOPMENT_VALUES = {
     "admin_key": ("",),
     "public_url": ("http://127.0.0.1:8000",),
     "twilio_auth_token": (DEMO_TWILIO_TOKEN,),
+    "country_rules": ("off",),
 }
 """Values that production refuses, by setting."""
 MAY_BE_ZERO = ("durable_replicas",)
@@ -39,6 +40,9 @@ class Settings:
     contact: str = "contact@example.org"
     replies_by: Literal["engine", "provider", "none"] = "engine"
     default_region: str = "FR"
+    country_rules: Literal["enforced", "off"] = "enforced"
+    sending_hours: Literal["default", "latest"] = "default"
+    sensitive_places: str = ""
 
     twilio_account_sid: str = ""
     twilio_auth_token: str = field(default="", repr=False)

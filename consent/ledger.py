@@ -53,6 +53,16 @@ def entries_of_many(
     return {subject: tuple(entries) for subject, entries in found.items()}
 
 
+def withdrawals_recorded(conn: Connection, since: datetime, until: datetime) -> list[Entry]:
+    """Every withdrawal that was written down from `since` up to before `until`, in the ledger's order."""
+    query = select(consent_entries).where(
+        consent_entries.c.action == Action.WITHDRAW.value,
+        consent_entries.c.recorded_at >= since,
+        consent_entries.c.recorded_at < until,
+    )
+    return [_entry(row) for row in conn.execute(query.order_by(consent_entries.c.seq)).mappings()]
+
+
 def standing_of(
     conn: Connection, subject: str, purpose: Purpose, channel: Channel | None, at: datetime
 ) -> Standing:

@@ -4,6 +4,7 @@ import unicodedata
 
 from phonenumbers import (
     NumberParseException,
+    PhoneNumber,
     PhoneNumberFormat,
     ValidationResult,
     format_number,
@@ -11,7 +12,9 @@ from phonenumbers import (
     parse,
     region_code_for_country_code,
 )
+from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_geographical_number, time_zones_for_number
 
+from consent.countries.place import Origin, areas_of_number
 from consent.errors import FieldError, InvalidConsent
 
 WRITTEN_LIMIT_CHARS = 40
@@ -52,9 +55,24 @@ def region_of(phone: str) -> str:
         return "ZZ"
 
 
+def origin_of(phone: str) -> Origin:
+    """What an E.164 number tells of where its holder may be: every zone that its range, or its first digits, suggest."""
+    try:
+        number = parse(phone)
+    except NumberParseException:
+        return Origin((), frozenset())
+    zones = _zones(number)
+    return Origin(zones, areas_of_number(phone, zones))
+
+
+def _zones(number: PhoneNumber) -> tuple[str, ...]:
+    found = (*time_zones_for_number(number), *time_zones_for_geographical_number(number))
+    return tuple(sorted(set(found) - {UNKNOWN_TIMEZONE}))
+
+
 def _refused(field: str) -> InvalidConsent:
     said = (
-        "must be one whole phone number, such as +33639980001 or 06 39 98 00 01:"
+        "must be one whole phone number, with a plus and its country code, or as it is dialled at home:"
         f" at most {WRITTEN_LIMIT_CHARS} characters, no extension, no short code, no letters"
     )
     return InvalidConsent("invalid_phone", [FieldError(field, said)])

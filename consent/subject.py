@@ -63,7 +63,7 @@ def _identity_flaws(subject: Subject) -> Iterator[FieldError]:
     if not ID.fullmatch(subject.id):
         yield FieldError("id", f"must be {ID_RULE}")
     if subject.phone is not None and not E164.fullmatch(subject.phone):
-        yield FieldError("phone", "must be in E.164, such as +33639980001")
+        yield FieldError("phone", "must be in E.164: a plus, the country code and the number, digits only")
     if subject.locale is not None and not LOCALE.fullmatch(subject.locale):
         yield FieldError("locale", "must be a language tag, such as fr or fr-FR")
     if subject.timezone is not None and subject.timezone not in _timezones():

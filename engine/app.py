@@ -1,5 +1,6 @@
 """The composition root: builds every part from the settings, opens the stores, and starts the roles asked for."""
 
+import logging
 import math
 import os
 import secrets
@@ -8,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -16,19 +18,25 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
+import campaigns.breach_routes
 import campaigns.routes
 import campaigns.store
 import consent.routes
 import geofences.beacon_routes
 import geofences.routes
 import geofences.store
+from campaigns import breach_store
+from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
 from campaigns.channels.sms_twilio import TwilioSms
+from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
 from campaigns.message import message_json
 from campaigns.routes import TwilioReports
 from config import Settings
+from consent.countries.pack import overdue
+from consent.countries.rule import Reach, Rule
 from consent.entry import Channel
 from consent.inbound import InboundPolicy
 from consent.twilio_inbound import TwilioInbound
@@ -60,11 +68,16 @@ from geofences import beacon_store
 from geofences.beacon import Beacon
 from geofences.fleet import Figures, Verdict
 from geofences.fleet_json import Findings, judged
+from geofences.sensitive import SensitivePlaces, load_places
 
 GEOFENCES_FILE = "geofences.snapshot"
 """In the data directory; it may be deleted at any time."""
 HEALTH_PORTION = 500
 """Beacons whose figures are read in one round trip."""
+BREACH_CHECKS_COUNTED = 31
+"""Days of which breaches are counted in metrics and readiness."""
+
+logger = logging.getLogger(__name__)
 
 
 class Role(StrEnum):
@@ -93,6 +106,8 @@ class Engine:
         """Open both stores, bring the schema up to date and build the parts."""
         settings = self.settings
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        listed = settings.sensitive_places
+        self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.live: Live = open_live(
             settings.valkey_url,
             settings.data_dir,
@@ -123,13 +138,15 @@ class Engine:
             event_limit_entries=settings.event_limit_entries,
             log_kept_entries=settings.log_limit_entries // 2,
         )
-        self.decider = Decider(self.live, self.records, self.leases, self.now)
+        rules = self._country_rules()
+        self.decider = Decider(self.live, self.records, self.leases, self.now, rules)
         self.sender = Sender(
             reads=self.records.reads,
             writes=self.records.writes,
             channels=self._channels(),
-            zone_of=geofences.store.zone_of,
+            place_of=geofences.store.get,
             now=self.now,
+            rules=rules,
         )
         self.intake = Intake(settings, self.now)
         self.gate.rebuild()
@@ -165,6 +182,8 @@ class Engine:
             Job("campaign moves", 1, self.move_campaigns),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("beacon health", 600, self.count_unhealthy),
+            Job("refusals heeded", 600, self.check_refusals),
+            Job("rules to review", 3600, self.overdue_rules),
         )
 
     def move_campaigns(self) -> int:
@@ -175,6 +194,35 @@ class Engine:
             for campaign_id, state in moves:
                 campaigns.store.set_state(connection, campaign_id, state, now)
         return len(moves)
+
+    def check_refusals(self) -> list[BreachCheck]:
+        """Check the refusals of each day of the last week that is over and was not checked yet."""
+        now, made = self.now(), []
+        with self.records.reads.connect() as connection:
+            days = breach_store.due_days(connection, now.date())
+        for day in days:
+            with self.records.writes.begin() as connection:
+                made.append(breach_store.check_day(connection, day, now))
+        for check in made:
+            log = logger.error if check.breaches else logger.info
+            log("refusals of %s: %s heeded, %s breaches", check.day, check.withdrawals, len(check.breaches))
+        self._count_breaches()
+        return made
+
+    def _count_breaches(self) -> int:
+        with self.records.reads.connect() as connection:
+            known = breach_store.checks(connection, BREACH_CHECKS_COUNTED)
+        found = sum(len(check.breaches) for check in known)
+        metrics.BREACHES.set(found)
+        if known:
+            metrics.BREACH_CHECKED.set(known[0].checked_at.timestamp())
+        return found
+
+    def overdue_rules(self) -> list[Rule]:
+        """The rules of countries whose day of review has passed."""
+        found = overdue(self.now().date())
+        metrics.RULES_OVERDUE.set(len(found))
+        return found
 
     def unhealthy_beacons(self) -> list[tuple[Beacon, Figures, Findings]]:
         """The beacons of the whole fleet with which something is wrong."""
@@ -218,13 +266,17 @@ class Engine:
         app.include_router(intake_document())
         figures_of = FleetFigures(self.live).read
         for routes in (
-            geofences.routes.router(reads=reads, writes=writes, now=now),
+            geofences.routes.router(reads=reads, writes=writes, now=now, check=self.sensitive.faults),
             geofences.beacon_routes.router(reads=reads, writes=writes, now=now, figures_of=figures_of),
         ):
             app.include_router(routes, dependencies=[Depends(requires(self.keys, Scope.MARKETING))])
         app.include_router(
             campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
             dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
+        )
+        app.include_router(
+            campaigns.breach_routes.router(reads=reads),
+            dependencies=[Depends(requires(self.keys, Scope.PRIVACY))],
         )
         app.include_router(self._consent_routes(), dependencies=[Depends(requires(self.keys, Scope.PRIVACY))])
         self._add_operations(app)
@@ -290,10 +342,31 @@ class Engine:
         )
         return {Channel.SMS: sms, Channel.PUSH: silent}
 
+    def _country_rules(self) -> CountryRules:
+        settings = self.settings
+        twilio = settings.sms_channel == "twilio"
+        return CountryRules(
+            enforced=settings.country_rules == "enforced",
+            reach=Reach(settings.sending_hours),
+            strict=settings.env == "production",
+            sender=(settings.twilio_from or settings.twilio_messaging_service_sid) if twilio else None,
+            brand=settings.brand,
+        )
+
     def _spawn(self, name: str, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, name=name)
         thread.start()
         self._threads.append(thread)
+
+    def _attention(self) -> list[str]:
+        """What an operator should look at, though the process does its work."""
+        told = [
+            f"rule {rule.name} was to be reviewed by {rule.review_by}; `chaland rules` lists all"
+            for rule in self.overdue_rules()
+        ]
+        if breaches := self._count_breaches():
+            told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
+        return told
 
     def _add_operations(self, app: FastAPI) -> None:
         metrics.LOG_DEPTH.set_function(self._log_depth)
@@ -311,11 +384,13 @@ class Engine:
             stores = {"live": self.live.answers(), "records": self.records.answers()}
             geofences_loaded = Role.ENGINE not in self._roles or self.worker.is_ready
             ready = all(stores.values()) and geofences_loaded
+            attention = self._attention() if stores["records"] else []
             return JSONResponse(
                 {
                     "status": "ready" if ready else "not ready",
                     "stores": stores,
                     "geofences_loaded": geofences_loaded,
+                    "attention": attention,
                 },
                 status_code=200 if ready else 503,
             )

@@ -23,14 +23,21 @@ app = typer.Typer(
 )
 geofences_app = typer.Typer(help="Bring geofences in, or take them out, as GeoJSON.", no_args_is_help=True)
 beacons_app = typer.Typer(help="Bring beacons in, or take them out, as a JSON list.", no_args_is_help=True)
+rules_app = typer.Typer(
+    help="The rules of countries: when, how often, from whom and with which words.", no_args_is_help=True
+)
 consent_app = typer.Typer(help="The consent ledger, and what shoppers write.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(geofences_app, name="geofences")
 app.add_typer(beacons_app, name="beacons")
+app.add_typer(rules_app, name="rules")
 app.add_typer(consent_app, name="consent")
 app.add_typer(keys_app, name="keys")
 
 KEY_FILE = "development.key"
+NOISY_LOGGERS = ("httpx2", "apscheduler", "alembic", "twilio")
+"""Only their warnings are logged: their other lines hold addresses and phone numbers."""
+
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
 
@@ -38,12 +45,7 @@ Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one."
 def main() -> None:
     """Run the command; a mistake in the settings or in a file is told in words, without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in (
-        "httpx2",
-        "apscheduler",
-        "alembic",
-        "twilio",
-    ):  # their lines hold addresses and phone numbers
+    for noisy in NOISY_LOGGERS:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     app()
 
@@ -98,7 +100,8 @@ def demo(
     from engine.runtime import settle_in
 
     token = os.environ.get("CHALAND_TWILIO_AUTH_TOKEN", DEMO_TWILIO_TOKEN)
-    with _opened(twilio_auth_token=token) as engine:
+    rules = None if "CHALAND_COUNTRY_RULES" in os.environ else "off"  # its shoppers are awake at any hour
+    with _opened(twilio_auth_token=token, country_rules=rules) as engine:
         key = _greet(engine)
         settle_in()
         engine.start({Role.ALL})
@@ -384,7 +387,7 @@ def import_geofences(
 
     with _opened() as engine:
         try:
-            count = import_file(engine.records, file, engine.now())
+            count = import_file(engine.records, file, engine.now(), engine.sensitive.faults)
         except GeofenceError as error:
             _fail_with_fields(error)
     typer.echo(f"{count} geofences imported")
@@ -487,6 +490,102 @@ def classify(
         typer.echo(json.dumps(fields | {"verdict": verdict_of(str(text))}, ensure_ascii=False))
 
 
+@consent_app.command()
+def breaches(
+    day: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Check this UTC day now; else those not checked yet."),
+    ] = None,
+) -> None:
+    """Check that every refusal was heeded: nothing went, or waits, to who had said no; exit 1 if something did.
+
+    Example:  chaland consent breaches --day 2026-11-24
+    """
+    from campaigns import breach_store
+
+    with _opened() as engine:
+        if day is None:
+            engine.check_refusals()
+            with engine.records.reads.connect() as connection:
+                known = breach_store.checks(connection, limit=31)
+        else:
+            with engine.records.writes.begin() as connection:
+                known = [breach_store.check_day(connection, day.date(), engine.now())]
+    for check in known:
+        typer.echo(
+            f"{check.day}  {check.withdrawals} refusals, {check.messages} messages, {len(check.breaches)} breaches"
+        )
+        for each in check.findings:
+            when = each.started_at.isoformat() if each.started_at else "not yet"
+            typer.echo(
+                f"  {each.kind}: message {each.message}, started {when}, refused {each.refused_at.isoformat()}"
+            )
+    raise typer.Exit(1 if any(check.breaches for check in known) else 0)
+
+
+@rules_app.command("list")
+def list_rules(
+    country: Annotated[str, typer.Option(help="ISO 3166 code; all if not given.")] = "",
+) -> None:
+    """List every version of every rule, who says so, and when to review it; exit 1 if a review is overdue.
+
+    Example:  chaland rules list --country FR
+    """
+    from consent.countries.pack import all_rules, overdue
+    from engine.clock import wall_clock
+
+    late = {rule.name for rule in overdue(wall_clock().date())}
+    for rule in all_rules():
+        if rule.area.startswith(country.upper()):
+            mark = "OVERDUE" if rule.name in late else "review"
+            typer.echo(
+                f"{rule.name:28} {rule.area:6} {rule.basis:9} {mark} by {rule.review_by}  {rule.source}"
+            )
+    raise typer.Exit(1 if late else 0)
+
+
+@rules_app.command("explain")
+def explain_rules(
+    store: Annotated[str, typer.Option(help="The id of a geofence.")],
+    to: Annotated[str, typer.Option(help="The phone number; left out: a shopper without one.")] = "",
+    at: Annotated[datetime | None, typer.Option(help="Local time of the store; now if not given.")] = None,
+    channel: Annotated[str, typer.Option(help="sms or push.")] = "sms",
+) -> None:
+    """Tell whether an offer may go to a number from a store at an instant; if not, why not, and when next.
+
+    Exit 1 if it may not.
+
+    Example:  chaland rules explain --store bakery --to +33639980001 --at 2026-12-26T10:00:00
+    """
+    from zoneinfo import ZoneInfo
+
+    from consent.countries.rule import Reach
+    from consent.entry import Channel
+    from consent.errors import InvalidConsent
+    from consent.phone import normalise, origin_of
+    from engine.explanation import explain
+    from geofences import store as geofence_store
+
+    if channel not in list(Channel):
+        raise typer.BadParameter(f"one of {', '.join(Channel)}", param_hint="--channel")
+    with _opened() as engine:
+        with engine.records.reads.connect() as connection:
+            geofence = geofence_store.get(connection, store)
+        if geofence is None:
+            _fail(f"no geofence has the id {store!r}; `chaland geofences export` lists them")
+        try:
+            origin = origin_of(normalise(to, engine.settings.default_region, "--to")) if to else None
+        except InvalidConsent as error:
+            _fail(str(error))
+        instant = at.replace(tzinfo=at.tzinfo or ZoneInfo(geofence.timezone)) if at else engine.now()
+        lines, allowed = explain(
+            geofence, origin, instant, Channel(channel), Reach(engine.settings.sending_hours)
+        )
+    for line in lines:
+        typer.echo(line)
+    raise typer.Exit(0 if allowed else 1)
+
+
 @keys_app.command("create")
 def create_key(
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],
@@ -540,10 +639,13 @@ def _opened(**given: Any) -> Iterator[Any]:
     from engine.app import Engine
     from engine.live import LiveStoreMismatch
     from engine.valkey import ValkeyDidNotStart
+    from geofences.errors import GeofenceError
 
     engine = Engine(_settings(**given))
     try:
         engine.open()
+    except GeofenceError as error:
+        _fail_with_fields(error)
     except (LiveStoreMismatch, ValkeyDidNotStart) as error:
         _fail(str(error))
     try:

@@ -19,11 +19,13 @@ from campaigns import outbox
 from campaigns import store as campaign_store
 from campaigns.campaign import Campaign
 from campaigns.cap import counted_since
+from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules, Reading
 from campaigns.decide import Decision, compose, decide
 from campaigns.gates import Moment, Recipient, fits
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
+from consent.phone import origin_of
 from consent.subject import Subject
 from engine import metrics
 from engine.leases import Leases
@@ -60,7 +62,14 @@ class _Met(NamedTuple):
 class Decider:
     """Works through the event log of the partitions that its worker holds. One thread uses it."""
 
-    def __init__(self, live: Live, records: Records, leases: Leases, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        live: Live,
+        records: Records,
+        leases: Leases,
+        now: Callable[[], datetime],
+        rules: CountryRules = COUNTRY_RULES,
+    ) -> None:
         self._live = live
         self._records = records
         self._leases = leases
@@ -68,6 +77,7 @@ class Decider:
         self._of_each = BATCH_EVENTS
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
+        self._rules = rules
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -169,6 +179,19 @@ class Decider:
             self._read[geofence_id] = (revisions[geofence_id], geofence)
         return {each: self._read[each][1] for each in revisions if each in self._read}
 
+    def _recent_of_all(
+        self,
+        connection: Connection,
+        campaign: Campaign,
+        geofence: Geofence | None,
+        recipient: Recipient,
+        now: datetime,
+    ) -> Sequence[datetime]:
+        """When messages of any campaign went, read only where a country's cap asks for it."""
+        if not self._rules.caps(Reading(geofence, recipient.origin, campaign.channel), now):
+            return ()
+        return campaign_store.recent_messages(connection, recipient.id, None, now - LONGEST_CAP)
+
     def _revise(self, connection: Connection, event: PlaceEvent) -> None:
         """Correct what is kept of an event; what it was to bring about is called off if it did not happen."""
         geofence_store.revise_event(connection, event, self._now())
@@ -181,18 +204,22 @@ class Decider:
         """Judge every campaign that this event concerns."""
         event, geofence, subject, entries = met
         decisions = []
-        for campaign in campaigns:
-            if not fits(campaign.trigger, event, geofence):
-                continue
+        fitting = [campaign for campaign in campaigns if fits(campaign.trigger, event, geofence)]
+        if not fitting:
+            return []
+        recipient = _recipient(subject)
+        for campaign in fitting:
             moment = Moment(
                 event=event,
                 geofence=geofence,
-                recipient=_recipient(subject),
+                recipient=recipient,
                 marketing=standing(entries, Purpose.MARKETING, campaign.channel, now),
                 location=standing(entries, Purpose.LOCATION, None, now),
                 recent=campaign_store.recent_messages(
                     connection, subject.id, campaign.id, counted_since(campaign.caps, now)
                 ),
+                recent_of_all=self._recent_of_all(connection, campaign, geofence, recipient, now),
+                rules=self._rules,
             )
             decision = decide(campaign, moment, now)
             if campaign_store.record_decision(connection, decision, compose(decision, campaign, moment)):
@@ -204,4 +231,5 @@ def _recipient(subject: Subject) -> Recipient:
     channels = {Channel.SMS} if subject.phone else set()
     if any(device.push for device in subject.devices):
         channels.add(Channel.PUSH)
-    return Recipient(id=subject.id, attributes=subject.attributes, channels=frozenset(channels))
+    origin = origin_of(subject.phone) if subject.phone else None
+    return Recipient(subject.id, subject.attributes, frozenset(channels), origin)

@@ -23,4 +23,13 @@ DECISIONS = Counter(
 BEACONS_UNHEALTHY = Gauge(
     "chaland_beacons_unhealthy", "Beacons with a verdict of fleet health, by verdict.", ["verdict"]
 )
+RULES_OVERDUE = Gauge(
+    "chaland_rules_overdue", "Rules of countries whose day of review has passed; `chaland rules` lists them."
+)
+BREACHES = Gauge(
+    "chaland_breaches", "Messages found against a refusal, by the newest daily checks (31 days)."
+)
+BREACH_CHECKED = Gauge(
+    "chaland_breach_checked_timestamp_seconds", "When the newest daily check of refusals ran."
+)
 LOG_DEPTH = Gauge("chaland_log_depth_entries", "Signal log entries not yet processed, over all partitions.")

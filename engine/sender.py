@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Engine
 
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
+from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.decide import may_still_send
-from campaigns.gates import Reason
+from campaigns.gates import Answer, Reason
 from campaigns.message import Message
 from campaigns.outbox import (
     AttemptOutcome,
@@ -28,9 +29,11 @@ from campaigns.outbox import (
 from campaigns.store import get_campaign, recent_messages
 from consent import entry as consent
 from consent.ledger import standing_of
+from consent.phone import origin_of
 from consent.store import get_subject, lock_subject
 from consent.subject import Subject
 from engine.clock import Now
+from geofences.geofence import Geofence
 
 BATCH = 50
 POLL_SECONDS = 0.5
@@ -53,7 +56,7 @@ class _Claim:
 
 
 class Sender:
-    """Sends due messages over `channels`, one at a time. `zone_of` tells a geofence's IANA zone.
+    """Sends due messages over `channels`, one at a time. `place_of` tells a geofence by its id.
 
     Any number may run side by side on one database: a message goes out at most once, whoever dies when.
     """
@@ -64,14 +67,16 @@ class Sender:
         reads: Engine,
         writes: Engine,
         channels: Mapping[consent.Channel, Channel],
-        zone_of: Callable[[Connection, str], str | None],
+        place_of: Callable[[Connection, str], Geofence | None],
         now: Now,
+        rules: CountryRules = COUNTRY_RULES,
     ) -> None:
         self._reads = reads
         self._writes = writes
         self._channels = channels
-        self._zone_of = zone_of
+        self._place_of = place_of
         self._now = now
+        self._rules = rules
 
     def run(self, stop: Event) -> None:
         """Send until `stop` is set. A store that fails is tried again after a growing pause."""
@@ -135,12 +140,14 @@ class Sender:
             subject = get_subject(connection, due.subject)
             address = _address(subject, message.channel)
             channel = self._channels.get(message.channel)
-            reason = self._judge(connection, message, has_address=address is not None, now=now)
+            answer = self._judge(connection, message, subject, now)
+            reason, rule = answer.reason, _rule_of(answer)
             if reason is Reason.OK and channel is None:
                 reason = Reason.NO_CHANNEL
             if reason is not Reason.OK or channel is None or address is None:
-                state = refuse(connection, message, reason)
-                _logger.info("message %s of campaign %s %s: %s", message.id, message.campaign, state, reason)
+                state = refuse(connection, message, reason, rule)
+                because = f"{reason} ({rule})" if rule else reason
+                _logger.info("message %s of campaign %s %s: %s", message.id, message.campaign, state, because)
                 return None
             attempt = begin_attempt(connection, message, now)
         valid_seconds = int((message.valid_until - now).total_seconds())
@@ -153,7 +160,9 @@ class Sender:
             ),
         )
 
-    def _judge(self, connection: Connection, message: Message, *, has_address: bool, now: datetime) -> Reason:
+    def _judge(
+        self, connection: Connection, message: Message, subject: Subject | None, now: datetime
+    ) -> Answer:
         campaign = get_campaign(connection, message.campaign)
         since = counted_since(campaign.caps if campaign else (), now)
         at = now + CLOCK_SKEW
@@ -164,9 +173,14 @@ class Sender:
                 connection, message.subject, consent.Purpose.MARKETING, message.channel, at
             ),
             location=standing_of(connection, message.subject, consent.Purpose.LOCATION, None, at),
-            zone=self._zone_of(connection, message.geofence) if message.geofence else None,
+            geofence=self._place_of(connection, message.geofence) if message.geofence else None,
+            origin=origin_of(subject.phone) if subject and subject.phone else None,
             earlier=recent_messages(connection, message.subject, message.campaign, since, before=message),
-            has_address=has_address,
+            earlier_of_all=recent_messages(
+                connection, message.subject, None, now - LONGEST_CAP, before=message
+            ),
+            has_address=_address(subject, message.channel) is not None,
+            rules=self._rules,
             now=now,
         )
 
@@ -182,6 +196,12 @@ class Sender:
             code,
             state,
         )
+
+
+def _rule_of(answer: Answer) -> str | None:
+    """The country's rule that an answer rests on, with its version; None where it rests on none."""
+    rule, version = answer.input.get("rule"), answer.input.get("version")
+    return f"{rule}@{version}" if rule and version else rule
 
 
 def _outcome(error: DeliveryError) -> AttemptOutcome:

@@ -15,17 +15,17 @@ from geofences.beacon_json import beacon_json, beacons_from_json
 from geofences.errors import FieldError, InvalidImport
 from geofences.files import load_json
 from geofences.geofence import Geofence
-from geofences.geojson import feature_from_geofence, load_file, read_features
+from geofences.geojson import Check, feature_from_geofence, load_file, read_features
 
 PAGE = 200
 
 
-def read_file(file: Path) -> list[Geofence]:
+def read_file(file: Path, check: Check | None = None) -> list[Geofence]:
     """The geofences of a GeoJSON file. Raises `GeofenceError` that names every feature and field that is wrong."""
     geofences: list[Geofence] = []
     errors: list[FieldError] = []
     for each in tqdm(
-        read_features(load_file(file)), unit=" features", desc="read", disable=not sys.stderr.isatty()
+        read_features(load_file(file), check), unit=" features", desc="read", disable=not sys.stderr.isatty()
     ):
         if isinstance(each, Geofence):
             geofences.append(each)
@@ -37,9 +37,9 @@ def read_file(file: Path) -> list[Geofence]:
     return geofences
 
 
-def import_file(records: Records, file: Path, at: datetime) -> int:
+def import_file(records: Records, file: Path, at: datetime, check: Check) -> int:
     """Store every geofence of a GeoJSON file in one transaction. Raises `GeofenceError` that lists what is wrong."""
-    geofences = read_file(file)
+    geofences = read_file(file, check)
     with records.writes.begin() as connection:
         store.put_many(connection, geofences, at)
     return len(geofences)

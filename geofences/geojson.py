@@ -1,6 +1,6 @@
 """Geofences as GeoJSON: reading features of any origin, listing all that is wrong with them, and writing them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from re import fullmatch
@@ -20,6 +20,9 @@ from geofences.geofence import (
 from geofences.geometry import GEOMETRY_TYPES, area_of, geometry_from, line_of, middle_of, point_of
 from geofences.properties import ID_PATTERN, ID_RULE, SIZE_NAMES, Properties, plain_id
 from geofences.timezone import timezone_at
+
+Check = Callable[[Geofence], Sequence[FieldError]]
+"""What else may be wrong with a geofence that is well formed."""
 
 FEATURES_LIMIT = 100_000
 """Features of one collection."""
@@ -54,6 +57,7 @@ def geofence_from_feature(feature: object, geofence_id: str | None = None) -> Ge
     identity = _identity(feature, geofence_id, errors)
     shape = _shape(feature.get("geometry"), properties, errors)
     zone = properties.timezone()
+    properties.check_jurisdiction()
     geofence = Geofence(
         id=identity,
         name=properties.name(default=identity),
@@ -119,9 +123,11 @@ def features_of(collection: object) -> Sequence[object]:
     return features
 
 
-def read_features(features: Iterable[object]) -> Iterator[Geofence | RejectedFeature]:
+def read_features(
+    features: Iterable[object], check: Check | None = None
+) -> Iterator[Geofence | RejectedFeature]:
     """Read features one by one, in order, so that a caller can show how far it is. An id that stands twice in the
-    collection is refused the second time.
+    collection is refused the second time, and what `check` finds fault with.
     """
     places: dict[str, int] = {}
     for index, feature in enumerate(features):
@@ -131,18 +137,23 @@ def read_features(features: Iterable[object]) -> Iterator[Geofence | RejectedFea
             yield RejectedFeature(index, _told_id(feature), error.errors)
             continue
         first = places.setdefault(geofence.id, index)
-        if first == index:
+        faults = tuple(check(geofence)) if check else ()
+        if faults:
+            yield RejectedFeature(index, geofence.id, faults)
+        elif first == index:
             yield geofence
         else:
             said = f"feature {first} has this id too; give each feature an id of its own"
             yield RejectedFeature(index, geofence.id, (FieldError("id", said),))
 
 
-def read_collection(collection: object) -> tuple[list[Geofence], list[RejectedFeature]]:
+def read_collection(
+    collection: object, check: Check | None = None
+) -> tuple[list[Geofence], list[RejectedFeature]]:
     """All geofences of a FeatureCollection, and what was wrong with the others. Raises as `features_of` does."""
     geofences: list[Geofence] = []
     rejected: list[RejectedFeature] = []
-    for each in read_features(features_of(collection)):
+    for each in read_features(features_of(collection), check):
         if isinstance(each, Geofence):
             geofences.append(each)
         else:

@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Mapping
+from re import fullmatch
 from typing import Any
 
 from geofences.errors import FieldError
@@ -25,6 +26,7 @@ from geofences.timezone import is_timezone
 ID_PATTERN = f"^[A-Za-z0-9._:~-]{{1,{ID_LIMIT_CHARS}}}$"
 ID_RULE = f"must be 1 to {ID_LIMIT_CHARS} characters of A-Z a-z 0-9 . _ : ~ -"
 ID_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:~-")
+JURISDICTION = r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?"
 SIZE_NAMES = {"Point": ("radius", "radius_m"), "LineString": ("width", "width_m")}
 """Under which property each type of geometry has its size in metres; the first is the one we write."""
 
@@ -81,6 +83,12 @@ class Properties(Members):
             return value
         self.refuse("timezone", "must be an IANA time zone such as Europe/Paris; leave it out to look it up")
         return None
+
+    def check_jurisdiction(self) -> None:
+        """Whose rules hold here (ISO 3166: ``FR-67``, ``US-FL``), if somebody says so; kept as it is."""
+        value = self.given.get("jurisdiction")
+        if value is not None and not (isinstance(value, str) and fullmatch(JURISDICTION, value)):
+            self.refuse("jurisdiction", "must be an ISO 3166 code of a country or region, such as FR-67")
 
     def store(self) -> str | None:
         """The id of the store that a catchment lies around."""

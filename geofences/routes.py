@@ -9,10 +9,16 @@ from pydantic import AfterValidator, AwareDatetime
 from sqlalchemy import Engine
 
 from geofences import store
-from geofences.errors import FieldError, GeofenceNotFound, InvalidImport
+from geofences.errors import FieldError, GeofenceNotFound, InvalidGeofence, InvalidImport
 from geofences.event import EventKind
 from geofences.geofence import ID_LIMIT_CHARS, Geofence, Kind
-from geofences.geojson import RejectedFeature, feature_from_geofence, geofence_from_feature, read_collection
+from geofences.geojson import (
+    Check,
+    RejectedFeature,
+    feature_from_geofence,
+    geofence_from_feature,
+    read_collection,
+)
 from geofences.properties import ID_PATTERN
 
 Now = Callable[[], datetime]
@@ -63,16 +69,16 @@ EVENT = {
 }
 
 
-def router(*, reads: Engine, writes: Engine, now: Now) -> APIRouter:
-    """The routes of this package."""
+def router(*, reads: Engine, writes: Engine, now: Now, check: Check) -> APIRouter:
+    """The routes of this package; `check` is asked before a geofence is saved."""
     api = APIRouter()
-    _add_geofences(api, reads, writes, now)
-    _add_import(api, writes, now)
+    _add_geofences(api, reads, writes, now, check)
+    _add_import(api, writes, now, check)
     _add_events(api, reads)
     return api
 
 
-def _add_geofences(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> None:
+def _add_geofences(api: APIRouter, reads: Engine, writes: Engine, now: Now, check: Check) -> None:
     @api.put(
         "/v1/geofences/{geofence_id}",
         operation_id="putGeofence",
@@ -86,6 +92,9 @@ def _add_geofences(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> N
         response: Response,
     ) -> dict[str, Any]:
         geofence = geofence_from_feature(feature, geofence_id)
+        if faults := check(geofence):
+            listed = "; ".join(f"{each.field}: {each.detail}" for each in faults[:3])
+            raise InvalidGeofence(f"feature {geofence_id!r} is not saved: {listed}", faults)
         with writes.begin() as connection:
             response.status_code = 201 if store.put(connection, geofence, now()) else 200
         return feature_from_geofence(geofence)
@@ -132,7 +141,7 @@ def _add_geofences(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> N
         return {"type": "FeatureCollection", "features": features, "next": following}
 
 
-def _add_import(api: APIRouter, writes: Engine, now: Now) -> None:
+def _add_import(api: APIRouter, writes: Engine, now: Now, check: Check) -> None:
     @api.post(
         "/v1/geofences/import",
         operation_id="importGeofences",
@@ -145,7 +154,7 @@ def _add_import(api: APIRouter, writes: Engine, now: Now) -> None:
         *,
         partial: bool = False,
     ) -> dict[str, Any]:
-        geofences, rejected = read_collection(collection)
+        geofences, rejected = read_collection(collection, check)
         if rejected and not partial:
             raise InvalidImport(
                 f"nothing was imported: {len(rejected)} of the features are wrong; mend them, or add ?partial=true",

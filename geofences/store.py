@@ -125,12 +125,6 @@ def known_ids(conn: Connection, ids: Iterable[str]) -> set[str]:
     return known
 
 
-def zone_of(conn: Connection, geofence_id: str) -> str | None:
-    """The IANA time zone of a geofence."""
-    query = select(geofences.c.timezone).where(geofences.c.id == geofence_id, geofences.c.deleted.is_(False))
-    return conn.scalar(query)
-
-
 def delete(conn: Connection, geofence_id: str, at: datetime) -> bool:
     """Forget a geofence but for its id, which tells every index. False if there was none. Raises `GeofenceHasBeacons`:
     where a beacon hangs is known to people alone, so it is never forgotten along.

@@ -19,6 +19,8 @@ from engine.records import Records, open_records
 from engine.schema import upgrade
 from engine.valkey import start_valkey
 
+pytest_plugins = ["tests.support.leaks"]
+
 ADMIN_KEY = "test-admin-key"
 
 # How long one example takes says nothing on a shared machine; what it finds does.

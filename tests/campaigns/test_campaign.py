@@ -18,7 +18,7 @@ from campaigns.campaign import (
 )
 from campaigns.cap import Cap
 from campaigns.errors import StateConflict
-from campaigns.window import Day, Window
+from consent.countries.hours import Day, Window
 from geofences.event import EventKind
 from tests.campaigns.cast import BREAD
 from tests.conftest import MONDAY_NINE

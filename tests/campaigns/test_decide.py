@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from campaigns.audience import parse_audience
 from campaigns.campaign import CampaignState, Trigger
+from campaigns.country_rules import COUNTRY_RULES
 from campaigns.decide import Outcome, compose, decide, decision_json, may_still_send
 from campaigns.gates import GateName, Reason, Verdict, fits
 from campaigns.message import MessageState, message_id
-from campaigns.window import window_from_json
+from consent.countries.hours import window_from_json
 from consent.entry import Channel, Purpose
 from geofences.event import EventKind
 from tests.campaigns.cast import ANA, BAKERY, BREAD, NEVER_ASKED, event, granted, moment, withdrawn
@@ -75,7 +76,7 @@ def test_when_everything_is_as_it_should_be_there_is_a_message():
         ),
         (GateName.SHELF_LIFE, Reason.TOO_LATE, {}, {}, 900),
         (GateName.WINDOW, Reason.OUTSIDE_WINDOW, {"windows": OFFICE_HOURS}, {}, -1),
-        (GateName.WINDOW, Reason.OUTSIDE_WINDOW, {"windows": OFFICE_HOURS}, {"geofence": None}, 0),
+        (GateName.COUNTRY_HOURS, Reason.COUNTRY_HOURS, {}, {"geofence": None}, 0),
         (GateName.CAP, Reason.CAP_REACHED, {}, {"recent": (NOW - timedelta(hours=23),)}, 0),
         (GateName.ADDRESS, Reason.NO_ADDRESS, {}, {"recipient": replace(ANA, channels=frozenset())}, 0),
         (GateName.ADDRESS, Reason.NO_ADDRESS, {"channel": Channel.PUSH}, {}, 0),
@@ -105,9 +106,13 @@ def test_a_stranger_is_asked_nothing_personal():
         GateName.LOCATION_CONSENT,
         GateName.CONSENT,
         GateName.AUDIENCE,
+        GateName.COUNTRY_HOURS,
         GateName.CAP,
+        GateName.COUNTRY_CAP,
         GateName.ADDRESS,
+        GateName.COUNTRY_SENDER,
         GateName.TEXT,
+        GateName.COUNTRY_WORDS,
     }
     assert decision.subject is None
 
@@ -190,8 +195,11 @@ def judge(**changes):
     usual = {
         "marketing": granted(),
         "location": granted(Purpose.LOCATION),
-        "zone": "Europe/Paris",
+        "geofence": BAKERY,
+        "origin": None,
         "earlier": (),
+        "earlier_of_all": (),
+        "rules": COUNTRY_RULES,
         "has_address": True,
         "now": NOW,
     }
@@ -200,7 +208,7 @@ def judge(**changes):
 
 
 def test_the_second_judgement_lets_go_what_has_not_changed():
-    assert judge() is Reason.OK
+    assert judge().reason is Reason.OK
 
 
 @pytest.mark.parametrize(
@@ -212,9 +220,13 @@ def test_the_second_judgement_lets_go_what_has_not_changed():
         ({"location": withdrawn(Purpose.LOCATION)}, Reason.LOCATION_CONSENT_WITHDRAWN),
         ({"marketing": NEVER_ASKED}, Reason.NO_CONSENT),
         ({"marketing": withdrawn()}, Reason.CONSENT_WITHDRAWN),
-        ({"campaign": replace(BREAD, windows=OFFICE_HOURS), "zone": None}, Reason.OUTSIDE_WINDOW),
+        ({"campaign": replace(BREAD, windows=OFFICE_HOURS), "geofence": None}, Reason.OUTSIDE_WINDOW),
+        ({"geofence": None}, Reason.COUNTRY_HOURS),
         (
-            {"campaign": replace(BREAD, windows=OFFICE_HOURS), "zone": "America/New_York"},
+            {
+                "campaign": replace(BREAD, windows=OFFICE_HOURS),
+                "geofence": replace(BAKERY, timezone="America/New_York"),
+            },
             Reason.OUTSIDE_WINDOW,
         ),
         ({"earlier": (NOW - timedelta(hours=1),)}, Reason.CAP_REACHED),
@@ -222,4 +234,4 @@ def test_the_second_judgement_lets_go_what_has_not_changed():
     ],
 )
 def test_the_second_judgement_stops_what_has(changes, reason):
-    assert judge(**changes) is reason
+    assert judge(**changes).reason is reason

@@ -1,18 +1,17 @@
 from datetime import UTC, datetime
 
 import pytest
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from twilio.request_validator import RequestValidator
 
 from campaigns.campaign import CampaignState
-from campaigns.errors import CampaignError
 from campaigns.outbox import begin_attempt, lock_due, record_sent
 from campaigns.routes import STATUS_PATH, TwilioReports, router
 from campaigns.store import get_campaign, messages_of, record_decision
 from consent.store import put_subject
 from consent.subject import Device, Subject
+from engine.web import speak_problem_json
 from tests.campaigns.cast import decided
 from tests.conftest import MONDAY_NINE
 
@@ -58,11 +57,7 @@ def client(records, clock, strangers):
         )
     )
 
-    @app.exception_handler(CampaignError)
-    def problem(request: Request, error: CampaignError) -> JSONResponse:
-        fields = [{"field": e.field, "detail": e.detail} for e in error.errors]
-        return JSONResponse({"code": error.code, "detail": error.detail, "errors": fields}, error.status)
-
+    speak_problem_json(app)
     with TestClient(app) as client:
         yield client
 
@@ -329,7 +324,7 @@ def test_other_ways_to_go_unsigned_are_refused_too(client, sent):
 def test_without_twilio_every_report_is_refused(records, clock):
     app = FastAPI()
     app.include_router(router(reads=records.reads, writes=records.writes, now=clock))
-    app.add_exception_handler(CampaignError, lambda request, error: JSONResponse({}, error.status))
+    speak_problem_json(app)
     with TestClient(app) as client:
         assert report(client, {"MessageSid": "SM1", "MessageStatus": "sent"}).status_code == 403
 

@@ -33,7 +33,7 @@ from campaigns.store import (
     record_decision,
     set_state,
 )
-from campaigns.window import window_from_json
+from consent.countries.hours import window_from_json
 from tests.campaigns.cast import BREAD, decided, event, moment
 from tests.conftest import MONDAY_NINE
 

@@ -100,4 +100,5 @@ def test_the_door_only_appends():
         "entries_of_many",
         "record",
         "standing_of",
+        "withdrawals_recorded",
     }

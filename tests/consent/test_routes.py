@@ -3,14 +3,13 @@ from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
 from consent import ledger, store
 from consent.entry import Purpose
-from consent.errors import ConsentError
 from consent.routes import router
 from engine.clock import SetClock
+from engine.web import speak_problem_json
 from tests.consent.cast import minute
 
 ANA = {
@@ -76,11 +75,7 @@ class Shop:
             )
         )
 
-        @app.exception_handler(ConsentError)
-        def answer(_, error):
-            errors = [{"field": flaw.field, "detail": flaw.detail} for flaw in error.errors]
-            return JSONResponse({"code": error.code, "detail": error.detail, "errors": errors}, error.status)
-
+        speak_problem_json(app)
         self.app = app
         self.http = TestClient(app)
 

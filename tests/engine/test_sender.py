@@ -13,13 +13,13 @@ from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.message import MessageState
 from campaigns.outbox import BACKOFF_SECONDS, TAKEN_SECONDS, begin_attempt, lock_due
 from campaigns.store import attempts, delete_campaign, messages_of, put_campaign, record_decision, set_state
-from campaigns.window import window_from_json
+from consent.countries.hours import window_from_json
 from consent.entry import Action, Channel, Entry, Purpose
 from consent.ledger import record
 from consent.store import delete_subject, put_subject
 from consent.subject import Subject
 from engine.sender import ABANDONED_SECONDS, Sender
-from tests.campaigns.cast import BREAD, decided
+from tests.campaigns.cast import BAKERY, BREAD, decided
 from tests.conftest import MONDAY_NINE
 from tests.support.twilio_api import ACCOUNT_SID, AUTH_TOKEN, Fault, TwilioApi
 
@@ -34,12 +34,12 @@ def twilio():
 
 
 def sender_to(records, clock, channel):
-    zones = {"bakery": "Europe/Paris"}
+    places = {"bakery": BAKERY}
     return Sender(
         reads=records.reads,
         writes=records.writes,
         channels={Channel.SMS: channel} if channel else {},
-        zone_of=lambda connection, geofence: zones.get(geofence),
+        place_of=lambda connection, geofence: places.get(geofence),
         now=clock,
     )
 

@@ -97,7 +97,7 @@ def test_every_operation_is_documented_with_an_id_of_its_own(client: TestClient)
 def test_the_stores_are_told_ready_and_not_ready(client: TestClient, engine: Engine):
     assert client.get("/healthz").json() == {"status": "ok"}
     stores = {"live": True, "records": True}
-    ready = {"status": "ready", "stores": stores, "geofences_loaded": True}
+    ready = {"status": "ready", "stores": stores, "geofences_loaded": True, "attention": []}
     assert client.get("/readyz").json() == ready
 
 

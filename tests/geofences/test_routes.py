@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 
+from engine.web import speak_problem_json
 from geofences import store
-from geofences.errors import GeofenceError
 from geofences.routes import router
+from geofences.sensitive import SensitivePlaces
 from tests.conftest import MONDAY_NINE
 from tests.geofences.places import COURTYARD, ISLANDS, feature
 from tests.geofences.test_store import event
@@ -20,17 +19,13 @@ BAKERY = feature("Point", [2.241, 48.8353], "bakery", radius=40, name="Bakery", 
 BROKEN = feature("Point", [2.241, 48.8353], "broken", radius=0, kind="shop")
 
 
-def _problem(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, GeofenceError)
-    errors = [{"field": each.field, "detail": each.detail} for each in error.errors]
-    return JSONResponse({"code": error.code, "detail": error.detail, "errors": errors}, error.status)
-
-
 @pytest.fixture
 def door(records, clock):
     app = FastAPI()
-    app.add_exception_handler(GeofenceError, _problem)
-    app.include_router(router(reads=records.reads, writes=records.writes, now=clock))
+    speak_problem_json(app)
+    app.include_router(
+        router(reads=records.reads, writes=records.writes, now=clock, check=SensitivePlaces().faults)
+    )
     with TestClient(app) as client:
         yield client
 

@@ -56,10 +56,10 @@ def test_a_geofence_is_kept_replaced_and_forgotten(conn):
     assert store.put(conn, BAKERY, MONDAY_NINE) is True
     assert store.put(conn, replace(BAKERY, name="Bread"), MONDAY_NINE) is False
     assert store.get(conn, "bakery") == replace(BAKERY, name="Bread")
-    assert store.zone_of(conn, "bakery") == "Europe/Paris"
+    assert store.get(conn, "bakery").timezone == "Europe/Paris"
     assert store.delete(conn, "bakery", MONDAY_NINE) is True
     assert store.delete(conn, "bakery", MONDAY_NINE) is False
-    assert (store.get(conn, "bakery"), store.zone_of(conn, "bakery"), store.count(conn)) == (None, None, 0)
+    assert (store.get(conn, "bakery"), store.count(conn)) == (None, 0)
     assert store.put(conn, BAKERY, MONDAY_NINE) is True, "a tombstone does not count as there"
 
 

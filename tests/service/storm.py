@@ -17,6 +17,7 @@ import psutil
 
 from tests.service.crowd import send, set_up, settled, stream
 from tests.service.process import Served, start
+from tests.support.leaks import look_at_output
 from tests.support.valkey_cluster import Cluster
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Installation:
             served.process.send_signal(signal.SIGCONT)
             served.stop()
         self._log.close()
+        look_at_output((self._folder / "chaland.log").read_text(encoding="utf-8", errors="replace"))
 
     def strike(self, rng: random.Random) -> str:
         """Kill or pause one process; what is paused goes on after a while. Answers what was done."""

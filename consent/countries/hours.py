@@ -1,14 +1,14 @@
-"""When a campaign may speak: weekly hours on the wall clock of the place, not of the server."""
+"""Weekly hours on the wall clock of a place, not of the server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-MAX_WINDOWS = 21
+MINUTE = timedelta(minutes=1)
 
 
 class Day(StrEnum):
@@ -58,7 +58,13 @@ def window_json(window: Window) -> dict[str, object]:
 
 def window_from_json(raw: Mapping[str, Any]) -> Window:
     """Read a window as the API writes it."""
-    return Window(frozenset(map(Day, raw["days"])), _minute(raw["from"]), _minute(raw["to"]))
+    return Window(frozenset(map(Day, raw["days"])), minute_of(raw["from"]), minute_of(raw["to"]))
+
+
+def minute_of(text: str) -> int:
+    """Minutes after midnight of ``HH:MM``."""
+    hours, minutes = text.split(":")
+    return int(hours) * 60 + int(minutes)
 
 
 def is_open(windows: Sequence[Window], at: datetime, zone: str | None) -> bool:
@@ -71,7 +77,20 @@ def is_open(windows: Sequence[Window], at: datetime, zone: str | None) -> bool:
     if not windows:
         return True
     local = local_time(at, zone)
-    return local is not None and any(_covers(window, local) for window in windows)
+    return local is not None and any(covers(window, local) for window in windows)
+
+
+def covers(window: Window, local: datetime) -> bool:
+    """Whether the wall clock shows a time within the window."""
+    # Whole minutes suffice: both edges lie on a minute, and 19:59:59 is still in the minute before 20:00.
+    minute = local.hour * 60 + local.minute
+    today = WEEK[local.weekday()]
+    if window.opens_minute < window.closes_minute:
+        return today in window.days and window.opens_minute <= minute < window.closes_minute
+    yesterday = WEEK[local.weekday() - 1]
+    return (today in window.days and minute >= window.opens_minute) or (
+        yesterday in window.days and minute < window.closes_minute
+    )
 
 
 def local_time(at: datetime, zone: str | None) -> datetime | None:
@@ -82,16 +101,39 @@ def local_time(at: datetime, zone: str | None) -> datetime | None:
     return None if place is None else at.astimezone(place)
 
 
-def _covers(window: Window, local: datetime) -> bool:
-    # Whole minutes suffice: both edges lie on a minute, and 19:59:59 is still in the minute before 20:00.
-    minute = local.hour * 60 + local.minute
-    today = WEEK[local.weekday()]
-    if window.opens_minute < window.closes_minute:
-        return today in window.days and window.opens_minute <= minute < window.closes_minute
-    yesterday = WEEK[local.weekday() - 1]
-    return (today in window.days and minute >= window.opens_minute) or (
-        yesterday in window.days and minute < window.closes_minute
-    )
+def day_and_time(local: datetime) -> str:
+    """A wall clock as decisions show it: ``tue 19:59``."""
+    return f"{WEEK[local.weekday()]} {local:%H:%M}"
+
+
+def possible_openings(zone: str, day: date, minutes: Sequence[int]) -> Iterator[datetime]:
+    """The instants of a local day at which hours that open at one of `minutes` may begin to be open: when the wall
+    clock shows it, each time it does, and when the wall clock jumps.
+    """
+    place = _zone(zone)
+    if place is None:
+        return
+    midnight = datetime.combine(day, time(), place)
+    for minute in minutes:
+        for fold in (0, 1):
+            shown = (midnight + minute * MINUTE).replace(fold=fold)
+            at = shown.astimezone(UTC)
+            if at.astimezone(place).replace(tzinfo=None) == shown.replace(tzinfo=None):
+                yield at
+    yield from _jumps(place, midnight.astimezone(UTC))
+
+
+def _jumps(place: ZoneInfo, start: datetime) -> Iterator[datetime]:
+    """Where the wall clock jumps within 25 hours: all zones do so on a whole quarter of an hour."""
+    quarter = 15 * MINUTE
+    end = start + 100 * quarter
+    if start.astimezone(place).utcoffset() == end.astimezone(place).utcoffset():
+        return
+    at = start
+    while at < end:
+        at += quarter
+        if (at - quarter).astimezone(place).utcoffset() != at.astimezone(place).utcoffset():
+            yield at
 
 
 @lru_cache(maxsize=1024)
@@ -104,8 +146,3 @@ def _zone(name: str | None) -> ZoneInfo | None:
 
 def _clock_text(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
-
-
-def _minute(text: str) -> int:
-    hours, minutes = text.split(":")
-    return int(hours) * 60 + int(minutes)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.window import WEEK, Day, Window, is_open, window_from_json, window_json
+from consent.countries.hours import WEEK, Day, Window, is_open, window_from_json, window_json
 
 ZONES = ["Europe/Paris", "America/New_York", "Europe/Madrid", "Atlantic/Canary"]
 EVERY_DAY = frozenset(Day)

@@ -361,7 +361,7 @@ class Engine:
     def _attention(self) -> list[str]:
         """What an operator should look at, though the process does its work."""
         told = [
-            f"rule {rule.name} was to be reviewed by {rule.review_by}; `chaland rules` lists all"
+            f"rule {rule.name} was to be reviewed by {rule.review_by}; `chaland rules list` has all"
             for rule in self.overdue_rules()
         ]
         if breaches := self._count_breaches():

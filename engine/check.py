@@ -8,6 +8,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
+from consent.countries.pack import overdue
+from engine.clock import wall_clock
 from engine.live import LiveStoreMismatch, open_live, without_password
 from engine.records import open_records
 from engine.schema import current_step, newest_step
@@ -24,6 +26,9 @@ def check_stores(settings: Settings) -> Iterator[tuple[str, bool]]:
         "SMS are logged, nobody is messaged" if settings.sms_channel == "log" else "SMS go through Twilio"
     )
     yield f"channel: {messages}", True
+    rules = f"up to the {settings.sending_hours} hours" if settings.country_rules == "enforced" else "OFF"
+    late = len(overdue(wall_clock().date()))
+    yield f"country rules: {rules}; {late} are past their review, see `chaland rules list`", True
     token = "checked" if settings.twilio_auth_tokens else "refused: CHALAND_TWILIO_AUTH_TOKEN is not set"
     yield f"Twilio callbacks: {token}", True
 

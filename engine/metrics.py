@@ -24,7 +24,8 @@ BEACONS_UNHEALTHY = Gauge(
     "chaland_beacons_unhealthy", "Beacons with a verdict of fleet health, by verdict.", ["verdict"]
 )
 RULES_OVERDUE = Gauge(
-    "chaland_rules_overdue", "Rules of countries whose day of review has passed; `chaland rules` lists them."
+    "chaland_rules_overdue",
+    "Rules of countries whose day of review has passed; `chaland rules list` has them.",
 )
 BREACHES = Gauge(
     "chaland_breaches", "Messages found against a refusal, by the newest daily checks (31 days)."

@@ -77,9 +77,16 @@ def pack_of(country: str) -> Pack | None:
     return next((pack for pack in packs() if pack.country == country), None)
 
 
+@lru_cache(maxsize=1024)
 def pack_with_zone(zone: str) -> Pack | None:
     """The pack of the country that keeps this time zone, or None."""
-    return next((pack for pack in packs() if zone in pack.zones), None)
+    current = current_name(zone)
+    return next((pack for pack in packs() if current in pack.zones), None)
+
+
+def current_name(zone: str) -> str:
+    """The name that a zone has today: ``America/New_York`` for ``US/Eastern``."""
+    return _renamed().get(zone, zone)
 
 
 @lru_cache(maxsize=4096)
@@ -106,6 +113,18 @@ def calendars_of(rule: Rule, areas: Iterable[str]) -> list[str | None]:
     pack = pack_of(rule.area)
     regions = [pack.regions[area] for area in sorted(areas) if pack and area in pack.regions]
     return [None, *dict.fromkeys(region.calendar for region in regions if region.calendar)]
+
+
+@cache
+def _renamed() -> Mapping[str, str]:
+    """Old names of zones, with the new ones. What is a zone of its own in some country is no old name, even where its
+    clocks have long been those of a neighbour's.
+    """
+    folder = resources.files("tzdata").joinpath("zoneinfo")
+    table = folder.joinpath("zone.tab").read_text(encoding="utf-8").splitlines()
+    own = {line.split("\t")[2] for line in table if not line.startswith("#")}
+    rows = (line.split() for line in folder.joinpath("tzdata.zi").read_text(encoding="utf-8").splitlines())
+    return {row[2]: row[1] for row in rows if row[0] == "L" and row[2] not in own}
 
 
 def _region(country: str, name: str, raw: Mapping[str, Any]) -> Region:

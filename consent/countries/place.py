@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from consent.countries.pack import Pack, Region, pack_of, pack_with_zone, packs
+from consent.countries.pack import Pack, Region, current_name, pack_of, pack_with_zone, packs
 
 REGION_CODE = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?")
 """ISO 3166: a country (``FR``), or a part of one (``FR-67``)."""
@@ -76,4 +76,5 @@ def areas_of_number(phone: str, zones: tuple[str, ...]) -> frozenset[str]:
 
 
 def _possible(pack: Pack, store: Store) -> list[Region]:
-    return [each for each in pack.regions.values() if each.may_hold(store.zone, store.lon, store.lat)]
+    zone = current_name(store.zone)
+    return [each for each in pack.regions.values() if each.may_hold(zone, store.lon, store.lat)]

@@ -6,7 +6,7 @@ import phonenumbers
 import pytest
 from phonenumbers import geocoder
 
-from consent.countries.pack import all_rules, overdue, pack_from_toml, pack_of, packs
+from consent.countries.pack import all_rules, overdue, pack_from_toml, pack_of, pack_with_zone, packs
 from consent.countries.place import REGION_CODE
 from consent.countries.rule import Hours, Words
 from engine.clock import wall_clock
@@ -89,6 +89,26 @@ def test_france_is_open_from_eight_to_eight_on_working_days_and_never_after_ten(
 def test_no_zone_is_kept_by_two_countries():
     zones = [zone for pack in packs() for zone in pack.zones]
     assert len(zones) == len(set(zones))
+
+
+@pytest.mark.parametrize(
+    ("zone", "country"),
+    [
+        ("US/Eastern", "US"),
+        ("America/Louisville", "US"),
+        ("GB", "GB"),
+        ("Europe/Belfast", "GB"),
+        ("Europe/Monaco", "MC"),
+        ("Europe/Luxembourg", "LU"),
+        ("Europe/Vaduz", None),
+        ("America/Nassau", None),
+        ("Asia/Tokyo", None),
+        ("Mars/Olympus", None),
+    ],
+)
+def test_a_zone_leads_to_its_country_by_its_old_name_too(zone, country):
+    pack = pack_with_zone(zone)
+    assert (pack.country if pack else None) == country
 
 
 def test_no_rule_is_past_its_review():

@@ -12,6 +12,7 @@ from campaigns.cap import full_cap
 from campaigns.template import TextRefused, render
 from campaigns.window import WEEK, is_open, local_time
 from consent.entry import Action, Channel, Standing
+from consent.entry import Reason as StandingReason
 from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
 
@@ -59,6 +60,8 @@ class Reason(StrEnum):
     TEXT_REFUSED = "text_refused"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
+    CONSENT_NEEDS_RENEWAL = "consent_needs_renewal"
+    CONSENT_UNPROVEN = "consent_unproven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +165,17 @@ def marketing_consent(standing: Standing | None, channel: Channel) -> Answer:
 def _standing_reason(standing: Standing | None, none: Reason, withdrawn: Reason) -> Reason:
     if standing is not None and standing.allowed:
         return Reason.OK
+    if standing is not None and standing.reason in _NOT_CARRIED:
+        return _NOT_CARRIED[standing.reason]
     because = standing.because if standing else None
     return withdrawn if because is not None and because.action is Action.WITHDRAW else none
+
+
+_NOT_CARRIED = {
+    StandingReason.NEEDS_RENEWAL: Reason.CONSENT_NEEDS_RENEWAL,
+    StandingReason.UNPROVEN: Reason.CONSENT_UNPROVEN,
+}
+"""Grants that stand, and still allow nothing."""
 
 
 def _because(standing: Standing | None) -> dict[str, Any]:

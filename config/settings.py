@@ -40,6 +40,10 @@ class Settings:
     replies_by: Literal["engine", "provider", "none"] = "engine"
     default_region: str = "FR"
 
+    ledger_key: str = field(default="", repr=False)
+    checkpoint_seconds: int = 3600
+    grants: Literal["named", "complete"] = "named"
+
     twilio_account_sid: str = ""
     twilio_auth_token: str = field(default="", repr=False)
     twilio_messaging_service_sid: str = ""

@@ -7,6 +7,7 @@ signed checkpoint. An entry that is gone counts as erased only if an erasure tha
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeGuard
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,7 +16,7 @@ from consent.checkpoint import Checkpoint, read
 from consent.log import SPAN, SPAN_BITS
 from consent.log_tables import consent_checkpoints, consent_log, consent_tree
 from consent.merkle import HASH_BYTES, Frontier, root_of
-from consent.raw_rows import ENTRY, ERASURE, KINDS, between, leaves_of, raw, rows_of, strays
+from consent.raw_rows import ERASURE, KINDS, between, leaves_of, raw, rows_of, strays
 from consent.signing import KeyRing, NotTrusted
 
 PORTION = 64 * SPAN
@@ -143,7 +144,9 @@ def _given_checkpoints(ring: KeyRing, notes: Iterable[str], findings: _Findings)
 
 def _read(ring: KeyRing, note: object, name: str, place: int, findings: _Findings) -> Checkpoint | None:
     try:
-        return read(ring, note) if isinstance(note, str) else None
+        if not isinstance(note, str):
+            raise NotTrusted("this is no signed note")
+        return read(ring, note)
     except NotTrusted as error:
         findings.say(place, f"{name}: {error}")
         return None
@@ -179,21 +182,30 @@ class _Reading:
         stored, unreadable = between(self.conn, query, consent_tree.c.position, first, end - 1)
         written = [(kind, *rows_of(self.conn, kind, first + 1, end)) for kind in KINDS]
         hashes = [row[1] for row in stored]
-        [_, entries, _], *others = written
-        are_entries = len(entries) == end - first and not any(rows for _, rows, _ in others)
-        if are_entries and leaves_of(ENTRY, entries) == hashes and not self._erased_between(first, end):
+        found = [
+            (row[0], kind.name, leaf)
+            for kind, rows, _ in written
+            for row, leaf in zip(rows, leaves_of(kind, rows), strict=True)
+        ]
+        illegible = [(place, kind.name, None) for kind, _, places in written for place in places]
+        if len(hashes) == end - first and not illegible and self._all_hold(first, hashes, found):
             return hashes
-        found = defaultdict[int, list[tuple[str, bytes | None]]](list)
-        for kind, rows, illegible in written:
-            for row, leaf in zip(rows, leaves_of(kind, rows), strict=True):
-                found[row[0]].append((kind.name, leaf))
-            for place in illegible:
-                found[place].append((kind.name, None))
-        kept = {row[0] + 1: row[1] for row in stored} | {place + 1: None for place in unreadable}
-        return [self._leaf(place, kept.get(place), found[place]) for place in range(first + 1, end + 1)]
+        kept = {row[0] + 1: row[1] for row in stored} | dict.fromkeys(place + 1 for place in unreadable)
+        by_place = defaultdict[int, list[tuple[str, bytes | None]]](list)
+        for place, name, leaf in (*found, *illegible):
+            by_place[place].append((name, leaf))
+        return [self._leaf(place, kept.get(place), by_place[place]) for place in range(first + 1, end + 1)]
 
-    def _erased_between(self, first: int, end: int) -> bool:
-        return bool(self.erased) and any(place in self.erased for place in range(first + 1, end + 1))
+    def _all_hold(self, first: int, hashes: list[Any], found: list[tuple[int, str, bytes | None]]) -> bool:
+        """Whether each place is either erased or holds one thing, which is what its leaf commits to."""
+        places = {place for place, _, _ in found}
+        gone = self.erased.intersection(range(first + 1, first + 1 + len(hashes)))
+        return (
+            len(places) == len(found) == len(hashes) - len(gone)
+            and gone.isdisjoint(places)
+            and all(hashes[place - first - 1] == leaf for place, _, leaf in found)
+            and all(_is_hash(hashes[place - first - 1]) for place in gone)
+        )
 
     def _leaf(self, place: int, kept: object, found: Sequence[tuple[str, bytes | None]]) -> bytes:
         """The leaf to build upon; says what is wrong with it."""
@@ -201,9 +213,11 @@ class _Reading:
         flaw = _flaw(kept, found, is_erased=place in self.erased)
         if flaw:
             self.findings.say(place, f"{name} {place} {flaw}")
-        if isinstance(kept, bytes) and len(kept) == HASH_BYTES:
-            return kept
-        return leaf or NOWHERE
+        return kept if _is_hash(kept) else leaf or NOWHERE
+
+
+def _is_hash(value: object) -> TypeGuard[bytes]:
+    return isinstance(value, bytes) and len(value) == HASH_BYTES
 
 
 def _flaw(kept: object, found: Sequence[tuple[str, bytes | None]], *, is_erased: bool) -> str | None:
@@ -212,7 +226,8 @@ def _flaw(kept: object, found: Sequence[tuple[str, bytes | None]], *, is_erased:
     if kept is None:
         return "has no leaf in the log"
     if not found:
-        return None if is_erased else "is gone, and no erasure names it"
+        gone = "is gone, and no erasure names it"
+        return gone if not is_erased else None if _is_hash(kept) else "has no leaf in the log"
     if is_erased:
         return "was erased, and stands here all the same"
     if found[0][1] != kept:

@@ -57,6 +57,24 @@ class EntryTaken(ConsentError):
         super().__init__(409, "entry_taken", f"this id {said}", [FieldError("id", said)])
 
 
+class EntryNotFound(ConsentError):
+    """The subject has no such entry: never written, or erased."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            404, "entry_not_found", "no such entry; GET /v1/subjects/{id}/consents lists those that stand"
+        )
+
+
+class IncompleteGrant(ConsentError):
+    """This installation takes grants only with all that proves them."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        said = "is needed: this installation takes complete grants only"
+        detail = f"{', '.join(missing)} {said}"
+        super().__init__(422, "incomplete_grant", detail, [FieldError(field, said) for field in missing])
+
+
 class NoticeNotFound(ConsentError):
     """No text was published under this version."""
 

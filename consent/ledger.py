@@ -1,7 +1,7 @@
 """The append-only door to the consent ledger: entries go in and are read, nothing here changes or removes one."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -23,6 +23,9 @@ _RENEWAL_DUE = (
     .label("renewal_due")
 )
 _WITH_RENEWAL = select(consent_entries, _RENEWAL_DUE)
+
+_KEPT = tuple(each.name for each in fields(Entry) if each.name != "renewal_due")
+"""What the table keeps of an entry, beside its salt."""
 
 
 def record(conn: Connection, entry: Entry) -> Entry:
@@ -107,9 +110,7 @@ def _with_text(entry: Entry, notices: Mapping[str, Notice]) -> Entry:
 
 
 def _row(entry: Entry, salt: bytes) -> dict[str, Any]:
-    row = asdict(entry)
-    del row["renewal_due"]
-    return row | {"salt": salt}
+    return {name: getattr(entry, name) for name in _KEPT} | {"salt": salt}
 
 
 def _said(entry: Entry) -> tuple[str, Purpose, Channel | None, Action]:

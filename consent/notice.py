@@ -93,7 +93,7 @@ def renewals_of(conn: Connection, versions: Iterable[str]) -> dict[str, datetime
             .where(consent_notices.c.renews.in_(some))
             .group_by(consent_notices.c.renews)
         )
-        found |= dict(conn.execute(due).tuples())
+        found.update((version, at) for version, at in conn.execute(due))
     return found
 
 

@@ -1,5 +1,6 @@
 """The ledger's rows as the database has them, unconverted, for the audit: nothing in them may be smoothed over."""
 
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -51,8 +52,9 @@ def between(
     while spans:
         low, high = spans.pop()
         try:
-            found += conn.execute(query.where(key.between(low, high)).order_by(key)).all()
-        except SQLAlchemyError:  # SQLite: text that is none; halved until the row stands alone
+            with conn.execute(query.where(key.between(low, high)).order_by(key)) as rows:
+                found += rows.cursor.fetchall()  # the driver's own tuples: there are millions
+        except (SQLAlchemyError, sqlite3.Error):  # text that is none; halved until the row stands alone
             if conn.dialect.name != "sqlite":
                 raise
             if low == high:

@@ -180,30 +180,32 @@ class _Reading:
         columns = [raw(self.conn, consent_tree.c[name]) for name in ("position", "hash")]
         query = select(*columns).where(consent_tree.c.level == 0)
         stored, unreadable = between(self.conn, query, consent_tree.c.position, first, end - 1)
-        written = [(kind, *rows_of(self.conn, kind, first + 1, end)) for kind in KINDS]
+        written = []
+        for kind in KINDS:
+            rows, illegible = rows_of(self.conn, kind, first + 1, end)
+            written.append((kind.name, [row[0] for row in rows], leaves_of(kind, rows)))
+            written.append((kind.name, illegible, [None] * len(illegible)))
         hashes = [row[1] for row in stored]
-        found = [
-            (row[0], kind.name, leaf)
-            for kind, rows, _ in written
-            for row, leaf in zip(rows, leaves_of(kind, rows), strict=True)
-        ]
-        illegible = [(place, kind.name, None) for kind, _, places in written for place in places]
-        if len(hashes) == end - first and not illegible and self._all_hold(first, hashes, found):
+        if len(hashes) == end - first and self._all_hold(first, hashes, written):
             return hashes
         kept = {row[0] + 1: row[1] for row in stored} | dict.fromkeys(place + 1 for place in unreadable)
-        by_place = defaultdict[int, list[tuple[str, bytes | None]]](list)
-        for place, name, leaf in (*found, *illegible):
-            by_place[place].append((name, leaf))
-        return [self._leaf(place, kept.get(place), by_place[place]) for place in range(first + 1, end + 1)]
+        found = defaultdict[int, list[tuple[str, bytes | None]]](list)
+        for name, places, leaves in written:
+            for place, leaf in zip(places, leaves, strict=True):
+                found[place].append((name, leaf))
+        return [self._leaf(place, kept.get(place), found[place]) for place in range(first + 1, end + 1)]
 
-    def _all_hold(self, first: int, hashes: list[Any], found: list[tuple[int, str, bytes | None]]) -> bool:
+    def _all_hold(
+        self, first: int, hashes: list[Any], written: list[tuple[str, list[int], list[bytes | None]]]
+    ) -> bool:
         """Whether each place is either erased or holds one thing, which is what its leaf commits to."""
-        places = {place for place, _, _ in found}
+        places = [place for _, some, _ in written for place in some]
+        worked_out = [leaf for _, _, some in written for leaf in some]
         gone = self.erased.intersection(range(first + 1, first + 1 + len(hashes)))
         return (
-            len(places) == len(found) == len(hashes) - len(gone)
-            and gone.isdisjoint(places)
-            and all(hashes[place - first - 1] == leaf for place, _, leaf in found)
+            len(places) == len(hashes) - len(gone)
+            and len(gone.union(places)) == len(hashes)
+            and [hashes[place - first - 1] for place in places] == worked_out
             and all(_is_hash(hashes[place - first - 1]) for place in gone)
         )
 

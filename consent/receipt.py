@@ -85,14 +85,16 @@ def issue(
 
 
 def check(receipt: bytes, ring: KeyRing) -> Proven:
-    """What the receipt proves, by the public keys of the ring alone. Raises InvalidReceipt."""
+    """What the receipt, or the receipt in a proof, proves by the public keys of the ring alone. Raises InvalidReceipt."""
     if len(receipt) > RECEIPT_LIMIT_BYTES:
         raise InvalidReceipt(f"a receipt has at most {RECEIPT_LIMIT_BYTES} bytes")
     try:
-        held = msgspec.json.decode(receipt, type=Receipt)
+        values = msgspec.json.decode(receipt)
+        inner = values.get("receipt") if isinstance(values, dict) else None
+        held = msgspec.convert(inner if isinstance(inner, dict) else values, Receipt, strict=True)
         salt, path = _bytes(held.salt), [_bytes(step) for step in held.path]
         signed = read(ring, held.checkpoint)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidReceipt(f"this is no receipt: {error}") from None
     except NotTrusted as error:
         raise InvalidReceipt(str(error)) from None

@@ -1,6 +1,6 @@
 """The append-only door to the consent ledger: entries go in and are read, nothing here changes or removes one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from itertools import islice
@@ -13,7 +13,7 @@ from consent.commitment import entry_line, leaf_of, new_salt
 from consent.entry import Action, Channel, Entry, Purpose, Standing, standing
 from consent.errors import EntryTaken, SubjectNotFound
 from consent.log_tables import consent_notices
-from consent.notice import Notice, notices_of, renewals_of
+from consent.notice import notices_of, renewals_of
 from consent.store import IDS_PER_QUERY, consent_entries, lock_subjects
 
 _RENEWAL_DUE = (
@@ -32,8 +32,9 @@ def record(conn: Connection, entry: Entry) -> Entry:
     """Append the entry under the subject's lock and return it with its `seq`.
 
     An id that stands already is not written again: the entry that stands is returned. Raises SubjectNotFound
-    for an unknown subject, EntryTaken when the id stands for something else. In a transaction that writes for
-    several subjects, lock all of them first, or use `record_all`.
+    for an unknown subject, EntryTaken when the id stands for something else. Where the text is a published notice, its
+    hash and language are put in. In a transaction that writes for several subjects, lock all of them first, or use
+    `record_all`.
     """
     return record_all(conn, [entry])[0]
 
@@ -50,8 +51,14 @@ def record_all(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
     for entry in entries:
         stands = stand.get(entry.id)
         if stands is None:
-            renewal_due = renewals.get(entry.text_version or "")
-            placed = replace(_with_text(entry, notices), seq=size + len(rows) + 1, renewal_due=renewal_due)
+            shown = notices.get(entry.text_version or "")
+            placed = replace(
+                entry,
+                language=shown.language if shown else entry.language,
+                text_hash=shown.text_hash if shown else entry.text_hash,
+                renewal_due=renewals.get(entry.text_version or ""),
+                seq=size + len(rows) + 1,
+            )
             salt = new_salt()
             rows.append(_row(placed, salt))
             leaves.append(leaf_of(salt, entry_line(placed)))
@@ -101,12 +108,6 @@ def _standing_ids(conn: Connection, ids: Sequence[str]) -> dict[str, Entry]:
         for row in conn.execute(_WITH_RENEWAL.where(consent_entries.c.id.in_(some))).mappings():
             found[row["id"]] = _entry(row)
     return found
-
-
-def _with_text(entry: Entry, notices: Mapping[str, Notice]) -> Entry:
-    """The entry with the hash and language of the text that was shown, if that is a published notice."""
-    notice = notices.get(entry.text_version or "")
-    return entry if notice is None else replace(entry, language=notice.language, text_hash=notice.text_hash)
 
 
 def _row(entry: Entry, salt: bytes) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from consent.countries.hours import day_and_time, is_open, local_time
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
 from consent.entry import Action, Channel, Standing
+from consent.entry import Reason as StandingReason
 from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
 
@@ -70,6 +71,8 @@ class Reason(StrEnum):
     COUNTRY_WORDS = "country_words"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
+    CONSENT_NEEDS_RENEWAL = "consent_needs_renewal"
+    CONSENT_UNPROVEN = "consent_unproven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +182,17 @@ def marketing_consent(standing: Standing | None, channel: Channel) -> Answer:
 def _standing_reason(standing: Standing | None, none: Reason, withdrawn: Reason) -> Reason:
     if standing is not None and standing.allowed:
         return Reason.OK
+    if standing is not None and standing.reason in _NOT_CARRIED:
+        return _NOT_CARRIED[standing.reason]
     because = standing.because if standing else None
     return withdrawn if because is not None and because.action is Action.WITHDRAW else none
+
+
+_NOT_CARRIED = {
+    StandingReason.NEEDS_RENEWAL: Reason.CONSENT_NEEDS_RENEWAL,
+    StandingReason.UNPROVEN: Reason.CONSENT_UNPROVEN,
+}
+"""Grants that stand, and still allow nothing."""
 
 
 def _because(standing: Standing | None) -> dict[str, Any]:

@@ -44,6 +44,10 @@ class Settings:
     sending_hours: Literal["default", "latest"] = "default"
     sensitive_places: str = ""
 
+    ledger_key: str = field(default="", repr=False)
+    checkpoint_seconds: int = 3600
+    grants: Literal["named", "complete"] = "named"
+
     twilio_account_sid: str = ""
     twilio_auth_token: str = field(default="", repr=False)
     twilio_messaging_service_sid: str = ""

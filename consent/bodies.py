@@ -8,6 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, S
 
 from consent.desk import Held
 from consent.entry import (
+    EVIDENCE_LIMIT_CHARS,
+    PARTNER_LIMIT_CHARS,
     SOURCE_LIMIT_CHARS,
     TEXT_VERSION_LIMIT_CHARS,
     Action,
@@ -15,6 +17,7 @@ from consent.entry import (
     Entry,
     Purpose,
     Reason,
+    Standing,
     questions,
     standing,
 )
@@ -58,11 +61,16 @@ _GRANT: dict[str, JsonValue] = {
     "action": "grant",
     "source": "loyalty form, Rue Haute",
     "text_version": "offers-2026-09-fr",
+    "evidence": "scan 4711",
+    "jurisdiction": "FR",
 }
 _ENTRY: dict[str, JsonValue] = {
     "id": "5b0c6a4e9d3f4f0e8f6f0f6f0f6f0f6f",
     "subject": "ana",
     **_GRANT,
+    "language": "fr-FR",
+    "text_hash": "3f1e6d0c9b7a48d5a2c4e6f80123456789abcdef0123456789abcdef01234567",
+    "partner": None,
     "at": "2026-11-23T08:00:00Z",
     "recorded_at": "2026-11-23T08:00:00Z",
     "actor": "key:crm",
@@ -105,7 +113,10 @@ class SubjectBody(BaseModel):
 
 
 class ConsentBody(BaseModel):
-    """One act of the subject about one purpose. A withdrawal needs no `text_version`."""
+    """One act of the subject about one purpose. A withdrawal needs no `text_version`. `evidence` names what shows that
+    it happened, `jurisdiction` the law it was given under; `partner` is who collected it for you, and a partner's grant
+    carries only with `evidence` and `at`.
+    """
 
     model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [_GRANT]})
 
@@ -116,6 +127,9 @@ class ConsentBody(BaseModel):
     text_version: (
         Annotated[str, StringConstraints(min_length=1, max_length=TEXT_VERSION_LIMIT_CHARS)] | None
     ) = None
+    evidence: Annotated[str, StringConstraints(min_length=1, max_length=EVIDENCE_LIMIT_CHARS)] | None = None
+    jurisdiction: Annotated[str, StringConstraints(max_length=6)] | None = None
+    partner: Annotated[str, StringConstraints(min_length=1, max_length=PARTNER_LIMIT_CHARS)] | None = None
     at: Instant | None = None
 
 
@@ -159,6 +173,11 @@ class EntryAnswer(BaseModel):
     action: Action
     source: str
     text_version: str | None
+    language: str | None
+    text_hash: str | None
+    evidence: str | None
+    jurisdiction: str | None
+    partner: str | None
     at: datetime
     recorded_at: datetime
     actor: str
@@ -198,21 +217,23 @@ class TextAnswer(BaseModel):
 
 def standings(entries: tuple[Entry, ...], at: datetime) -> list[StandingAnswer]:
     """What stands at `at`, for every purpose and channel."""
-    answers = []
-    for purpose, channel in questions():
-        stands = standing(entries, purpose, channel, at)
-        because = stands.because
-        answers.append(
-            StandingAnswer(
-                purpose=purpose,
-                channel=channel,
-                allowed=stands.allowed,
-                reason=stands.reason,
-                since=None if because is None else because.at,
-                because=None if because is None else because.id,
-            )
-        )
-    return answers
+    return [
+        standing_answer(standing(entries, purpose, channel, at), purpose, channel)
+        for purpose, channel in questions()
+    ]
+
+
+def standing_answer(stands: Standing, purpose: Purpose, channel: Channel | None) -> StandingAnswer:
+    """A standing, as the API tells it."""
+    because = stands.because
+    return StandingAnswer(
+        purpose=purpose,
+        channel=channel,
+        allowed=stands.allowed,
+        reason=stands.reason,
+        since=None if because is None else because.at,
+        because=None if because is None else because.id,
+    )
 
 
 def export_of(held: Held, at: datetime) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Engine
 
 from consent import ledger, store
 from consent.entry import Action, Entry, Purpose, questions, standing
-from consent.errors import SubjectNotFound
+from consent.errors import IncompleteGrant, SubjectNotFound
 from consent.inbound import ERASURE, InboundPolicy, InboundResult, answer_inbound
+from consent.notice import notices_of
 from consent.store import Inbound
 from consent.subject import Subject
 
@@ -73,6 +74,18 @@ class Desk:
         denied = entry.action is Action.WITHDRAW and entry.purpose is Purpose.LOCATION
         with self._telling(entry.subject, denied=denied), self.writes.begin() as conn:
             return ledger.record(conn, entry)
+
+    def demand_complete(self, entry: Entry) -> None:
+        """Refuse a grant without a published text, evidence or jurisdiction; one that a partner brings stands as
+        unproven. Raises IncompleteGrant.
+        """
+        if entry.action is Action.WITHDRAW or entry.partner is not None:
+            return
+        with self.reads.connect() as conn:
+            shown = notices_of(conn, [entry.text_version or ""])
+        brought = {"text_version": shown, "evidence": entry.evidence, "jurisdiction": entry.jurisdiction}
+        if missing := [name for name, value in brought.items() if not value]:
+            raise IncompleteGrant(missing)
 
     def entries(self, subject: str) -> tuple[Entry, ...]:
         """What the subject said, oldest record first. Raises SubjectNotFound."""

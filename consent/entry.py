@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -13,6 +13,9 @@ ID = re.compile(r"[A-Za-z0-9._:@~-]{1,128}")
 
 ID_RULE = "1 to 128 of the characters A-Z a-z 0-9 . _ : @ ~ -"
 SOURCE_LIMIT_CHARS = 200
+EVIDENCE_LIMIT_CHARS = 200
+PARTNER_LIMIT_CHARS = 100
+JURISDICTION = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?")
 TEXT_VERSION_LIMIT_CHARS = 100
 FUTURE_LIMIT = timedelta(minutes=2)
 """How far ahead the clock of whoever reports may be."""
@@ -50,6 +53,8 @@ class Reason(StrEnum):
     GRANTED = "granted"
     WITHDRAWN = "withdrawn"
     NEVER_ASKED = "never_asked"
+    NEEDS_RENEWAL = "needs_renewal"
+    UNPROVEN = "unproven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,11 @@ class Entry:
     A marketing grant names its channel; a marketing withdrawal without one withdraws every channel; the other
     purposes take none. A grant says where it was given (`source`) and which text was shown (`text_version`); a
     withdrawal needs only the source. Raises InvalidConsent for any other shape.
+
+    `text_hash` is the SHA-256 of that text, in hex, and `language` its language tag, where it is a published notice;
+    `evidence` names what shows that it happened (a scan, a call, a message), `jurisdiction` the law it was given under
+    (ISO 3166), `partner` who collected it for us. `renewal_due` is no part of the entry: since when its text is no
+    longer the one to be agreed to.
     """
 
     id: str
@@ -72,13 +82,25 @@ class Entry:
     at: datetime
     recorded_at: datetime
     actor: str
+    language: str | None = None
+    text_hash: str | None = None
+    evidence: str | None = None
+    jurisdiction: str | None = None
+    partner: str | None = None
     seq: int | None = None
+    renewal_due: datetime | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", _in_utc(self.at))
         object.__setattr__(self, "recorded_at", _in_utc(self.recorded_at))
         if flaws := tuple(_flaws(self)):
             raise InvalidConsent("invalid_consent", flaws)
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether a partner brings it without evidence, or without saying when it was collected."""
+        unshown = self.evidence is None or self.at >= self.recorded_at
+        return self.action is Action.GRANT and self.partner is not None and unshown
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +116,7 @@ def standing(entries: Iterable[Entry], purpose: Purpose, channel: Channel | None
     """Fold one subject's entries, in any order, into what stood at `at` for exactly this purpose and channel.
 
     The entry that occurred last decides, at a tie the withdrawal; entries that occurred after `at` do not count.
-    No entry means no.
+    No entry means no; neither does a grant carry that a partner cannot prove, or whose text has materially changed.
     """
     counted = [entry for entry in entries if entry.at <= at and _concerns(entry, purpose, channel)]
     if not counted:
@@ -102,6 +124,10 @@ def standing(entries: Iterable[Entry], purpose: Purpose, channel: Channel | None
     because = max(counted, key=_precedence)
     if because.action is Action.WITHDRAW:
         return Standing(allowed=False, because=because, reason=Reason.WITHDRAWN)
+    if because.is_unproven:
+        return Standing(allowed=False, because=because, reason=Reason.UNPROVEN)
+    if because.renewal_due is not None and because.renewal_due <= at:
+        return Standing(allowed=False, because=because, reason=Reason.NEEDS_RENEWAL)
     return Standing(allowed=True, because=because, reason=Reason.GRANTED)
 
 
@@ -145,13 +171,21 @@ def _in_utc(at: datetime) -> datetime:
 
 
 def _flaws(entry: Entry) -> Iterator[FieldError]:
-    for field, value in (("id", entry.id), ("subject", entry.subject)):
+    for name, value in (("id", entry.id), ("subject", entry.subject)):
         if not ID.fullmatch(value):
-            yield FieldError(field, f"must be {ID_RULE}")
+            yield FieldError(name, f"must be {ID_RULE}")
     if not _is_line(entry.source, SOURCE_LIMIT_CHARS):
         yield FieldError(
             "source", f"must say where it was done, in one line of 1 to {SOURCE_LIMIT_CHARS} characters"
         )
+    for name, text, limit_chars in (
+        ("evidence", entry.evidence, EVIDENCE_LIMIT_CHARS),
+        ("partner", entry.partner, PARTNER_LIMIT_CHARS),
+    ):
+        if text is not None and not _is_line(text, limit_chars):
+            yield FieldError(name, f"must be one line of 1 to {limit_chars} characters")
+    if entry.jurisdiction is not None and not JURISDICTION.fullmatch(entry.jurisdiction):
+        yield FieldError("jurisdiction", "must be a code of ISO 3166, such as FR or US-WA")
     yield from _text_version_flaws(entry)
     yield from _channel_flaws(entry)
 

@@ -57,6 +57,59 @@ class EntryTaken(ConsentError):
         super().__init__(409, "entry_taken", f"this id {said}", [FieldError("id", said)])
 
 
+class EntryNotFound(ConsentError):
+    """The subject has no such entry: never written, or erased."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            404, "entry_not_found", "no such entry; GET /v1/subjects/{id}/consents lists those that stand"
+        )
+
+
+class IncompleteGrant(ConsentError):
+    """This installation takes grants only with all that proves them."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        said = "is needed: this installation takes complete grants only"
+        detail = f"{', '.join(missing)} {said}"
+        super().__init__(422, "incomplete_grant", detail, [FieldError(field, said) for field in missing])
+
+
+class NoticeNotFound(ConsentError):
+    """No text was published under this version."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "notice_not_found", "no such notice; publish it with PUT /v1/notices/{version}")
+
+
+class NoticeTaken(ConsentError):
+    """A version stands for one text for ever."""
+
+    def __init__(self) -> None:
+        said = "stands for another text; publish a changed text under a new version"
+        super().__init__(409, "notice_taken", f"this version {said}", [FieldError("version", said)])
+
+
+class LedgerDamaged(ConsentError):
+    """The log's own tables do not hold together; nothing is written on top of that."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            500, "ledger_damaged", "the consent log does not hold together; run `chaland consent verify`"
+        )
+
+
+class LedgerKeyDiffers(ConsentError):
+    """The key here is not one that signed the log's newest checkpoint."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503,
+            "ledger_key_differs",
+            "the consent log was signed with another key; give every process that one (CHALAND_LEDGER_KEY_FILE)",
+        )
+
+
 class NotSigned(ConsentError):
     """A webhook call that does not carry a valid signature of the provider."""
 

@@ -1,34 +1,75 @@
 """The append-only door to the consent ledger: entries go in and are read, nothing here changes or removes one."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
+from consent import log
+from consent.commitment import entry_line, leaf_of, new_salt
 from consent.entry import Action, Channel, Entry, Purpose, Standing, standing
 from consent.errors import EntryTaken, SubjectNotFound
-from consent.store import IDS_PER_QUERY, consent_entries, insert_if_new, lock_subject
+from consent.log_tables import consent_notices
+from consent.notice import notices_of, renewals_of
+from consent.store import IDS_PER_QUERY, consent_entries, lock_subjects
+
+_RENEWAL_DUE = (
+    select(func.min(consent_notices.c.published_at))
+    .where(consent_notices.c.renews == consent_entries.c.text_version)
+    .scalar_subquery()
+    .label("renewal_due")
+)
+_WITH_RENEWAL = select(consent_entries, _RENEWAL_DUE)
+
+_KEPT = tuple(each.name for each in fields(Entry) if each.name != "renewal_due")
+"""What the table keeps of an entry, beside its salt."""
 
 
 def record(conn: Connection, entry: Entry) -> Entry:
     """Append the entry under the subject's lock and return it with its `seq`.
 
     An id that stands already is not written again: the entry that stands is returned. Raises SubjectNotFound
-    for an unknown subject, EntryTaken when the id stands for something else.
+    for an unknown subject, EntryTaken when the id stands for something else. Where the text is a published notice, its
+    hash and language are put in. In a transaction that writes for several subjects, lock all of them first, or use
+    `record_all`.
     """
-    if not lock_subject(conn, entry.subject):
+    return record_all(conn, [entry])[0]
+
+
+def record_all(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
+    """Append many entries, as `record` does each, all or none. Their subjects are locked first, then the log."""
+    if not lock_subjects(conn, {entry.subject for entry in entries}):
         raise SubjectNotFound
-    row = asdict(entry)
-    del row["seq"]
-    insert_if_new(conn, consent_entries, row)
-    stands = _entry(
-        conn.execute(select(consent_entries).where(consent_entries.c.id == entry.id)).mappings().one()
-    )
-    if _said(stands) != _said(entry):
-        raise EntryTaken
-    return stands
+    size = log.hold(conn)
+    stand = _standing_ids(conn, [entry.id for entry in entries])
+    versions = {entry.text_version for entry in entries if entry.text_version}
+    notices, renewals = notices_of(conn, versions), renewals_of(conn, versions)
+    rows, leaves, kept = list[dict[str, Any]](), list[bytes](), list[Entry]()
+    for entry in entries:
+        stands = stand.get(entry.id)
+        if stands is None:
+            shown = notices.get(entry.text_version or "")
+            placed = replace(
+                entry,
+                language=shown.language if shown else entry.language,
+                text_hash=shown.text_hash if shown else entry.text_hash,
+                renewal_due=renewals.get(entry.text_version or ""),
+                seq=size + len(rows) + 1,
+            )
+            salt = new_salt()
+            rows.append(_row(placed, salt))
+            leaves.append(leaf_of(salt, entry_line(placed)))
+            stands = stand[entry.id] = placed
+        elif _said(stands) != _said(entry):
+            raise EntryTaken
+        kept.append(stands)
+    if rows:
+        conn.execute(insert(consent_entries), rows)
+        log.append(conn, size, leaves)
+    return kept
 
 
 def entries_of(conn: Connection, subject: str) -> tuple[Entry, ...]:
@@ -45,7 +86,7 @@ def entries_of_many(
     found: dict[str, list[Entry]] = {subject: [] for subject in subjects}
     rest = iter(found)
     while some := list(islice(rest, IDS_PER_QUERY)):
-        query = select(consent_entries).where(consent_entries.c.subject.in_(some))
+        query = _WITH_RENEWAL.where(consent_entries.c.subject.in_(some))
         if purpose is not None:
             query = query.where(consent_entries.c.purpose == purpose.value)
         for row in conn.execute(query.order_by(consent_entries.c.seq)).mappings():
@@ -70,6 +111,19 @@ def standing_of(
     return standing(entries_of(conn, subject), purpose, channel, at)
 
 
+def _standing_ids(conn: Connection, ids: Sequence[str]) -> dict[str, Entry]:
+    """The entries that stand under these ids."""
+    found, rest = dict[str, Entry](), iter(ids)
+    while some := list(islice(rest, IDS_PER_QUERY)):
+        for row in conn.execute(_WITH_RENEWAL.where(consent_entries.c.id.in_(some))).mappings():
+            found[row["id"]] = _entry(row)
+    return found
+
+
+def _row(entry: Entry, salt: bytes) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in _KEPT} | {"salt": salt}
+
+
 def _said(entry: Entry) -> tuple[str, Purpose, Channel | None, Action]:
     return entry.subject, entry.purpose, entry.channel, entry.action
 
@@ -86,5 +140,11 @@ def _entry(row: RowMapping) -> Entry:
         at=row["at"],
         recorded_at=row["recorded_at"],
         actor=row["actor"],
+        language=row["language"],
+        text_hash=row["text_hash"],
+        evidence=row["evidence"],
+        jurisdiction=row["jurisdiction"],
+        partner=row["partner"],
         seq=row["seq"],
+        renewal_due=row["renewal_due"],
     )

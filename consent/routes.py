@@ -49,12 +49,13 @@ def router(
     on_erasure: Sequence[Erase],
     twilio: TwilioInbound | None,
     default_region: str = "FR",
+    complete_grants: bool = False,
 ) -> APIRouter:
     """The consent calls, built from what they serve.
 
     `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit. `messages_of`
     names the other domains' records in an export, `on_erasure` deletes them. `default_region` (ISO 3166) reads a phone
-    number without a country code.
+    number without a country code. `complete_grants` refuses a grant that does not bring all that proves it.
     """
     desk = Desk(
         reads=reads,
@@ -67,7 +68,7 @@ def router(
     )
     api = APIRouter()
     api.include_router(_subject_calls(desk, default_region))
-    api.include_router(_consent_calls(desk))
+    api.include_router(_consent_calls(desk, complete_grants=complete_grants))
     api.include_router(twilio_router(desk, twilio))
     return api
 
@@ -106,7 +107,7 @@ def _subject_calls(desk: Desk, region: str) -> APIRouter:
     return api
 
 
-def _consent_calls(desk: Desk) -> APIRouter:
+def _consent_calls(desk: Desk, *, complete_grants: bool) -> APIRouter:
     api = APIRouter(prefix="/v1/subjects/{id}/consents", tags=["consent"])
 
     @api.post("", operation_id="recordConsent", summary="Grant or withdraw one purpose", status_code=201)
@@ -123,7 +124,12 @@ def _consent_calls(desk: Desk) -> APIRouter:
             at=occurred(body.at, now),
             recorded_at=now,
             actor=_actor(request),
+            evidence=body.evidence,
+            jurisdiction=body.jurisdiction,
+            partner=body.partner,
         )
+        if complete_grants:
+            desk.demand_complete(entry)
         return EntryAnswer.model_validate(desk.record(entry))
 
     @api.get("", operation_id="listConsents", summary="What a subject said, and what stands")

@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -66,7 +67,8 @@ devices = Table(
 consent_entries = Table(
     "consent_entries",
     metadata,
-    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    # its place in the log, from 1, without a gap; see log.py
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("id", Text, nullable=False, unique=True),
     Column("subject", Text, nullable=False),  # no foreign key: the ledger outlives the subject
     Column("purpose", Text, nullable=False),
@@ -77,8 +79,13 @@ consent_entries = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
     Column("actor", Text, nullable=False),
+    Column("language", Text),
+    Column("text_hash", Text),
+    Column("evidence", Text),
+    Column("jurisdiction", Text),
+    Column("partner", Text),
+    Column("salt", LargeBinary, nullable=False),
     Index("ix_consent_entries_subject_seq", "subject", "seq"),
-    sqlite_autoincrement=True,  # a seq is never given twice
 )
 
 inbound_messages = Table(
@@ -200,11 +207,13 @@ def lock_subject(conn: Connection, subject: str) -> bool:
     return conn.execute(held).first() is not None
 
 
-def lock_subjects(conn: Connection, ids: Iterable[str]) -> None:
-    """Hold the rows of several subjects, in the order of their ids."""
+def lock_subjects(conn: Connection, ids: Iterable[str]) -> bool:
+    """Hold the rows of several subjects, in the order of their ids; False when one of them is not known."""
+    known = True
     for some in _batches(sorted(ids)):
         held = select(subjects.c.id).where(subjects.c.id.in_(some)).order_by(subjects.c.id)
-        conn.execute(held.with_for_update()).all()
+        known &= len(conn.execute(held.with_for_update()).all()) == len(some)
+    return known
 
 
 def subject_of_device(conn: Connection, device: str) -> str | None:

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 import campaigns.breach_routes
 import campaigns.routes
 import campaigns.store
+import consent.ledger_routes
 import consent.routes
 import geofences.beacon_routes
 import geofences.routes
@@ -35,6 +36,7 @@ from campaigns.decide import decision_json
 from campaigns.message import message_json
 from campaigns.routes import TwilioReports
 from config import Settings
+from consent import checkpoint
 from consent.countries.pack import overdue
 from consent.countries.rule import Reach, Rule
 from consent.entry import Channel
@@ -54,6 +56,7 @@ from engine.intake import Intake
 from engine.intake import document as intake_document
 from engine.keys import Keys, Scope
 from engine.leases import Leases
+from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
 from engine.live import Live, open_live
 from engine.log import SignalLog
@@ -108,6 +111,7 @@ class Engine:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
+        self.ring = opened_ring(settings)
         self.live: Live = open_live(
             settings.valkey_url,
             settings.data_dir,
@@ -181,6 +185,7 @@ class Engine:
         return (
             Job("campaign moves", 1, self.move_campaigns),
             Job("consent gate rebuild", 600, self.gate.rebuild),
+            Job("ledger checkpoint", self.settings.checkpoint_seconds, self.take_checkpoint),
             Job("beacon health", 600, self.count_unhealthy),
             Job("refusals heeded", 600, self.check_refusals),
             Job("rules to review", 3600, self.overdue_rules),
@@ -223,6 +228,13 @@ class Engine:
         found = overdue(self.now().date())
         metrics.RULES_OVERDUE.set(len(found))
         return found
+
+    def take_checkpoint(self) -> str:
+        """Sign what the consent log is now, keep that in the log and beside its key, and answer the note."""
+        with self.records.writes.begin() as connection:
+            note = checkpoint.take(connection, self.ring, self.now()).note
+        keep_checkpoint(self.settings, note)
+        return note
 
     def unhealthy_beacons(self) -> list[tuple[Beacon, Figures, Findings]]:
         """The beacons of the whole fleet with which something is wrong."""
@@ -278,7 +290,11 @@ class Engine:
             campaigns.breach_routes.router(reads=reads),
             dependencies=[Depends(requires(self.keys, Scope.PRIVACY))],
         )
-        app.include_router(self._consent_routes(), dependencies=[Depends(requires(self.keys, Scope.PRIVACY))])
+        ledger = consent.ledger_routes.ledger_router(
+            reads=reads, writes=writes, now=now, ring=self.ring, renewed=self.gate.rebuild
+        )
+        for routes in (self._consent_routes(), ledger):
+            app.include_router(routes, dependencies=[Depends(requires(self.keys, Scope.PRIVACY))])
         self._add_operations(app)
         speak_problem_json(app)
         if with_console:
@@ -313,6 +329,7 @@ class Engine:
             if settings.twilio_auth_tokens
             else None,
             default_region=settings.default_region,
+            complete_grants=settings.grants == "complete",
         )
 
     def _twilio_reports(self) -> TwilioReports | None:

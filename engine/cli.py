@@ -586,6 +586,124 @@ def explain_rules(
     raise typer.Exit(0 if allowed else 1)
 
 
+@consent_app.command("verify")
+def verify_ledger(
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="A checkpoint kept elsewhere. May be repeated."),
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Public keys; the log's own if not given."),
+    ] = None,
+) -> None:
+    """Prove the whole consent ledger: every entry, the tree, every checkpoint; exit 1 and name the first that is bad.
+
+    Example:  chaland consent verify
+
+    Example:  chaland consent verify --checkpoint auditor/2026-11.checkpoint --keys auditor/chaland.keys
+    """
+    from engine.ledger_audit import verify
+
+    settings = _settings()
+    ring = _ring(settings, keys)
+    notes = [file.read_text(encoding="utf-8") for file in checkpoint or ()]
+    lines, fine = verify(settings, ring, notes)
+    for line in lines:
+        typer.echo(line)
+    raise typer.Exit(0 if fine else 1)
+
+
+@consent_app.command("checkpoint")
+def take_checkpoint(
+    out: Annotated[
+        Path | None, typer.Argument(help="The file to write; standard output if not given.")
+    ] = None,
+) -> None:
+    """Sign what the consent ledger is now. Give it to somebody else: with it, `verify` proves that nothing was cut back.
+
+    Example:  chaland consent checkpoint auditor/2026-11.checkpoint
+    """
+    with _opened() as engine:
+        note = engine.take_checkpoint()
+    if out:
+        out.write_text(note, encoding="utf-8")
+    else:
+        typer.echo(note, nl=False)
+
+
+@consent_app.command("proof")
+def prove_consent(
+    subject: Annotated[str, typer.Argument(help="The subject's id.")],
+    purpose: Annotated[str, typer.Argument(help="location, marketing, profiling or cart.")],
+    channel: Annotated[str | None, typer.Option(help="sms or push, for marketing.")] = None,
+    at: Annotated[datetime | None, typer.Option(help="The instant, in UTC; now if not given.")] = None,
+) -> None:
+    """Print what stood at an instant as JSON: the entry that decided, the text, and the proof that the log holds it.
+
+    Example:  chaland consent proof ana marketing --channel sms --at 2026-11-23T08:00:00
+    """
+    from engine.ledger_audit import UnknownWord, prove
+
+    with _opened() as engine:
+        asked = at.replace(tzinfo=UTC) if at else engine.now()
+        try:
+            found = prove(engine.records, engine.ring, subject, purpose, channel, asked, engine.now())
+        except UnknownWord as error:
+            _fail(str(error))
+    typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+
+
+@consent_app.command("check-receipt")
+def check_receipt(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A receipt, or a proof, as JSON.")
+    ],
+    keys: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Public keys; the log's own if not given."),
+    ] = None,
+) -> None:
+    """Check a shopper's receipt offline, by the log's public keys alone; exit 1 if it proves nothing.
+
+    Example:  chaland consent check-receipt receipt.json --keys chaland.keys
+    """
+    from consent.receipt import InvalidReceipt, check
+
+    try:
+        proven = check(file.read_bytes(), _ring(_settings(), keys))
+    except InvalidReceipt as error:
+        typer.echo(f"proves nothing: {error}")
+        raise typer.Exit(1) from None
+    for name, value in sorted(proven.told().items()):
+        typer.echo(f"{name:14}{value}")
+    typer.echo(f"proven: it stood in the log when that was signed at {proven.by:%Y-%m-%d %H:%M} UTC")
+
+
+@consent_app.command("keys")
+def ledger_keys() -> None:
+    """Print the public keys of the consent ledger, the newest first: to be published, and given to who audits it.
+
+    Example:  chaland consent keys > chaland.keys
+    """
+    for key in _ring(_settings(), None).public:
+        typer.echo(str(key))
+
+
+@consent_app.command("rotate-key")
+def rotate_ledger_key() -> None:
+    """Sign with a new key from now on; what was signed before can still be checked. Then restart what runs."""
+    from consent.signing import InvalidKey
+    from engine.ledger_key import rotate
+
+    settings = _settings()
+    try:
+        ring = rotate(settings)
+    except InvalidKey as error:
+        _fail(str(error))
+    typer.echo(str(ring.public[0]))
+
+
 @keys_app.command("create")
 def create_key(
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],
@@ -634,8 +752,23 @@ def _settings(**given: Any) -> Settings:
         _fail(str(error))
 
 
+def _ring(settings: Settings, keys: Path | None) -> Any:
+    """The public keys in a file, or else the log's own ring."""
+    from consent.signing import InvalidKey, KeyRing
+    from engine.ledger_key import known_ring
+
+    try:
+        ring = KeyRing.parse(keys.read_text(encoding="utf-8")) if keys else known_ring(settings)
+    except InvalidKey as error:
+        _fail(str(error))
+    if ring is None:
+        _fail("there are no keys of a consent ledger here: name them with --keys, or see CHALAND_LEDGER_KEY")
+    return ring
+
+
 @contextlib.contextmanager
 def _opened(**given: Any) -> Iterator[Any]:
+    from consent.signing import InvalidKey
     from engine.app import Engine
     from engine.live import LiveStoreMismatch
     from engine.valkey import ValkeyDidNotStart
@@ -646,7 +779,7 @@ def _opened(**given: Any) -> Iterator[Any]:
         engine.open()
     except GeofenceError as error:
         _fail_with_fields(error)
-    except (LiveStoreMismatch, ValkeyDidNotStart) as error:
+    except (LiveStoreMismatch, ValkeyDidNotStart, InvalidKey) as error:
         _fail(str(error))
     try:
         yield engine

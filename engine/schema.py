@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 import campaigns.store
+import consent.log_tables
 import consent.store
 import engine.store
 import geofences.tables
@@ -17,6 +18,7 @@ from engine.records import Records
 MIGRATIONS = Path(__file__).parent / "migrations"
 METADATA: tuple[MetaData, ...] = (
     consent.store.metadata,
+    consent.log_tables.metadata,
     geofences.tables.metadata,
     campaigns.store.metadata,
     engine.store.metadata,

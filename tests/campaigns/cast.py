@@ -64,6 +64,11 @@ def withdrawn(purpose: Purpose = Purpose.MARKETING) -> Standing:
     return Standing(allowed=False, because=entry(Action.WITHDRAW, purpose), reason=Reason.WITHDRAWN)
 
 
+def not_carried(reason: str) -> Standing:
+    """A marketing grant that stands, and allows nothing all the same."""
+    return Standing(allowed=False, because=entry(Action.GRANT, Purpose.MARKETING), reason=Reason(reason))
+
+
 NEVER_ASKED = Standing(allowed=False, because=None, reason=Reason.NEVER_ASKED)
 
 

@@ -14,7 +14,17 @@ from campaigns.message import MessageState, message_id
 from consent.countries.hours import window_from_json
 from consent.entry import Channel, Purpose
 from geofences.event import EventKind
-from tests.campaigns.cast import ANA, BAKERY, BREAD, NEVER_ASKED, event, granted, moment, withdrawn
+from tests.campaigns.cast import (
+    ANA,
+    BAKERY,
+    BREAD,
+    NEVER_ASKED,
+    event,
+    granted,
+    moment,
+    not_carried,
+    withdrawn,
+)
 from tests.conftest import MONDAY_NINE
 
 NOW = MONDAY_NINE
@@ -67,6 +77,8 @@ def test_when_everything_is_as_it_should_be_there_is_a_message():
         (GateName.CONSENT, Reason.NO_CONSENT, {}, {"marketing": NEVER_ASKED}, 0),
         (GateName.CONSENT, Reason.NO_CONSENT, {}, {"marketing": None}, 0),
         (GateName.CONSENT, Reason.CONSENT_WITHDRAWN, {}, {"marketing": withdrawn()}, 0),
+        (GateName.CONSENT, Reason.CONSENT_NEEDS_RENEWAL, {}, {"marketing": not_carried("needs_renewal")}, 0),
+        (GateName.CONSENT, Reason.CONSENT_UNPROVEN, {}, {"marketing": not_carried("unproven")}, 0),
         (
             GateName.AUDIENCE,
             Reason.NOT_IN_AUDIENCE,

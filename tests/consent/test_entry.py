@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -187,3 +188,30 @@ def test_an_entry_older_than_ten_years_is_refused():
     assert occurred(minute(0) - timedelta(days=3650), minute(0)).year == 2016
     with pytest.raises(InvalidConsent):
         occurred(minute(0) - timedelta(days=3654), minute(0))
+
+
+def test_what_a_partner_cannot_prove_allows_nothing():
+    brought = replace(grant(minute(0), recorded_at=minute(9)), partner="Data SA", evidence="form 12")
+    assert standing([brought], MARKETING, SMS, minute(10)).allowed
+    for short in (replace(brought, evidence=None), replace(brought, recorded_at=minute(0))):
+        stands = standing([short], MARKETING, SMS, minute(10))
+        assert (stands.allowed, stands.because, stands.reason) == (False, short, Reason.UNPROVEN)
+    assert standing([replace(brought, evidence=None), grant(minute(1))], MARKETING, SMS, minute(10)).allowed
+
+
+def test_a_grant_carries_until_its_text_is_renewed():
+    old = replace(grant(minute(0)), renewal_due=minute(5))
+    assert standing([old], MARKETING, SMS, minute(4)).allowed
+    assert standing([old], MARKETING, SMS, minute(5)).reason is Reason.NEEDS_RENEWAL
+    assert standing([old, grant(minute(6))], MARKETING, SMS, minute(7)).allowed
+    assert standing([old, withdraw(minute(6))], MARKETING, SMS, minute(7)).reason is Reason.WITHDRAWN
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("evidence", ""), ("evidence", "x" * 201), ("partner", "a\nb"), ("jurisdiction", "fr")],
+)
+def test_what_proves_a_grant_has_a_shape(field, value):
+    with pytest.raises(InvalidConsent) as caught:
+        replace(grant(minute(0)), **{field: value})
+    assert [error.field for error in caught.value.errors] == [field]

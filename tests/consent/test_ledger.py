@@ -99,6 +99,7 @@ def test_the_door_only_appends():
         "entries_of",
         "entries_of_many",
         "record",
+        "record_all",
         "standing_of",
         "withdrawals_recorded",
     }

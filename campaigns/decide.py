@@ -100,6 +100,7 @@ def may_still_send(
     *,
     marketing: Standing,
     location: Standing,
+    suppressed: bool,
     zone: str | None,
     earlier: Sequence[datetime],
     has_address: bool,
@@ -107,7 +108,7 @@ def may_still_send(
 ) -> Reason:
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
-    `zone` is the geofence's. `earlier` holds when the campaign's messages to the subject that come before this
+    `suppressed` is whether the address is on the suppression list. `zone` is the geofence's. `earlier` holds when the campaign's messages to the subject that come before this
     one went, or will go.
     """
     if now >= message.valid_until:
@@ -117,6 +118,8 @@ def may_still_send(
     for answer in (location_consent(location), marketing_consent(marketing, message.channel)):
         if answer.reason is not Reason.OK:
             return answer.reason
+    if suppressed:
+        return Reason.SUPPRESSED
     if not is_open(campaign.windows, now, zone):
         return Reason.OUTSIDE_WINDOW
     if full_cap(campaign.caps, earlier, now):

@@ -24,6 +24,7 @@ class GateName(StrEnum):
     SUBJECT = "subject"
     LOCATION_CONSENT = "location_consent"
     CONSENT = "consent"
+    SUPPRESSION = "suppression"
     AUDIENCE = "audience"
     SHELF_LIFE = "shelf_life"
     WINDOW = "window"
@@ -51,6 +52,7 @@ class Reason(StrEnum):
     LOCATION_CONSENT_WITHDRAWN = "location_consent_withdrawn"
     NO_CONSENT = "no_consent"
     CONSENT_WITHDRAWN = "consent_withdrawn"
+    SUPPRESSED = "suppressed"
     NOT_IN_AUDIENCE = "not_in_audience"
     TOO_LATE = "too_late"
     OUTSIDE_WINDOW = "outside_window"
@@ -77,6 +79,8 @@ class Recipient:
     id: str
     attributes: Mapping[str, Any] = field(repr=False)
     channels: frozenset[Channel]
+    suppressed: frozenset[Channel] = frozenset()
+    """Channels on which the address is on the suppression list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,11 @@ def _because(standing: Standing | None) -> dict[str, Any]:
     return {"entry": entry.id, "action": entry.action.value, "since": entry.at.isoformat()}
 
 
+def _suppression(campaign: Campaign, recipient: Recipient) -> Answer:
+    listed = campaign.channel in recipient.suppressed
+    return Answer({"suppressed": listed}, Reason.SUPPRESSED if listed else Reason.OK)
+
+
 def _audience(campaign: Campaign, recipient: Recipient) -> Answer:
     asked = sorted(attribute_names(campaign.audience))
     missing = [name for name in asked if recipient.attributes.get(name) is None]
@@ -236,6 +245,7 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
     GateName.CONSENT: lambda campaign, moment, _who, _now: marketing_consent(
         moment.marketing, campaign.channel
     ),
+    GateName.SUPPRESSION: lambda campaign, _moment, who, _now: _suppression(campaign, who),
     GateName.AUDIENCE: lambda campaign, _moment, who, _now: _audience(campaign, who),
     GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
     GateName.ADDRESS: lambda campaign, _moment, who, _now: _address(campaign, who),

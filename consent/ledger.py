@@ -7,9 +7,10 @@ from itertools import islice
 
 from sqlalchemy import Connection, RowMapping, select
 
+from consent.data_keys import IDS_PER_QUERY
 from consent.entry import Action, Channel, Entry, Purpose, Standing, standing
 from consent.errors import EntryTaken, SubjectNotFound
-from consent.store import IDS_PER_QUERY, consent_entries, insert_if_new, lock_subject
+from consent.store import consent_entries, insert_if_new, lock_subject
 
 
 def record(conn: Connection, entry: Entry) -> Entry:

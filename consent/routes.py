@@ -47,13 +47,16 @@ def router(
     changed: Callable[[str], None],
     messages_of: Mapping[str, Records],
     on_erasure: Sequence[Erase],
+    forget_devices: Callable[[Sequence[str]], None],
+    settle_erasures: Callable[[], object],
     twilio: TwilioInbound | None,
     default_region: str = "FR",
 ) -> APIRouter:
     """The consent calls, built from what they serve.
 
     `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit. `messages_of`
-    names the other domains' records in an export, `on_erasure` deletes them. `default_region` (ISO 3166) reads a phone
+    names the other domains' records in an export, `on_erasure` deletes them; `forget_devices` and `settle_erasures` are
+    as `Desk` has them. `default_region` (ISO 3166) reads a phone
     number without a country code.
     """
     desk = Desk(
@@ -64,6 +67,8 @@ def router(
         changed=changed,
         records_of=messages_of,
         on_erasure=on_erasure,
+        forget_devices=forget_devices,
+        settle_erasures=settle_erasures,
     )
     api = APIRouter()
     api.include_router(_subject_calls(desk, default_region))

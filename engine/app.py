@@ -32,13 +32,14 @@ from config import Settings
 from consent.entry import Channel
 from consent.inbound import InboundPolicy
 from consent.twilio_inbound import TwilioInbound
-from engine import metrics
+from engine import events, idempotency, metrics
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
 from engine.door import SignalDoor
 from engine.durability import Durability
+from engine.erasure import Erasures
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.idempotency import Idempotency
@@ -53,6 +54,7 @@ from engine.places import Places
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
+from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
@@ -103,13 +105,15 @@ class Engine:
             ),
         )
         try:
-            self.records: Records = open_records(settings.records_url)
+            self.records: Records = open_records(settings.records_url, settings.vault_keys)
             upgrade(self.records)
+            seal_existing(self.records)
         except BaseException:
             self.live.close()
             raise
         self.keys = Keys(self.records, settings.admin_key, self.now)
         self.gate = ConsentGate(self.live, self.records, self.now)
+        self.erasures = Erasures(self.live, self.records, self.now)
         self.log = SignalLog(self.live, settings.log_limit_entries)
         self.leases = Leases(self.live, f"{os.getpid()}-{secrets.token_hex(4)}", settings.lease_seconds)
         self.worker = Worker(
@@ -164,6 +168,7 @@ class Engine:
         return (
             Job("campaign moves", 1, self.move_campaigns),
             Job("consent gate rebuild", 600, self.gate.rebuild),
+            Job("erasures", 60, self.erasures.settle),
             Job("beacon health", 600, self.count_unhealthy),
         )
 
@@ -218,7 +223,7 @@ class Engine:
         app.include_router(intake_document())
         figures_of = FleetFigures(self.live).read
         for routes in (
-            geofences.routes.router(reads=reads, writes=writes, now=now),
+            geofences.routes.router(reads=reads, writes=writes, now=now, events_page=events.page),
             geofences.beacon_routes.router(reads=reads, writes=writes, now=now, figures_of=figures_of),
         ):
             app.include_router(routes, dependencies=[Depends(requires(self.keys, Scope.MARKETING))])
@@ -252,11 +257,17 @@ class Engine:
             withdrawing=self.gate.withdrawing,
             changed=self.gate.changed,
             messages_of={
-                "events": geofences.store.events_of,
+                "events": events.of_subject,
                 "decisions": _as_json(campaigns.store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.store.messages_of, message_json),
             },
-            on_erasure=(campaigns.store.forget_subject, geofences.store.forget_subject),
+            on_erasure=(
+                campaigns.store.forget_subject,
+                geofences.store.forget_subject,
+                idempotency.forget_subject,
+            ),
+            forget_devices=self.erasures.forget_devices,
+            settle_erasures=self.erasures.settle,
             twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, policy)
             if settings.twilio_auth_tokens
             else None,

@@ -24,8 +24,9 @@ from campaigns.gates import Moment, Recipient, fits
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
-from consent.subject import Subject
+from consent.store import Reachable
 from engine import metrics
+from engine.events import sealed_events
 from engine.leases import Leases
 from engine.live import Live, events_key
 from engine.records import Records
@@ -53,7 +54,7 @@ class _Met(NamedTuple):
 
     event: PlaceEvent
     geofence: Geofence | None
-    subject: Subject
+    subject: Reachable
     entries: Sequence[Entry]
 
 
@@ -129,19 +130,20 @@ class Decider:
     def _decide_on(
         self, connection: Connection, events: Sequence[PlaceEvent], owners: Mapping[str, str]
     ) -> list[Decision]:
-        subjects = consent_store.get_subjects(connection, owners.values())
+        subjects = consent_store.reachable(connection, owners.values())
         entries = ledger.entries_of_many(connection, subjects)
         campaigns = campaign_store.live_campaigns(connection)
         now = self._now()
-        allowed: dict[str, Subject] = {}
+        allowed: dict[str, Reachable] = {}
         for event in events:
             subject = subjects.get(owners.get(event.device, ""))
             if subject and standing(entries[subject.id], Purpose.LOCATION, None, now).allowed:
                 allowed[event.device] = subject
         said = [event for event in events if event.revision is Revision.SAID]
         kept = [(event, allowed[event.device].id) for event in said if event.device in allowed]
+        sealed = sealed_events(connection, kept)
         metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
-        new = geofence_store.add_events(connection, kept, now)
+        new = geofence_store.add_events(connection, sealed, now)
         places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
         decisions: list[Decision] = []
         for event in events:
@@ -200,8 +202,11 @@ class Decider:
         return decisions
 
 
-def _recipient(subject: Subject) -> Recipient:
-    channels = {Channel.SMS} if subject.phone else set()
-    if any(device.push for device in subject.devices):
-        channels.add(Channel.PUSH)
-    return Recipient(id=subject.id, attributes=subject.attributes, channels=frozenset(channels))
+def _recipient(subject: Reachable) -> Recipient:
+    has = {Channel.SMS: subject.has_phone, Channel.PUSH: subject.has_push}
+    return Recipient(
+        id=subject.id,
+        attributes=subject.attributes,
+        channels=frozenset(channel for channel, there in has.items() if there),
+        suppressed=frozenset({Channel.SMS} if subject.is_suppressed else ()),
+    )

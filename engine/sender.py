@@ -28,8 +28,8 @@ from campaigns.outbox import (
 from campaigns.store import get_campaign, recent_messages
 from consent import entry as consent
 from consent.ledger import standing_of
-from consent.store import get_subject, lock_subject
-from consent.subject import Subject
+from consent.store import lock_subject, mark_of_subject, phone_of
+from consent.suppression import suppression_of
 from engine.clock import Now
 
 BATCH = 50
@@ -132,12 +132,14 @@ class Sender:
             if message is None:
                 return None
             now = self._now()  # read under the lock, so that nothing recorded before it is in its future
-            subject = get_subject(connection, due.subject)
-            address = _address(subject, message.channel)
+            mark = (
+                mark_of_subject(connection, due.subject) if message.channel is consent.Channel.SMS else None
+            )
             channel = self._channels.get(message.channel)
-            reason = self._judge(connection, message, has_address=address is not None, now=now)
+            reason = self._judge(connection, message, mark, now)
             if reason is Reason.OK and channel is None:
                 reason = Reason.NO_CHANNEL
+            address = phone_of(connection, due.subject) if reason is Reason.OK else None  # only now unsealed
             if reason is not Reason.OK or channel is None or address is None:
                 state = refuse(connection, message, reason)
                 _logger.info("message %s of campaign %s %s: %s", message.id, message.campaign, state, reason)
@@ -153,7 +155,8 @@ class Sender:
             ),
         )
 
-    def _judge(self, connection: Connection, message: Message, *, has_address: bool, now: datetime) -> Reason:
+    def _judge(self, connection: Connection, message: Message, mark: str | None, now: datetime) -> Reason:
+        """`mark` is what the suppression list would hold of the address; None where there is no address."""
         campaign = get_campaign(connection, message.campaign)
         since = counted_since(campaign.caps if campaign else (), now)
         at = now + CLOCK_SKEW
@@ -164,9 +167,10 @@ class Sender:
                 connection, message.subject, consent.Purpose.MARKETING, message.channel, at
             ),
             location=standing_of(connection, message.subject, consent.Purpose.LOCATION, None, at),
+            suppressed=suppression_of(connection, mark) is not None,
             zone=self._zone_of(connection, message.geofence) if message.geofence else None,
             earlier=recent_messages(connection, message.subject, message.campaign, since, before=message),
-            has_address=has_address,
+            has_address=mark is not None,
             now=now,
         )
 
@@ -188,7 +192,3 @@ def _outcome(error: DeliveryError) -> AttemptOutcome:
     if error.outcome_unknown:
         return AttemptOutcome.UNKNOWN
     return AttemptOutcome.FAILED if error.permanent else AttemptOutcome.RETRY
-
-
-def _address(subject: Subject | None, channel: consent.Channel) -> str | None:
-    return subject.phone if subject is not None and channel is consent.Channel.SMS else None

@@ -4,8 +4,9 @@ How far a rotation has come is told by the rows themselves, so it may be interru
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Column, Connection, Engine, bindparam, func, select, update
 
 from consent.data_keys import (
     KeyState,
@@ -91,11 +92,19 @@ def _rewrap(conn: Connection, current: str, after: str) -> list[str]:
     master = vault.keyring.key(current)
     following = select(subject_keys).where(subject_keys.c.subject > after).order_by(subject_keys.c.subject)
     rows = conn.execute(following.limit(PAGE).with_for_update()).all()
-    for row in rows:
-        if row.master != current:
-            wrapped = vault.unwrap(row.subject, row.master, row.wrapped).wrapped(master)
-            this = subject_keys.c.subject == row.subject
-            conn.execute(update(subject_keys).where(this).values(master=current, wrapped=wrapped))
+    _set(
+        conn,
+        subject_keys.c.subject,
+        [
+            {
+                "row": row.subject,
+                "master": current,
+                "wrapped": vault.unwrap(row.subject, row.master, row.wrapped).wrapped(master),
+            }
+            for row in rows
+            if row.master != current
+        ],
+    )
     return [row.subject for row in rows]
 
 
@@ -107,11 +116,21 @@ def _reindex(conn: Connection, current: str, after: str) -> list[str]:
     keys, vault = keys_of(conn, page), vault_of(conn)
     moved = f"{current}$%"
     phones = select(subjects).where(subjects.c.id.in_(page), subjects.c.phone_index.not_like(moved))
-    for row in conn.execute(phones).all():
-        index = vault.fingerprint(current, "phone", keys[row.id].open("phone", row.phone))
-        conn.execute(update(subjects).where(subjects.c.id == row.id).values(phone_index=index))
-    names = select(devices).where(devices.c.subject.in_(page), devices.c.device.not_like(moved))
-    for row in conn.execute(names).all():
-        index = vault.fingerprint(current, "device", keys[row.subject].open("device", row.name))
-        conn.execute(update(devices).where(devices.c.device == row.device).values(device=index))
+    numbers = [(row.id, keys[row.id].open("phone", row.phone)) for row in conn.execute(phones)]
+    found_by = [
+        {"row": row, "phone_index": vault.fingerprint(current, "phone", phone)} for row, phone in numbers
+    ]
+    _set(conn, subjects.c.id, found_by)
+    theirs = select(devices).where(devices.c.subject.in_(page), devices.c.device.not_like(moved))
+    names = [(row.device, keys[row.subject].open("device", row.name)) for row in conn.execute(theirs)]
+    found_by = [{"row": row, "device": vault.fingerprint(current, "device", name)} for row, name in names]
+    _set(conn, devices.c.device, found_by)
     return page
+
+
+def _set(conn: Connection, key: Column[str], rows: list[dict[str, str]]) -> None:
+    """Change columns of many rows of a table, each found by `row`, in one round trip."""
+    if rows:
+        changed: Any = {name: bindparam(name) for name in rows[0] if name != "row"}
+        # a name of its own: the key itself may be among what is changed
+        conn.execute(update(key.table).where(key == bindparam("row")).values(changed), rows)

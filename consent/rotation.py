@@ -33,6 +33,8 @@ def prepare(writes: Engine) -> list[str]:
     several machines work on one database, the file is then copied to all of them before the rotation.
     """
     with writes.begin() as conn:
+        for kind in ROTATED:
+            _alone(conn, kind)
         return [_waiting_key(conn, kind) for kind in ROTATED]
 
 
@@ -49,6 +51,7 @@ def rotate(writes: Engine) -> Iterator[int]:
     """
     for kind in ROTATED:
         with writes.begin() as conn:
+            _alone(conn, kind)
             if not ids_in_state(conn, kind, KeyState.RETIRING):
                 add_key(conn, kind, _waiting_key(conn, kind))
     for kind, page in ((KeyKind.MASTER, _rewrap), (KeyKind.INDEX, _reindex)):
@@ -61,10 +64,17 @@ def rotate(writes: Engine) -> Iterator[int]:
 def retire(writes: Engine) -> list[str]:
     """Destroy the keys that no row needs any more; their ids. Older backups cannot be read afterwards."""
     with writes.begin() as conn:
+        for kind in ROTATED:
+            _alone(conn, kind)
         old = [each for kind in ROTATED for each in ids_in_state(conn, kind, KeyState.RETIRED)]
         vault_of(conn).keyring.drop(old)
         conn.execute(vault_keys.delete().where(vault_keys.c.id.in_(old)))
     return old
+
+
+def _alone(conn: Connection, kind: KeyKind) -> None:
+    """Nobody else makes or changes keys of this kind until the transaction ends."""
+    conn.execute(select(vault_keys.c.id).where(vault_keys.c.kind == kind.value).with_for_update()).all()
 
 
 def _waiting_key(conn: Connection, kind: KeyKind) -> str:

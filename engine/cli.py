@@ -579,11 +579,13 @@ def _vault() -> Iterator[Any]:
     from consent.keyring import KeyMissing, UnreadableKeys
     from engine.records import open_records
     from engine.schema import upgrade
+    from engine.sealing import seal_existing
 
     settings = _settings()
     records = open_records(settings.records_url, settings.vault_keys)
     try:
         upgrade(records)
+        seal_existing(records)
         yield records
     except (KeyMissing, UnreadableKeys) as error:
         _fail(str(error))

@@ -13,12 +13,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
+from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from consent import erasure
 from engine.batch import Batch
 from engine.live import Live, events_key, log_key, partition_of, tag
 from engine.records import Records
+from engine.round_trip import raised
 from engine.worker import decode_event
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ POLL_SECONDS = 0.02
 Fields = dict[bytes, bytes]
 
 
-class Busy(RuntimeError):
+class Busy(RedisError):
     """Somebody else rewrites the same stream, for too long."""
 
 
@@ -45,11 +47,11 @@ class Erasures:
         self._live = live
         self._records = records
         self._now = now
-        self._swap = live.script("swap")
+        self._swap = live.batched("swap", durable=True)
         self._settling = threading.Lock()
 
     def forget_devices(self, devices: Sequence[str]) -> None:
-        """Take devices whose gate is closed out of all streams. Raises RedisError, Busy."""
+        """Take devices whose gate is closed out of all streams. Raises RedisError."""
         by_partition: dict[int, set[str]] = {}
         for device in devices:
             by_partition.setdefault(partition_of(device, self._live.partitions), set()).add(device)
@@ -64,7 +66,11 @@ class Erasures:
         with self._settling:
             with self._records.reads.connect() as connection:
                 waiting = erasure.unsettled(connection)
-            if not waiting or not self._records.compact() or not self._rewrite_file():
+            if (
+                not waiting
+                or not self._records.compact()
+                or not all(map(_rewrite_file, self._live.servers()))
+            ):
                 return 0
             with self._records.writes.begin() as connection:
                 erasure.settle(connection, waiting, self._now())
@@ -76,7 +82,7 @@ class Erasures:
             mine = self._locked(lock)
             self._live.client.delete(copy)
             last, copied = self._copy(stream, copy, kept)
-            if self._swap(keys=[stream, copy, lock], args=[mine, last, copied]):
+            if raised(self._swap([((stream, copy, lock), (mine, last, copied))])) == [1]:
                 return
         raise Busy("the live store's streams could not be rewritten; try again")
 
@@ -94,7 +100,7 @@ class Erasures:
         while True:
             answer: Any = self._live.client.xrange(stream, min=b"(" + last, count=COPIED_AT_ONCE)
             entries = cast("list[tuple[bytes, Fields]]", answer)
-            with self._live.client.pipeline(transaction=False) as pipeline:
+            with self._live.pipeline() as pipeline:
                 for entry_id, fields in entries:
                     last = entry_id
                     if (left := kept(fields)) is not None:
@@ -104,31 +110,33 @@ class Erasures:
             if len(entries) < COPIED_AT_ONCE:
                 return last, copied
 
-    def _rewrite_file(self) -> bool:
-        """Have the live store write its append-only file anew, and wait for it; False if it takes too long."""
-        client, deadline = self._live.client, time.monotonic() + PATIENCE_SECONDS
-        try:
-            if not self._persistence()["aof_enabled"]:
-                return True
-            while True:
-                try:
-                    client.bgrewriteaof()
-                    break
-                except ResponseError:  # one that began before us is running
-                    if time.monotonic() > deadline:
-                        return False
-                    time.sleep(POLL_SECONDS)
-            while time.monotonic() < deadline:
-                state = self._persistence()
-                if not state["aof_rewrite_in_progress"] and not state["aof_rewrite_scheduled"]:
-                    return bool(state["aof_last_bgrewrite_status"] == "ok")
-                time.sleep(POLL_SECONDS)
-        except RedisError as error:
-            logger.warning("erasure: the live store did not rewrite its file (%s)", type(error).__name__)
-        return False
 
-    def _persistence(self) -> dict[str, Any]:
-        return self._live.client.info("persistence")
+def _rewrite_file(server: Redis) -> bool:
+    """Have a server write its append-only file anew, and wait for it; False if it takes too long."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        if not server.info("persistence")["aof_enabled"]:
+            return True
+        while not _begun(server):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        while time.monotonic() < deadline:
+            state = server.info("persistence")
+            if not state["aof_rewrite_in_progress"] and not state["aof_rewrite_scheduled"]:
+                return bool(state["aof_last_bgrewrite_status"] == "ok")
+            time.sleep(POLL_SECONDS)
+    except RedisError as error:
+        logger.warning("erasure: the live store did not rewrite its file (%s)", type(error).__name__)
+    return False
+
+
+def _begun(server: Redis) -> bool:
+    try:
+        server.bgrewriteaof()
+    except ResponseError:  # one that began before us is running
+        return False
+    return True
 
 
 def _heard(names: Collection[str], fields: Fields) -> Fields | None:

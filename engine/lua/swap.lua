@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Put the rewritten copy of a stream in its place, with what was appended meanwhile. Nothing happens when the lock is
 -- not ours any more, or the copy is not whole.
 -- KEYS: stream, copy, lock.  ARGV: our lock, id of the last entry that was looked at, number of entries in the copy.

@@ -5,6 +5,7 @@ does, old backups might).
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import TypeVar, cast
@@ -20,6 +21,16 @@ IDS_PER_QUERY = 500
 VAULT_OPTION = "vault"
 """The execution option of an engine under which its connections carry the vault."""
 Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class KeysInUse:
+    """Ids: the current key of each kind, and every index key that rows may have."""
+
+    master: str
+    index: str
+    suppression: str
+    every_index: tuple[str, ...]
 
 
 class KeyState(StrEnum):
@@ -69,15 +80,18 @@ def ids_in_state(conn: Connection, kind: KeyKind, *states: KeyState) -> tuple[st
     return tuple(conn.scalars(query.where(wanted).order_by(vault_keys.c.id)))
 
 
-def current_id(conn: Connection, kind: KeyKind) -> str:
-    """The key to write with. It stays current until this transaction ends: a rotation waits for whoever writes."""
-    current = select(vault_keys.c.id).where(
-        vault_keys.c.kind == kind.value, vault_keys.c.state == KeyState.CURRENT.value
-    )
+def keys_in_use(conn: Connection) -> KeysInUse:
+    """The keys to write with. They stay so until this transaction ends: a rotation waits for whoever writes."""
+    in_use = select(vault_keys).where(vault_keys.c.state != KeyState.RETIRED.value)
     for _ in range(2):  # who waited for a rotation finds the old key gone, and the new one at the second look
-        if found := conn.scalar(current.with_for_update(read=True)):
-            return str(found)
-    raise LookupError(f"the vault has no current {kind} key")
+        rows = conn.execute(in_use.with_for_update(read=True)).all()
+        current = {KeyKind(row.kind): str(row.id) for row in rows if row.state == KeyState.CURRENT}
+        if len(current) == len(KeyKind):
+            index = tuple(str(row.id) for row in rows if row.kind == KeyKind.INDEX)
+            return KeysInUse(
+                current[KeyKind.MASTER], current[KeyKind.INDEX], current[KeyKind.SUPPRESSION], index
+            )
+    raise LookupError("the vault lacks a current key")
 
 
 def under_live_keys(conn: Connection, look: Callable[[tuple[str, ...]], Found]) -> Found:
@@ -109,17 +123,18 @@ def keys_of(conn: Connection, subjects: Iterable[str]) -> dict[str, DataKey]:
     return found
 
 
-def key_for(conn: Connection, subject: str) -> DataKey:
+def key_for(conn: Connection, subject: str, in_use: KeysInUse | None = None) -> DataKey:
     """The subject's data key, made if there is none. The caller holds the subject's row."""
     found = keys_of(conn, [subject]).get(subject)
     if found is not None:
         return found
-    vault, master = vault_of(conn), current_id(conn, KeyKind.MASTER)
+    vault = vault_of(conn)
+    master = (in_use or keys_in_use(conn)).master
     made = vault.new_data_key(subject)
     row = {"subject": subject, "master": master, "wrapped": made.wrapped(vault.keyring.key(master))}
     insert_key = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    conn.execute(insert_key(subject_keys).values(row).on_conflict_do_nothing())
-    return key_of(conn, subject)
+    new = insert_key(subject_keys).values(row).on_conflict_do_nothing().returning(subject_keys.c.subject)
+    return made if conn.execute(new).first() else key_of(conn, subject)
 
 
 def destroy_key(conn: Connection, subject: str) -> bool:

@@ -11,8 +11,8 @@ from sqlalchemy import Column, Connection, Engine, bindparam, func, select, upda
 from consent.data_keys import (
     KeyState,
     add_key,
-    current_id,
     ids_in_state,
+    keys_in_use,
     keys_of,
     vault_of,
 )
@@ -89,7 +89,8 @@ def _through(writes: Engine, kind: KeyKind, page: Page) -> Iterator[int]:
     after = ""
     while True:
         with writes.begin() as conn:
-            done = page(conn, current_id(conn, kind), after)
+            in_use = keys_in_use(conn)
+            done = page(conn, in_use.master if kind is KeyKind.MASTER else in_use.index, after)
         if not done:
             return
         yield len(done)

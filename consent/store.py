@@ -29,20 +29,20 @@ from sqlalchemy_utc import UtcDateTime
 
 from consent import suppression
 from consent.data_keys import (
+    KeysInUse,
     batches,
-    current_id,
     destroy_key,
     key_for,
     key_of,
+    keys_in_use,
     keys_of,
     under_live_keys,
     vault_of,
 )
 from consent.errors import DeviceTaken
-from consent.keyring import KeyKind
 from consent.subject import Attribute, Device, Subject
 from consent.tables import metadata
-from consent.vault import DataKey
+from consent.vault import DataKey, Vault
 
 subjects = Table(
     "subjects",
@@ -142,35 +142,35 @@ def put_subject(conn: Connection, subject: Subject, at: datetime) -> bool:
     created = insert_if_new(conn, subjects, unfilled)
     while not created and not lock_subject(conn, subject.id):  # erased in between
         created = insert_if_new(conn, subjects, unfilled)
-    key = key_for(conn, subject.id)
-    held = {**plain, **_sealed_phone(conn, key, subject.phone)}
+    in_use = keys_in_use(conn)
+    key = key_for(conn, subject.id, in_use)
+    held = {**plain, **_sealed_phone(vault_of(conn), in_use, key, subject.phone)}
     held["attributes"] = key.seal("attributes", json.dumps(dict(subject.attributes)))
     conn.execute(update(subjects).where(subjects.c.id == subject.id).values(held))
-    _put_devices(conn, key, subject)
+    _put_devices(conn, in_use, key, subject)
     return created
 
 
-def _sealed_phone(conn: Connection, key: DataKey, phone: str | None) -> dict[str, str | None]:
+def _sealed_phone(vault: Vault, in_use: KeysInUse, key: DataKey, phone: str | None) -> dict[str, str | None]:
     if phone is None:
         return {"phone": None, "phone_index": None, "phone_mark": None}
     return {
         "phone": key.seal("phone", phone),
-        "phone_index": vault_of(conn).fingerprint(current_id(conn, KeyKind.INDEX), "phone", phone),
-        "phone_mark": suppression.mark_of(conn, phone),
+        "phone_index": vault.fingerprint(in_use.index, "phone", phone),
+        "phone_mark": suppression.mark(vault, in_use, phone),
     }
 
 
-def _put_devices(conn: Connection, key: DataKey, subject: Subject) -> None:
+def _put_devices(conn: Connection, in_use: KeysInUse, key: DataKey, subject: Subject) -> None:
     conn.execute(delete(devices).where(devices.c.subject == subject.id))
     if not subject.devices:
         return
-    current = current_id(conn, KeyKind.INDEX)
-    others = subjects_of_devices(conn, [device.device for device in subject.devices])
+    others = _owners(conn, [device.device for device in subject.devices], in_use.every_index)
     taken = []
     # in one order everywhere, so that two subjects naming the same devices cannot wait for each other
     for position, device in sorted(enumerate(subject.devices), key=lambda placed: placed[1].device):
         row = {
-            "device": vault_of(conn).fingerprint(current, "device", device.device),
+            "device": vault_of(conn).fingerprint(in_use.index, "device", device.device),
             "name": key.seal("device", device.device),
             "subject": subject.id,
             "position": position,
@@ -294,17 +294,18 @@ def subject_of_device(conn: Connection, device: str) -> str | None:
 
 def subjects_of_devices(conn: Connection, names: Iterable[str]) -> dict[str, str]:
     """Device to subject id, for the devices that belong to someone."""
-    wanted, vault = list(names), vault_of(conn)
+    wanted = list(names)
+    return under_live_keys(conn, lambda key_ids: _owners(conn, wanted, key_ids)) if wanted else {}
 
-    def look(key_ids: tuple[str, ...]) -> dict[str, str]:
-        named = {vault.fingerprint(each, "device", name): name for each in key_ids for name in wanted}
-        owners = {}
-        for some in batches(named):
-            query = select(devices.c.device, devices.c.subject).where(devices.c.device.in_(some))
-            owners.update({named[row.device]: row.subject for row in conn.execute(query)})
-        return owners
 
-    return under_live_keys(conn, look) if wanted else {}
+def _owners(conn: Connection, names: Sequence[str], key_ids: Sequence[str]) -> dict[str, str]:
+    vault = vault_of(conn)
+    named = {vault.fingerprint(each, "device", name): name for each in key_ids for name in names}
+    owners = {}
+    for some in batches(named):
+        query = select(devices.c.device, devices.c.subject).where(devices.c.device.in_(some))
+        owners.update({named[row.device]: row.subject for row in conn.execute(query)})
+    return owners
 
 
 def devices_of_subjects(conn: Connection, ids: Iterable[str]) -> dict[str, str]:

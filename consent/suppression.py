@@ -11,9 +11,9 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from consent.data_keys import current_id, vault_of
-from consent.keyring import KeyKind
+from consent.data_keys import KeysInUse, keys_in_use, vault_of
 from consent.tables import suppressions
+from consent.vault import Vault
 
 KEPT = timedelta(days=3653)
 """Ten years: what Virginia asks for; France asks for three at least."""
@@ -44,7 +44,12 @@ class Suppression:
 
 def mark_of(conn: Connection, phone: str) -> str:
     """How an E.164 number is written on the list. It stays the same."""
-    return vault_of(conn).fingerprint(current_id(conn, KeyKind.SUPPRESSION), "suppressed", phone)
+    return mark(vault_of(conn), keys_in_use(conn), phone)
+
+
+def mark(vault: Vault, in_use: KeysInUse, phone: str) -> str:
+    """As `mark_of`, for whoever has the keys at hand."""
+    return vault.fingerprint(in_use.suppression, "suppressed", phone)
 
 
 def suppress(conn: Connection, mark: str, because: Because, at: datetime, scope: Scope = Scope.SMS) -> None:

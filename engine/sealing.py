@@ -11,8 +11,7 @@ from sqlalchemy import Connection, select, update
 import campaigns.store
 import geofences.tables
 from consent import suppression
-from consent.data_keys import current_id, key_for, vault_of
-from consent.keyring import KeyKind
+from consent.data_keys import key_for, keys_in_use, vault_of
 from consent.store import devices, lock_subjects, subjects
 from consent.tables import subject_keys
 from consent.vault import DataKey
@@ -50,20 +49,20 @@ def _unsealed(connection: Connection) -> Sequence[str]:
 
 
 def _seal(connection: Connection, subject: str) -> None:
-    key = key_for(connection, subject)
-    vault, index = vault_of(connection), current_id(connection, KeyKind.INDEX)
+    vault, in_use = vault_of(connection), keys_in_use(connection)
+    key = key_for(connection, subject, in_use)
     held = connection.execute(select(subjects).where(subjects.c.id == subject)).one()
     values = {"attributes": key.seal("attributes", json.dumps(held.attributes))}
     if held.phone is not None:
         values |= {
             "phone": key.seal("phone", held.phone),
-            "phone_index": vault.fingerprint(index, "phone", held.phone),
-            "phone_mark": suppression.mark_of(connection, held.phone),
+            "phone_index": vault.fingerprint(in_use.index, "phone", held.phone),
+            "phone_mark": suppression.mark(vault, in_use, held.phone),
         }
     connection.execute(update(subjects).where(subjects.c.id == subject).values(values))
     for row in connection.execute(select(devices).where(devices.c.subject == subject)).all():
         changed = {
-            "device": vault.fingerprint(index, "device", row.device),
+            "device": vault.fingerprint(in_use.index, "device", row.device),
             "name": key.seal("device", row.device),
             "push": None if row.push is None else key.seal("push", json.dumps(row.push)),
         }

@@ -1,5 +1,6 @@
 """Both keys are rotated by the command, in a process of its own, while others look up, send and write."""
 
+import json
 import os
 import random
 import subprocess
@@ -11,10 +12,11 @@ from itertools import count
 import pytest
 
 from consent import rotation, store
-from consent.data_keys import KeyState, ids_in_state, key_of, vault_of
+from consent.data_keys import KeyState, ids_in_state, key_of, keys_in_use, vault_of
 from consent.errors import DeviceTaken
 from consent.keyring import KeyKind, KeyMissing
 from consent.subject import Device, Subject
+from consent.tables import subject_keys
 from consent.vault import Unsealable
 from tests.consent.cast import ANA, ANAS_PHONE, BEN, minute
 
@@ -36,11 +38,46 @@ def someone(number):
 
 @pytest.fixture
 def crowd(records):
-    for start in range(0, SUBJECTS, 1000):
-        with records.writes.begin() as connection:
-            for number in range(start, min(start + 1000, SUBJECTS)):
-                store.put_subject(connection, someone(number), minute(0))
+    """Many subjects, written as `put_subject` does, but a thousand rows at a time."""
+    with records.writes.begin() as connection:
+        vault, in_use = vault_of(connection), keys_in_use(connection)
+        for start in range(0, SUBJECTS, 1000):
+            rows = [rows_of(vault, in_use, number) for number in range(start, min(start + 1000, SUBJECTS))]
+            for table, of_table in zip(
+                (subject_keys, store.subjects, store.devices), zip(*rows, strict=True), strict=True
+            ):
+                connection.execute(table.insert(), list(of_table))
+    with records.reads.connect() as connection:
+        last = SUBJECTS - 1
+        assert store.get_subject(connection, f"s{last}") == someone(last)
     return records
+
+
+def rows_of(vault, in_use, number):
+    subject = someone(number)
+    [device] = subject.devices
+    key = vault.new_data_key(subject.id)
+    return (
+        {
+            "subject": subject.id,
+            "master": in_use.master,
+            "wrapped": key.wrapped(vault.keyring.key(in_use.master)),
+        },
+        {
+            "id": subject.id,
+            "attributes": key.seal("attributes", json.dumps(subject.attributes)),
+            "created_at": minute(0),
+            "updated_at": minute(0),
+            **store._sealed_phone(vault, in_use, key, subject.phone),
+        },
+        {
+            "device": vault.fingerprint(in_use.index, "device", device.device),
+            "name": key.seal("device", device.device),
+            "subject": subject.id,
+            "position": 0,
+            "push": key.seal("push", json.dumps(device.push)),
+        },
+    )
 
 
 class Traffic(threading.Thread):

@@ -168,7 +168,7 @@ def test_the_vaults_keys_are_made_rotated_and_retired(tmp_path: Path):
     rotated = chaland("vault", "rotate", data_dir=tmp_path)
     assert (rotated.returncode, rotated.stdout[:6]) == (0, "0 rows")
     assert file.read_text().startswith(first)
-    assert chaland("vault", "retire", data_dir=tmp_path).stdout.startswith("destroyed: i-")
+    assert chaland("vault", "retire", data_dir=tmp_path).stdout.startswith("destroyed: m-")
     assert sum(not line.startswith("#") for line in file.read_text().splitlines()) == 3
     file.chmod(0o640)
     assert "vault.keys can be read by others" in chaland("check", data_dir=tmp_path).stdout

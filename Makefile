@@ -37,7 +37,7 @@ test: $(VENV)/.installed-dev ## every test, against real stores
 	$(BIN)/python -m pytest
 
 rotation: $(VENV)/.installed-dev ## 100,000 subjects to new keys while traffic goes on (some minutes)
-	CHALAND_TEST_SUBJECTS=100000 $(BIN)/python -m pytest -s tests/consent/test_rotation.py -k no_lookup_fails
+	ROTATED_SUBJECTS=100000 $(BIN)/python -m pytest -s tests/consent/test_rotation.py -k no_lookup_fails
 
 check: $(VENV)/.installed-dev ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .

@@ -20,7 +20,7 @@ from consent.tables import subject_keys
 from consent.vault import Unsealable
 from tests.consent.cast import ANA, ANAS_PHONE, BEN, minute
 
-SUBJECTS = int(os.environ.get("CHALAND_TEST_SUBJECTS", "2000"))
+SUBJECTS = int(os.environ.get("ROTATED_SUBJECTS", "2000"))
 """`make rotation` asks for 100,000."""
 READERS = 2
 

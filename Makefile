@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format bench chaos clean lock
+.PHONY: help install run demo test rotation check format bench chaos clean lock
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ demo: $(VENV)/.installed ## thirty seconds of the sample town in the terminal
 
 test: $(VENV)/.installed-dev ## every test, against real stores
 	$(BIN)/python -m pytest
+
+rotation: $(VENV)/.installed-dev ## 100,000 subjects to new keys while traffic goes on (some minutes)
+	ROTATED_SUBJECTS=100000 $(BIN)/python -m pytest -s tests/consent/test_rotation.py -k no_lookup_fails
 
 check: $(VENV)/.installed-dev ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .

@@ -106,6 +106,7 @@ def may_still_send(
     *,
     marketing: Standing,
     location: Standing,
+    suppressed: bool,
     geofence: Geofence | None,
     origin: Origin | None,
     earlier: Sequence[datetime],
@@ -116,8 +117,8 @@ def may_still_send(
 ) -> Answer:
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
-    `earlier` holds when the campaign's messages to the subject that come before this one went, or will go,
-    `earlier_of_all` the same of all campaigns.
+    `suppressed` is whether the address is on the suppression list. `earlier` holds when the campaign's messages to the
+    subject that come before this one went, or will go, `earlier_of_all` the same of all campaigns.
     """
     if now >= message.valid_until:
         return Answer({}, Reason.TOO_LATE)
@@ -126,6 +127,8 @@ def may_still_send(
     for answer in (location_consent(location), marketing_consent(marketing, message.channel)):
         if answer.reason is not Reason.OK:
             return answer
+    if suppressed:
+        return Answer({}, Reason.SUPPRESSED)
     if not is_open(campaign.windows, now, geofence.timezone if geofence else None):
         return Answer({}, Reason.OUTSIDE_WINDOW)
     if full_cap(campaign.caps, earlier, now):

@@ -28,6 +28,7 @@ class GateName(StrEnum):
     SUBJECT = "subject"
     LOCATION_CONSENT = "location_consent"
     CONSENT = "consent"
+    SUPPRESSION = "suppression"
     AUDIENCE = "audience"
     SHELF_LIFE = "shelf_life"
     WINDOW = "window"
@@ -59,6 +60,7 @@ class Reason(StrEnum):
     LOCATION_CONSENT_WITHDRAWN = "location_consent_withdrawn"
     NO_CONSENT = "no_consent"
     CONSENT_WITHDRAWN = "consent_withdrawn"
+    SUPPRESSED = "suppressed"
     NOT_IN_AUDIENCE = "not_in_audience"
     TOO_LATE = "too_late"
     OUTSIDE_WINDOW = "outside_window"
@@ -94,6 +96,8 @@ class Recipient:
     attributes: Mapping[str, Any] = field(repr=False)
     channels: frozenset[Channel]
     origin: Origin | None = None
+    suppressed: frozenset[Channel] = frozenset()
+    """Channels on which the address is on the suppression list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,11 @@ def _because(standing: Standing | None) -> dict[str, Any]:
         return {"entry": None}
     entry = standing.because
     return {"entry": entry.id, "action": entry.action.value, "since": entry.at.isoformat()}
+
+
+def _suppression(campaign: Campaign, recipient: Recipient) -> Answer:
+    listed = campaign.channel in recipient.suppressed
+    return Answer({"suppressed": listed}, Reason.SUPPRESSED if listed else Reason.OK)
 
 
 def _audience(campaign: Campaign, recipient: Recipient) -> Answer:
@@ -312,6 +321,7 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
     GateName.CONSENT: lambda campaign, moment, _who, _now: marketing_consent(
         moment.marketing, campaign.channel
     ),
+    GateName.SUPPRESSION: lambda campaign, _moment, who, _now: _suppression(campaign, who),
     GateName.AUDIENCE: lambda campaign, _moment, who, _now: _audience(campaign, who),
     GateName.COUNTRY_HOURS: _country_hours,
     GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),

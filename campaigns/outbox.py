@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, or_, select, update
 
 from campaigns.gates import Reason
 from campaigns.message import Message, MessageState, after_receipt
-from campaigns.store import attempts, message_of_row, messages
+from campaigns.store import attempts, messages, messages_of_rows
 
 TAKEN_SECONDS = 60
 """How long a message that one sender took is left alone by the others."""
@@ -79,7 +79,10 @@ def take_due(conn: Connection, now: datetime, limit: int) -> list[Due]:
 def lock_due(conn: Connection, message_id: str) -> Message | None:
     """Lock a message that is still due; None if it is not. The caller holds the subject's lock already."""
     row = conn.execute(select(messages).where(messages.c.id == message_id).with_for_update()).first()
-    return message_of_row(row) if row is not None and row.state == MessageState.DUE.value else None
+    if row is None or row.state != MessageState.DUE.value:
+        return None
+    [message] = messages_of_rows(conn, [row])
+    return message
 
 
 def refuse(conn: Connection, message: Message, reason: Reason, rule: str | None = None) -> MessageState:

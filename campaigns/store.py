@@ -3,7 +3,7 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,7 @@ from campaigns.decide import Decision, Outcome
 from campaigns.gates import Gate, GateName, Reason, Verdict, gate_json
 from campaigns.message import NEVER_SENT, Message, MessageState
 from campaigns.paging import Page, read_cursor, read_time_cursor, write_cursor
+from consent.data_keys import key_for, keys_of
 from consent.entry import Channel
 
 metadata = MetaData(
@@ -92,7 +93,7 @@ messages = Table(
     Column("subject", Text, nullable=False),
     Column("geofence", Text),
     Column("channel", Text, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", Text, nullable=False),  # sealed
     Column("created_at", UtcDateTime, nullable=False),
     Column("valid_until", UtcDateTime, nullable=False),
     Column("state", Text, nullable=False),
@@ -266,7 +267,7 @@ def record_decision(conn: Connection, decision: Decision, message: Message | Non
     }
     if not _insert_new(conn, decisions, row):
         return False
-    return message is None or _insert_new(conn, messages, _message_row(message))
+    return message is None or _insert_new(conn, messages, _message_row(conn, message))
 
 
 def decisions_page(
@@ -280,7 +281,7 @@ def decisions_page(
 def messages_page(conn: Connection, filters: Filters, limit: int, cursor: str | None = None) -> Page[Message]:
     """Messages, the newest first."""
     rows, following = _newest(conn, messages, messages.c.created_at, filters, limit, cursor)
-    return Page(tuple(map(message_of_row, rows)), following)
+    return Page(tuple(messages_of_rows(conn, rows)), following)
 
 
 def decisions_of(conn: Connection, subject: str) -> list[Decision]:
@@ -294,7 +295,7 @@ def messages_of(conn: Connection, subject: str) -> list[Message]:
     query = (
         select(messages).where(messages.c.subject == subject).order_by(messages.c.created_at, messages.c.id)
     )
-    return [message_of_row(row) for row in conn.execute(query)]
+    return messages_of_rows(conn, conn.execute(query).all())
 
 
 def forget_subject(conn: Connection, subject: str) -> None:
@@ -325,25 +326,34 @@ def campaign_report(conn: Connection, campaign: str) -> Report:
     )
 
 
-def message_of_row(row: Row[Any]) -> Message:
-    """The message that a row of `messages` holds."""
-    return Message(
-        id=row.id,
-        event=row.event,
-        campaign=row.campaign,
-        subject=row.subject,
-        geofence=row.geofence,
-        channel=Channel(row.channel),
-        text=row.text,
-        created_at=row.created_at,
-        valid_until=row.valid_until,
-        state=MessageState(row.state),
-        sent_at=row.sent_at,
-        provider_id=row.provider_id,
-        error_code=row.error_code,
-        reason=row.reason,
-        rule=row.rule,
-    )
+def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message]:
+    """The messages that rows of `messages` hold, their texts unsealed; empty where the subject's key is destroyed."""
+    keys = keys_of(conn, {row.subject for row in rows})
+    return [
+        Message(
+            id=row.id,
+            event=row.event,
+            campaign=row.campaign,
+            subject=row.subject,
+            geofence=row.geofence,
+            channel=Channel(row.channel),
+            text=keys[row.subject].open(text_field(row.id), row.text) if row.subject in keys else "",
+            created_at=row.created_at,
+            valid_until=row.valid_until,
+            state=MessageState(row.state),
+            sent_at=row.sent_at,
+            provider_id=row.provider_id,
+            error_code=row.error_code,
+            reason=row.reason,
+            rule=row.rule,
+        )
+        for row in rows
+    ]
+
+
+def text_field(message_id: str) -> str:
+    """The field that a message's text is sealed for."""
+    return f"text of {message_id}"
 
 
 def _campaign_row(campaign: Campaign, at: datetime) -> dict[str, Any]:
@@ -358,7 +368,8 @@ def _campaign_row(campaign: Campaign, at: datetime) -> dict[str, Any]:
     }
 
 
-def _message_row(message: Message) -> dict[str, Any]:
+def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
+    sealed = key_for(conn, message.subject).seal(text_field(message.id), message.text)
     return {
         "id": message.id,
         "event": message.event,
@@ -366,7 +377,7 @@ def _message_row(message: Message) -> dict[str, Any]:
         "subject": message.subject,
         "geofence": message.geofence,
         "channel": message.channel.value,
-        "text": message.text,
+        "text": sealed,
         "created_at": message.created_at,
         "valid_until": message.valid_until,
         "state": message.state.value,

@@ -32,6 +32,7 @@ class Settings:
     data_dir: Path = Path(".data")
     database_url: str = field(default="", repr=False)
     valkey_url: str = field(default="", repr=False)
+    vault_path: str = ""
     public_url: str = "http://127.0.0.1:8000"
     admin_key: str = field(default="", repr=False)
 
@@ -76,6 +77,11 @@ class Settings:
     def records_url(self) -> str:
         """The records store's SQLAlchemy URL, the embedded SQLite file unless another is set."""
         return self.database_url or f"sqlite:///{self.data_dir / 'records.sqlite'}"
+
+    @property
+    def vault_keys(self) -> Path:
+        """The file with the keys of the vault."""
+        return Path(self.vault_path) if self.vault_path else self.data_dir / "vault.keys"
 
     @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
 
-from consent import ledger, store
-from consent.entry import Action, Entry, Purpose, questions, standing
-from consent.errors import IncompleteGrant, SubjectNotFound
-from consent.inbound import ERASURE, InboundPolicy, InboundResult, answer_inbound
+from consent import erasure, ledger, store, suppression
+from consent.entry import Action, Channel, Entry, Purpose, questions, standing
+from consent.errors import IncompleteGrant, NumberSuppressed, SubjectNotFound
+from consent.inbound import ACTOR, ERASURE, InboundPolicy, InboundResult, answer_inbound
 from consent.notice import notices_of
 from consent.store import Inbound
 from consent.subject import Subject
@@ -43,7 +43,8 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Desk:
     """`withdrawing` denies a subject's devices at once; `changed` projects what is committed into the live store
-    again. Both take the subject's id.
+    again. Both take the subject's id. `forget_devices` removes all that the live store holds of devices that it denies;
+    `settle_erasures` sees to it that no file holds what was erased.
     """
 
     reads: Engine
@@ -53,6 +54,8 @@ class Desk:
     changed: Callable[[str], None]
     records_of: Mapping[str, Records]
     on_erasure: Sequence[Erase]
+    forget_devices: Callable[[Sequence[str]], None]
+    settle_erasures: Callable[[], object]
 
     def subject(self, subject: str) -> Subject:
         """The subject. Raises SubjectNotFound."""
@@ -60,20 +63,27 @@ class Desk:
             return _known(conn, subject)
 
     def put(self, subject: Subject) -> bool:
-        """Keep exactly this of the subject; tells whether it is new. Raises DeviceTaken."""
+        """Keep exactly this of the subject; tells whether it is new. Raises DeviceTaken, and NumberSuppressed for a
+        number on the suppression list, unless the subject has it already.
+        """
         with self.reads.connect() as conn:
             before = store.get_subject(conn, subject.id)
         had = () if before is None else before.devices
         gives_up = {device.device for device in had} - {device.device for device in subject.devices}
         with self._telling(subject.id, denied=bool(gives_up)), self.writes.begin() as conn:
+            _refuse_suppressed(conn, subject)
             return store.put_subject(conn, subject, self.now())
 
     def record(self, entry: Entry) -> Entry:
-        """Write the entry into the ledger. Raises SubjectNotFound."""
+        """Write the entry into the ledger. Raises SubjectNotFound, and NumberSuppressed when somebody else than the
+        subject grants SMS to a number on the suppression list.
+        """
         self.subject(entry.subject)
         denied = entry.action is Action.WITHDRAW and entry.purpose is Purpose.LOCATION
         with self._telling(entry.subject, denied=denied), self.writes.begin() as conn:
-            return ledger.record(conn, entry)
+            recorded = ledger.record(conn, entry)
+            _heed_suppression(conn, recorded, self.now())
+            return recorded
 
     def demand_complete(self, entry: Entry) -> None:
         """Refuse a grant without a published text, evidence or jurisdiction; one that a partner brings stands as
@@ -94,19 +104,25 @@ class Desk:
             return ledger.entries_of(conn, subject)
 
     def erase(self, subject: str, actor: str) -> None:
-        """Remove all that is held but the ledger, where every purpose ends withdrawn: known again one day, the
-        subject starts from no. Raises SubjectNotFound.
+        """Remove all that is held; of the ledger only the leaves stay: known again one day, the subject starts from no.
+        Raises SubjectNotFound.
 
         Withdrawn first, then removed: whoever projects the subject between the two finds a no, and finds its devices.
+        When this returns, no file of ours holds what was erased, unless a store was too busy: then the job that settles
+        erasures sees to it.
         """
-        self.subject(subject)
+        known = self.subject(subject)
         with self._telling(subject, denied=True), self.writes.begin() as conn:
             self._close(conn, subject, actor, _spoken_of)
+        self.forget_devices([device.device for device in known.devices])
         with self._telling(subject, denied=True), self.writes.begin() as conn:
             self._close(conn, subject, actor, _allowed)  # whatever was granted in between
+            left = set(store.devices_of_subjects(conn, [subject])) - {each.device for each in known.devices}
             for erase in self.on_erasure:
                 erase(conn, subject)
-            store.delete_subject(conn, subject)
+            erasure.erase_subject(conn, subject, actor, self.now())
+        self.forget_devices(sorted(left))
+        self.settle_erasures()
 
     def held(self, subject: str) -> Held:
         """Everything held about the subject. Raises SubjectNotFound."""
@@ -182,6 +198,27 @@ def _known(conn: Connection, subject: str) -> Subject:
     if known is None:
         raise SubjectNotFound
     return known
+
+
+def _refuse_suppressed(conn: Connection, subject: Subject) -> None:
+    """A number on the list is not imported; a subject that has it already may be changed in all other ways."""
+    if subject.phone is not None:
+        mark = suppression.mark_of(conn, subject.phone)
+        had = store.mark_of_subject(conn, subject.id)
+        if mark != had and suppression.suppression_of(conn, mark) is not None:
+            raise NumberSuppressed("phone")
+
+
+def _heed_suppression(conn: Connection, entry: Entry, now: datetime) -> None:
+    """A grant of offers by SMS takes the number off the list if the subject gave it here, else it is refused."""
+    if (entry.action, entry.purpose, entry.channel) != (Action.GRANT, Purpose.MARKETING, Channel.SMS):
+        return
+    mark = store.mark_of_subject(conn, entry.subject)
+    if suppression.suppression_of(conn, mark) is None or mark is None:
+        return
+    if entry.actor != ACTOR:
+        raise NumberSuppressed("channel")
+    suppression.lift(conn, mark, now)
 
 
 def _spoken_of(entries: Sequence[Entry], _at: datetime) -> set[Purpose]:

@@ -49,6 +49,15 @@ class DeviceTaken(ConsentError):
         super().__init__(409, "device_taken", f"a device {said}", errors)
 
 
+class NumberSuppressed(ConsentError):
+    """The number said stop, or belonged to somebody who was erased; only its owner's own fresh act lifts that."""
+
+    def __init__(self, field: str) -> None:
+        said = "this number is on the suppression list; only a fresh act of its owner (START by SMS) takes it off"
+        detail = f"{said}. Leave `phone` out to keep the rest" if field == "phone" else said
+        super().__init__(409, "number_suppressed", detail, [FieldError(field, said)])
+
+
 class EntryTaken(ConsentError):
     """An entry with this id stands already and says something else; the ledger changes nothing."""
 

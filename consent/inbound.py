@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import Connection
 
-from consent import ledger, store
+from consent import ledger, store, suppression
 from consent.answers import Answer, language_of, words_of
 from consent.entry import Action, Channel, Entry, Purpose, Reason, standing
 from consent.errors import InvalidConsent
@@ -54,7 +54,8 @@ def answer_inbound(
 
     An opt-out, also a doubtful one, withdraws marketing by SMS for every subject with the number. `opt_out_type` is
     what the provider made of the text (STOP, START, HELP); if it and the words differ, the opt-out wins, and where it
-    stands the provider has answered already. Neither the words nor the number are kept.
+    stands the provider has answered already. Neither the words nor the number are kept, but for the number's mark on
+    the suppression list.
     """
     verdict = _verdict(body, opt_out_type)
     phone = _phone(from_number, settings.default_region)
@@ -62,7 +63,10 @@ def answer_inbound(
     message = store.Inbound(sid, verdict, Answer.NONE, _language(conn, subjects, phone), at)
     if not store.add_inbound(conn, message):
         return _as_before(conn, sid, opt_out_type, settings)
-    answer = _act(conn, sid, verdict, subjects, at, renews=not is_mere_yes(body))
+    renews = not is_mere_yes(body)
+    if phone is not None:
+        _list(conn, phone, verdict, at, renews=renews)
+    answer = _act(conn, sid, verdict, subjects, at, renews=renews)
     store.settle_inbound(conn, sid, answer, subjects)
     reply = _reply(answer, message.language, opt_out_type, settings)
     return InboundResult(verdict=verdict, subjects=tuple(subjects), reply_text=reply)
@@ -96,6 +100,15 @@ def _held(conn: Connection, phone: str) -> list[str]:
 def _language(conn: Connection, subjects: list[str], phone: str | None) -> str:
     locales = [subject.locale for subject in store.get_subjects(conn, subjects).values() if subject.locale]
     return language_of(locales[0] if locales else None, phone)
+
+
+def _list(conn: Connection, phone: str, verdict: Verdict, at: datetime, *, renews: bool) -> None:
+    """Put the number on the suppression list, whether we know it or not, or take it off again."""
+    mark = suppression.mark_of(conn, phone)
+    if verdict in (Verdict.OPT_OUT, Verdict.AMBIGUOUS):
+        suppression.suppress(conn, mark, suppression.Because.OPT_OUT, at)
+    elif verdict is Verdict.OPT_IN and renews:
+        suppression.lift(conn, mark, at)
 
 
 def _act(

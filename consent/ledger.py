@@ -10,11 +10,12 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from consent import log
 from consent.commitment import entry_line, leaf_of, new_salt
+from consent.data_keys import IDS_PER_QUERY
 from consent.entry import Action, Channel, Entry, Purpose, Standing, standing
 from consent.errors import EntryTaken, SubjectNotFound
 from consent.log_tables import consent_notices
 from consent.notice import notices_of, renewals_of
-from consent.store import IDS_PER_QUERY, consent_entries, lock_subjects
+from consent.store import consent_entries, lock_subjects
 
 _RENEWAL_DUE = (
     select(func.min(consent_notices.c.published_at))

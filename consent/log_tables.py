@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
 from sqlalchemy_utc import UtcDateTime
 
-from consent.store import metadata as records
-
-metadata = MetaData(naming_convention=records.naming_convention)
+from consent.tables import metadata
 
 
 def _place(name: str) -> Column[Any]:

@@ -47,6 +47,8 @@ def router(
     changed: Callable[[str], None],
     messages_of: Mapping[str, Records],
     on_erasure: Sequence[Erase],
+    forget_devices: Callable[[Sequence[str]], None],
+    settle_erasures: Callable[[], object],
     twilio: TwilioInbound | None,
     default_region: str = "FR",
     complete_grants: bool = False,
@@ -54,8 +56,9 @@ def router(
     """The consent calls, built from what they serve.
 
     `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit. `messages_of`
-    names the other domains' records in an export, `on_erasure` deletes them. `default_region` (ISO 3166) reads a phone
-    number without a country code. `complete_grants` refuses a grant that does not bring all that proves it.
+    names the other domains' records in an export, `on_erasure` deletes them; `forget_devices` and `settle_erasures` are
+    as `Desk` has them. `default_region` (ISO 3166) reads a phone number without a country code. `complete_grants` refuses
+    a grant that does not bring all that proves it.
     """
     desk = Desk(
         reads=reads,
@@ -65,6 +68,8 @@ def router(
         changed=changed,
         records_of=messages_of,
         on_erasure=on_erasure,
+        forget_devices=forget_devices,
+        settle_erasures=settle_erasures,
     )
     api = APIRouter()
     api.include_router(_subject_calls(desk, default_region))

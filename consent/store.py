@@ -3,10 +3,10 @@
 Functions take an open connection; whoever calls opened the transaction.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -18,7 +18,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
+    Row,
     Table,
     Text,
     delete,
@@ -28,29 +28,33 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy_utc import UtcDateTime
 
-from consent.errors import DeviceTaken
-from consent.subject import Device, Subject
-
-IDS_PER_QUERY = 500
-"""Both databases limit the parameters of one statement."""
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-    }
+from consent import suppression
+from consent.data_keys import (
+    KeysInUse,
+    batches,
+    destroy_key,
+    key_for,
+    key_of,
+    keys_in_use,
+    keys_of,
+    under_live_keys,
+    vault_of,
 )
+from consent.errors import DeviceTaken
+from consent.subject import Attribute, Device, Subject
+from consent.tables import metadata
+from consent.vault import DataKey, Vault
 
 subjects = Table(
     "subjects",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("phone", Text, index=True),
+    Column("phone", Text),  # sealed
+    Column("phone_index", Text, index=True),  # fingerprint under an index key
+    Column("phone_mark", Text),  # as the suppression list has it
     Column("locale", Text),
     Column("timezone", Text),
-    Column("attributes", JSON, nullable=False),
+    Column("attributes", JSON, nullable=False),  # sealed: one string
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
 )
@@ -58,10 +62,11 @@ subjects = Table(
 devices = Table(
     "devices",
     metadata,
-    Column("device", Text, primary_key=True),
+    Column("device", Text, primary_key=True),  # fingerprint under an index key
+    Column("name", Text),  # sealed
     Column("subject", Text, ForeignKey("subjects.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("position", Integer, nullable=False),
-    Column("push", JSON(none_as_null=True)),
+    Column("push", JSON(none_as_null=True)),  # sealed: one string
 )
 
 consent_entries = Table(
@@ -124,30 +129,61 @@ def insert_if_new(conn: Connection, table: Table, values: Mapping[str, Any]) -> 
     return conn.execute(statement).first() is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """What a judgement may know of a subject: attributes, and where a message would find them, not the address."""
+
+    id: str
+    attributes: Mapping[str, Attribute]
+    has_phone: bool
+    has_push: bool
+    is_suppressed: bool
+
+
 def put_subject(conn: Connection, subject: Subject, at: datetime) -> bool:
-    """Keep exactly this of the subject, devices included; tells whether it is new. Raises DeviceTaken."""
-    held = {
-        "phone": subject.phone,
-        "locale": subject.locale,
-        "timezone": subject.timezone,
-        "attributes": dict(subject.attributes),
-        "updated_at": at,
-    }
-    created = insert_if_new(conn, subjects, {"id": subject.id, "created_at": at, **held})
-    if not created:
-        conn.execute(update(subjects).where(subjects.c.id == subject.id).values(held))
-    _put_devices(conn, subject)
+    """Keep exactly this of the subject, devices included, sealed with its data key; tells whether it is new. Raises
+    DeviceTaken.
+    """
+    plain = {"locale": subject.locale, "timezone": subject.timezone, "updated_at": at}
+    unfilled = {"id": subject.id, "created_at": at, "attributes": "", **plain}
+    created = insert_if_new(conn, subjects, unfilled)
+    while not created and not lock_subject(conn, subject.id):  # erased in between
+        created = insert_if_new(conn, subjects, unfilled)
+    in_use = keys_in_use(conn)
+    key = key_for(conn, subject.id, in_use)
+    held = {**plain, **_sealed_phone(vault_of(conn), in_use, key, subject.phone)}
+    held["attributes"] = key.seal("attributes", json.dumps(dict(subject.attributes)))
+    conn.execute(update(subjects).where(subjects.c.id == subject.id).values(held))
+    _put_devices(conn, in_use, key, subject)
     return created
 
 
-def _put_devices(conn: Connection, subject: Subject) -> None:
+def _sealed_phone(vault: Vault, in_use: KeysInUse, key: DataKey, phone: str | None) -> dict[str, str | None]:
+    if phone is None:
+        return {"phone": None, "phone_index": None, "phone_mark": None}
+    return {
+        "phone": key.seal("phone", phone),
+        "phone_index": vault.fingerprint(in_use.index, "phone", phone),
+        "phone_mark": suppression.mark(vault, in_use, phone),
+    }
+
+
+def _put_devices(conn: Connection, in_use: KeysInUse, key: DataKey, subject: Subject) -> None:
     conn.execute(delete(devices).where(devices.c.subject == subject.id))
+    if not subject.devices:
+        return
+    others = _owners(conn, [device.device for device in subject.devices], in_use.every_index)
     taken = []
     # in one order everywhere, so that two subjects naming the same devices cannot wait for each other
     for position, device in sorted(enumerate(subject.devices), key=lambda placed: placed[1].device):
-        push = None if device.push is None else dict(device.push)
-        row = {"device": device.device, "subject": subject.id, "position": position, "push": push}
-        if not insert_if_new(conn, devices, row):
+        row = {
+            "device": vault_of(conn).fingerprint(in_use.index, "device", device.device),
+            "name": key.seal("device", device.device),
+            "subject": subject.id,
+            "position": position,
+            "push": None if device.push is None else key.seal("push", json.dumps(dict(device.push))),
+        }
+        if device.device in others or not insert_if_new(conn, devices, row):
             taken.append(position)
     if taken:
         raise DeviceTaken(sorted(taken))
@@ -159,23 +195,64 @@ def get_subject(conn: Connection, subject: str) -> Subject | None:
 
 
 def get_subjects(conn: Connection, ids: Iterable[str]) -> dict[str, Subject]:
-    """The known ones among `ids`."""
+    """The known ones among `ids`, unsealed."""
     found = {}
-    for some in _batches(ids):
+    for some in batches(ids):
+        keys = keys_of(conn, some)
         owned: dict[str, list[Device]] = {}
         by_place = select(devices).where(devices.c.subject.in_(some)).order_by(devices.c.position)
         for row in conn.execute(by_place):
-            owned.setdefault(row.subject, []).append(Device(device=row.device, push=row.push))
+            owned.setdefault(row.subject, []).append(_device(keys[row.subject], row))
         for row in conn.execute(select(subjects).where(subjects.c.id.in_(some))):
+            key = keys[row.id]
             found[row.id] = Subject(
                 id=row.id,
-                phone=row.phone,
+                phone=None if row.phone is None else key.open("phone", row.phone),
                 locale=row.locale,
                 timezone=row.timezone,
-                attributes=row.attributes,
+                attributes=json.loads(key.open("attributes", row.attributes)),
                 devices=tuple(owned.get(row.id, ())),
             )
     return found
+
+
+def _device(key: DataKey, row: Row[Any]) -> Device:
+    push = None if row.push is None else json.loads(key.open("push", row.push))
+    return Device(device=key.open("device", row.name), push=push)
+
+
+def reachable(conn: Connection, ids: Iterable[str]) -> dict[str, Reachable]:
+    """What a judgement may know of the known ones among `ids`; no address is unsealed for it."""
+    found = {}
+    for some in batches(set(ids)):
+        keys = keys_of(conn, some)
+        with_push = set(
+            conn.scalars(
+                select(devices.c.subject).where(devices.c.subject.in_(some), devices.c.push.is_not(None))
+            )
+        )
+        rows = conn.execute(select(subjects).where(subjects.c.id.in_(some))).all()
+        suppressed = suppression.suppressed_marks(conn, [row.phone_mark for row in rows if row.phone_mark])
+        for row in rows:
+            found[row.id] = Reachable(
+                id=row.id,
+                attributes=json.loads(keys[row.id].open("attributes", row.attributes)),
+                has_phone=row.phone is not None,
+                has_push=row.id in with_push,
+                is_suppressed=row.phone_mark in suppressed,
+            )
+    return found
+
+
+def mark_of_subject(conn: Connection, subject: str) -> str | None:
+    """How the subject's number stands on the suppression list, if it is there; None for one without a number."""
+    return conn.scalar(select(subjects.c.phone_mark).where(subjects.c.id == subject))
+
+
+def phone_of(conn: Connection, subject: str) -> str | None:
+    """The subject's number in E.164, unsealed to be called upon."""
+    sealed = conn.scalar(select(subjects.c.phone).where(subjects.c.id == subject))
+    return None if sealed is None else key_of(conn, subject).open("phone", sealed)
 
 
 def subject_ids_after(conn: Connection, after: str | None, limit: int) -> list[str]:
@@ -193,7 +270,10 @@ def dates_of_subject(conn: Connection, subject: str) -> tuple[datetime, datetime
 
 
 def delete_subject(conn: Connection, subject: str) -> bool:
-    """Remove the subject, its devices, and its part in the texts received; False when there is none."""
+    """Destroy the subject's data key; remove the subject, its devices, and its part in the texts received. False when
+    there is none.
+    """
+    destroy_key(conn, subject)
     conn.execute(delete(inbound_subjects).where(inbound_subjects.c.subject == subject))
     conn.execute(delete(devices).where(devices.c.subject == subject))
     return conn.execute(delete(subjects).where(subjects.c.id == subject)).rowcount == 1
@@ -210,7 +290,7 @@ def lock_subject(conn: Connection, subject: str) -> bool:
 def lock_subjects(conn: Connection, ids: Iterable[str]) -> bool:
     """Hold the rows of several subjects, in the order of their ids; False when one of them is not known."""
     known = True
-    for some in _batches(sorted(ids)):
+    for some in batches(sorted(ids)):
         held = select(subjects.c.id).where(subjects.c.id.in_(some)).order_by(subjects.c.id)
         known &= len(conn.execute(held.with_for_update()).all()) == len(some)
     return known
@@ -223,25 +303,39 @@ def subject_of_device(conn: Connection, device: str) -> str | None:
 
 def subjects_of_devices(conn: Connection, names: Iterable[str]) -> dict[str, str]:
     """Device to subject id, for the devices that belong to someone."""
-    return _owners(conn, devices.c.device, names)
+    wanted = list(names)
+    return under_live_keys(conn, lambda key_ids: _owners(conn, wanted, key_ids)) if wanted else {}
+
+
+def _owners(conn: Connection, names: Sequence[str], key_ids: Sequence[str]) -> dict[str, str]:
+    vault = vault_of(conn)
+    named = {vault.fingerprint(each, "device", name): name for each in key_ids for name in names}
+    owners = {}
+    for some in batches(named):
+        query = select(devices.c.device, devices.c.subject).where(devices.c.device.in_(some))
+        owners.update({named[row.device]: row.subject for row in conn.execute(query)})
+    return owners
 
 
 def devices_of_subjects(conn: Connection, ids: Iterable[str]) -> dict[str, str]:
     """Device to subject id, for all devices of these subjects."""
-    return _owners(conn, devices.c.subject, ids)
-
-
-def _owners(conn: Connection, column: Column[str], values: Iterable[str]) -> dict[str, str]:
     owners = {}
-    for some in _batches(values):
-        for row in conn.execute(select(devices.c.device, devices.c.subject).where(column.in_(some))):
-            owners[row.device] = row.subject
+    for some in batches(ids):
+        keys = keys_of(conn, some)
+        for row in conn.execute(select(devices.c.name, devices.c.subject).where(devices.c.subject.in_(some))):
+            owners[keys[row.subject].open("device", row.name)] = row.subject
     return owners
 
 
 def subjects_with_phone(conn: Connection, phone: str) -> list[str]:
     """The ids of the subjects with this E.164 number, in order."""
-    return list(conn.scalars(select(subjects.c.id).where(subjects.c.phone == phone).order_by(subjects.c.id)))
+    vault = vault_of(conn)
+
+    def look(key_ids: tuple[str, ...]) -> list[str]:
+        wanted = subjects.c.phone_index.in_([vault.fingerprint(each, "phone", phone) for each in key_ids])
+        return list(conn.scalars(select(subjects.c.id).where(wanted).order_by(subjects.c.id)))
+
+    return under_live_keys(conn, look)
 
 
 def add_inbound(conn: Connection, message: Inbound) -> bool:
@@ -281,9 +375,3 @@ def inbound_of(conn: Connection, subject: str) -> list[Inbound]:
         .order_by(inbound_messages.c.received_at, inbound_messages.c.sid)
     )
     return [Inbound(**row) for row in conn.execute(theirs).mappings()]
-
-
-def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(ids)
-    while some := list(islice(rest, IDS_PER_QUERY)):
-        yield some

@@ -42,13 +42,14 @@ from consent.countries.rule import Reach, Rule
 from consent.entry import Channel
 from consent.inbound import InboundPolicy
 from consent.twilio_inbound import TwilioInbound
-from engine import metrics
+from engine import events, idempotency, metrics
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
 from engine.door import SignalDoor
 from engine.durability import Durability
+from engine.erasure import Erasures
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.idempotency import Idempotency
@@ -64,6 +65,7 @@ from engine.places import Places
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
+from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
@@ -122,13 +124,15 @@ class Engine:
             ),
         )
         try:
-            self.records: Records = open_records(settings.records_url)
+            self.records: Records = open_records(settings.records_url, settings.vault_keys)
             upgrade(self.records)
+            seal_existing(self.records)
         except BaseException:
             self.live.close()
             raise
         self.keys = Keys(self.records, settings.admin_key, self.now)
         self.gate = ConsentGate(self.live, self.records, self.now)
+        self.erasures = Erasures(self.live, self.records, self.now)
         self.log = SignalLog(self.live, settings.log_limit_entries)
         self.leases = Leases(self.live, f"{os.getpid()}-{secrets.token_hex(4)}", settings.lease_seconds)
         self.worker = Worker(
@@ -186,6 +190,7 @@ class Engine:
             Job("campaign moves", 1, self.move_campaigns),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("ledger checkpoint", self.settings.checkpoint_seconds, self.take_checkpoint),
+            Job("erasures", 60, self.erasures.settle),
             Job("beacon health", 600, self.count_unhealthy),
             Job("refusals heeded", 600, self.check_refusals),
             Job("rules to review", 3600, self.overdue_rules),
@@ -278,7 +283,9 @@ class Engine:
         app.include_router(intake_document())
         figures_of = FleetFigures(self.live).read
         for routes in (
-            geofences.routes.router(reads=reads, writes=writes, now=now, check=self.sensitive.faults),
+            geofences.routes.router(
+                reads=reads, writes=writes, now=now, check=self.sensitive.faults, events_page=events.page
+            ),
             geofences.beacon_routes.router(reads=reads, writes=writes, now=now, figures_of=figures_of),
         ):
             app.include_router(routes, dependencies=[Depends(requires(self.keys, Scope.MARKETING))])
@@ -320,11 +327,17 @@ class Engine:
             withdrawing=self.gate.withdrawing,
             changed=self.gate.changed,
             messages_of={
-                "events": geofences.store.events_of,
+                "events": events.of_subject,
                 "decisions": _as_json(campaigns.store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.store.messages_of, message_json),
             },
-            on_erasure=(campaigns.store.forget_subject, geofences.store.forget_subject),
+            on_erasure=(
+                campaigns.store.forget_subject,
+                geofences.store.forget_subject,
+                idempotency.forget_subject,
+            ),
+            forget_devices=self.erasures.forget_devices,
+            settle_erasures=self.erasures.settle,
             twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, policy)
             if settings.twilio_auth_tokens
             else None,

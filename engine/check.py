@@ -21,6 +21,7 @@ def check_stores(settings: Settings) -> Iterator[tuple[str, bool]]:
     yield f"environment: {settings.env}", True
     yield f"data directory: {settings.data_dir.resolve()}", _writable(settings.data_dir)
     yield _records(settings)
+    yield _vault(settings.vault_keys)
     yield _live(settings)
     messages = (
         "SMS are logged, nobody is messaged" if settings.sms_channel == "log" else "SMS go through Twilio"
@@ -60,6 +61,14 @@ def _records(settings: Settings) -> tuple[str, bool]:
     if step not in (None, newest):
         state += f", which the next start brings to {newest}"
     return f"records: {shown} answers, {state}", True
+
+
+def _vault(keys: Path) -> tuple[str, bool]:
+    if not keys.exists():
+        return f"vault: no keys in {keys} yet; the first start makes them", True
+    if keys.stat().st_mode & 0o077:
+        return f"vault: {keys} can be read by others; chmod 600 it", False
+    return f"vault: keys in {keys}; keep a copy apart from the database", True
 
 
 def _live(settings: Settings) -> tuple[str, bool]:

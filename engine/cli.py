@@ -28,11 +28,13 @@ rules_app = typer.Typer(
 )
 consent_app = typer.Typer(help="The consent ledger, and what shoppers write.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
+vault_app = typer.Typer(help="The keys that seal what is held of people.", no_args_is_help=True)
 app.add_typer(geofences_app, name="geofences")
 app.add_typer(beacons_app, name="beacons")
 app.add_typer(rules_app, name="rules")
 app.add_typer(consent_app, name="consent")
 app.add_typer(keys_app, name="keys")
+app.add_typer(vault_app, name="vault")
 
 KEY_FILE = "development.key"
 NOISY_LOGGERS = ("httpx2", "apscheduler", "alembic", "twilio")
@@ -745,6 +747,69 @@ def revoke_key(key_id: Annotated[str, typer.Argument(help="The id that `keys lis
     typer.echo(f"{key_id} is revoked")
 
 
+@vault_app.command("rotate")
+def rotate_vault() -> None:
+    """Move all that is sealed to new keys, while the engine works; what was interrupted is taken up again.
+
+    Keep a copy of the file of keys first. Where several machines work on one database, run `chaland vault prepare`
+    and copy the file to all of them before.
+
+    Example:  chaland vault rotate
+    """
+    from tqdm import tqdm
+
+    from consent import rotation
+
+    with _vault() as records:
+        total = rotation.size(records.writes)
+        with tqdm(total=total, unit=" rows", disable=not sys.stderr.isatty()) as progress:
+            for rows in rotation.rotate(records.writes):
+                progress.update(rows)
+    typer.echo(
+        f"{total} rows went to new keys; back up the keys and the database, then `chaland vault retire`"
+    )
+
+
+@vault_app.command("prepare")
+def prepare_vault() -> None:
+    """Write new keys into the file, for the next `rotate`, so that it can be copied to other machines first."""
+    from consent import rotation
+
+    with _vault() as records:
+        ids = rotation.prepare(records.writes)
+    typer.echo(f"{', '.join(ids)}: in {_settings().vault_keys}, not used yet")
+
+
+@vault_app.command("retire")
+def retire_vault() -> None:
+    """Destroy the keys that no row needs any more: what older backups hold of people cannot be read afterwards."""
+    from consent import rotation
+
+    with _vault() as records:
+        ids = rotation.retire(records.writes)
+    typer.echo(f"destroyed: {', '.join(ids)}" if ids else "no key has been rotated out")
+
+
+@contextlib.contextmanager
+def _vault() -> Iterator[Any]:
+    """The records store alone: the engine may be at work meanwhile."""
+    from consent.keyring import KeyMissing, UnreadableKeys
+    from engine.records import open_records
+    from engine.schema import upgrade
+    from engine.sealing import seal_existing
+
+    settings = _settings()
+    records = open_records(settings.records_url, settings.vault_keys)
+    try:
+        upgrade(records)
+        seal_existing(records)
+        yield records
+    except (KeyMissing, UnreadableKeys) as error:
+        _fail(str(error))
+    finally:
+        records.close()
+
+
 def _settings(**given: Any) -> Settings:
     try:
         return load_settings(os.environ, **given)
@@ -768,6 +833,7 @@ def _ring(settings: Settings, keys: Path | None) -> Any:
 
 @contextlib.contextmanager
 def _opened(**given: Any) -> Iterator[Any]:
+    from consent.keyring import KeyMissing, UnreadableKeys
     from consent.signing import InvalidKey
     from engine.app import Engine
     from engine.live import LiveStoreMismatch
@@ -779,7 +845,7 @@ def _opened(**given: Any) -> Iterator[Any]:
         engine.open()
     except GeofenceError as error:
         _fail_with_fields(error)
-    except (LiveStoreMismatch, ValkeyDidNotStart, InvalidKey) as error:
+    except (InvalidKey, KeyMissing, LiveStoreMismatch, UnreadableKeys, ValkeyDidNotStart) as error:
         _fail(str(error))
     try:
         yield engine

@@ -95,6 +95,10 @@ class ClusterClient(Redis):
             raise NotImplementedError("a cluster has no transactions; write a script")
         return Round(self, None)
 
+    def nodes(self) -> list[Redis]:
+        """A client of each node, replicas too."""
+        return [self._topology.get_redis_connection(node) for node in self._topology.get_nodes()]
+
     def close(self) -> None:
         """Close every connection."""
         self._topology.close()

@@ -26,8 +26,9 @@ from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
 from consent.phone import origin_of
-from consent.subject import Subject
+from consent.store import Reachable
 from engine import metrics
+from engine.events import sealed_events
 from engine.leases import Leases
 from engine.live import Live, events_key
 from engine.records import Records
@@ -55,7 +56,7 @@ class _Met(NamedTuple):
 
     event: PlaceEvent
     geofence: Geofence | None
-    subject: Subject
+    subject: Reachable
     entries: Sequence[Entry]
 
 
@@ -139,19 +140,20 @@ class Decider:
     def _decide_on(
         self, connection: Connection, events: Sequence[PlaceEvent], owners: Mapping[str, str]
     ) -> list[Decision]:
-        subjects = consent_store.get_subjects(connection, owners.values())
+        subjects = consent_store.reachable(connection, owners.values())
         entries = ledger.entries_of_many(connection, subjects)
         campaigns = campaign_store.live_campaigns(connection)
         now = self._now()
-        allowed: dict[str, Subject] = {}
+        allowed: dict[str, Reachable] = {}
         for event in events:
             subject = subjects.get(owners.get(event.device, ""))
             if subject and standing(entries[subject.id], Purpose.LOCATION, None, now).allowed:
                 allowed[event.device] = subject
         said = [event for event in events if event.revision is Revision.SAID]
         kept = [(event, allowed[event.device].id) for event in said if event.device in allowed]
+        sealed = sealed_events(connection, kept)
         metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
-        new = geofence_store.add_events(connection, kept, now)
+        new = geofence_store.add_events(connection, sealed, now)
         places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
         decisions: list[Decision] = []
         for event in events:
@@ -207,7 +209,7 @@ class Decider:
         fitting = [campaign for campaign in campaigns if fits(campaign.trigger, event, geofence)]
         if not fitting:
             return []
-        recipient = _recipient(subject)
+        recipient = _recipient(connection, subject)
         for campaign in fitting:
             moment = Moment(
                 event=event,
@@ -227,9 +229,13 @@ class Decider:
         return decisions
 
 
-def _recipient(subject: Subject) -> Recipient:
-    channels = {Channel.SMS} if subject.phone else set()
-    if any(device.push for device in subject.devices):
-        channels.add(Channel.PUSH)
-    origin = origin_of(subject.phone) if subject.phone else None
-    return Recipient(subject.id, subject.attributes, frozenset(channels), origin)
+def _recipient(connection: Connection, subject: Reachable) -> Recipient:
+    has = {Channel.SMS: subject.has_phone, Channel.PUSH: subject.has_push}
+    phone = consent_store.phone_of(connection, subject.id)
+    return Recipient(
+        id=subject.id,
+        attributes=subject.attributes,
+        channels=frozenset(channel for channel, there in has.items() if there),
+        origin=origin_of(phone) if phone else None,
+        suppressed=frozenset({Channel.SMS} if subject.is_suppressed else ()),
+    )

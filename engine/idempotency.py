@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -56,7 +56,9 @@ class Idempotency:
         body = await request.body()
         name = _name(scope["path"], request.headers.get("authorization", ""), key)
         try:
-            kept = await run_in_threadpool(self._begin, name, key, hashlib.sha256(body).hexdigest())
+            kept = await run_in_threadpool(
+                self._begin, name, key, hashlib.sha256(body).hexdigest(), _subject(scope["path"])
+            )
         except Problem as problem:
             await response_to(problem)(scope, receive, send)
             return
@@ -94,7 +96,7 @@ class Idempotency:
             old = idempotent_answers.c.begun_at < self._now() - KEPT_FOR
             return connection.execute(delete(idempotent_answers).where(old)).rowcount
 
-    def _begin(self, name: str, key: str, body_hash: str) -> Answer | None:
+    def _begin(self, name: str, key: str, body_hash: str, subject: str | None) -> Answer | None:
         """Claim the key: None means serve the request; an answer means give it again."""
         if not 1 <= len(key) <= KEY_LIMIT_CHARS:
             raise Problem(
@@ -104,7 +106,9 @@ class Idempotency:
         try:
             with self._records.writes.begin() as connection:
                 connection.execute(
-                    insert(idempotent_answers).values(id=name, body_hash=body_hash, begun_at=now)
+                    insert(idempotent_answers).values(
+                        id=name, body_hash=body_hash, begun_at=now, subject=subject
+                    )
                 )
         except IntegrityError:
             return self._again(name, body_hash, now)
@@ -149,6 +153,17 @@ class Idempotency:
     def _forget(self, name: str) -> None:
         with self._records.writes.begin() as connection:
             connection.execute(delete(idempotent_answers).where(idempotent_answers.c.id == name))
+
+
+def forget_subject(connection: Connection, subject: str) -> None:
+    """Forget the answers of calls about a subject."""
+    connection.execute(delete(idempotent_answers).where(idempotent_answers.c.subject == subject))
+
+
+def _subject(path: str) -> str | None:
+    """The subject that a path is about."""
+    parts = path.split("/")
+    return parts[3] if parts[:3] == ["", "v1", "subjects"] and len(parts) > 3 else None
 
 
 def _name(path: str, authorization: str, key: str) -> str:

@@ -62,6 +62,10 @@ class Live:
         if self.child:
             self.child.stop()
 
+    def servers(self) -> list[Redis]:
+        """Each server that we know of and that keeps files of its own."""
+        return self.client.nodes() if isinstance(self.client, ClusterClient) else [self.client]
+
     def pipeline(self, *, durable: bool = False) -> Pipeline:
         """Commands that go out in one round trip, each on a single partition; a durable one ends in an error when not
         as many replicas hold its writes as are asked for.

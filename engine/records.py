@@ -2,13 +2,20 @@
 
 import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
+from consent.data_keys import VAULT_OPTION
+from consent.keyring import Keyring
+from consent.vault import Vault
+
 BUSY_TIMEOUT_MS = 30_000
 """How long a SQLite writer waits for another before it gives up."""
+
+SEALED_TABLES = "subject_keys, subjects, devices, messages, place_events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +36,43 @@ class Records:
         except SQLAlchemyError:
             return False
 
+    def compact(self, *, whole: bool = False) -> bool:
+        """Drop what deleted and changed rows leave behind, as far as the database can be told to: SQLite empties its
+        write-ahead log (deleted content is overwritten at once), PostgreSQL vacuums. With `whole` every file is
+        written anew, which locks it. False when somebody is in the way; then it is tried again later.
+        """
+        try:
+            if self.writes.dialect.name == "sqlite":
+                return self._compact_sqlite(whole=whole)
+            with self.writes.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("VACUUM (FULL)" if whole else f"VACUUM {SEALED_TABLES}")
+        except (SQLAlchemyError, sqlite3.Error):
+            return False
+        return True
+
+    def _compact_sqlite(self, *, whole: bool) -> bool:
+        pooled = self.writes.raw_connection()  # no transaction of SQLAlchemy's around it
+        try:
+            if whole:
+                pooled.cursor().execute("VACUUM")
+            answer = pooled.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            assert answer is not None
+            return bool(answer.fetchone()[0] == 0)
+        finally:
+            pooled.close()
+
     def close(self) -> None:
         """Give every connection back."""
         self.writes.dispose()
 
 
-def open_records(url: str) -> Records:
-    """Open the store at a SQLAlchemy URL (``sqlite:///file`` or ``postgresql+psycopg://...``)."""
+def open_records(url: str, keys: Path | None = None) -> Records:
+    """Open the store at a SQLAlchemy URL (``sqlite:///file`` or ``postgresql+psycopg://...``). What is sealed in it
+    opens with the keys of a file; without one, only what is not sealed can be read.
+    """
     url = url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
-    writes = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    options = {} if keys is None else {VAULT_OPTION: Vault(Keyring(keys))}
+    writes = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), execution_options=options)
     if writes.dialect.name == "sqlite":
         event.listen(writes, "connect", _prepare_sqlite)
         event.listen(writes, "begin", _begin_sqlite)
@@ -50,6 +85,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",  # a consent that was acknowledged survives a power cut
         "foreign_keys=ON",
+        "secure_delete=ON",  # what is deleted is overwritten
         f"busy_timeout={BUSY_TIMEOUT_MS}",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -13,12 +13,12 @@ import consent.log_tables
 import consent.store
 import engine.store
 import geofences.tables
+from consent.data_keys import VAULT_OPTION, register_keys
 from engine.records import Records
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 METADATA: tuple[MetaData, ...] = (
-    consent.store.metadata,
-    consent.log_tables.metadata,
+    consent.tables.metadata,
     geofences.tables.metadata,
     campaigns.store.metadata,
     engine.store.metadata,
@@ -28,11 +28,15 @@ _UPGRADE_LOCK = 7_301_902
 
 
 def upgrade(records: Records) -> None:
-    """Bring the schema to the newest step. Safe to call from several processes at once."""
+    """Bring the schema to the newest step, and see that the vault's keys are there. Safe to call from several processes
+    at once. Raises `KeyMissing`.
+    """
     with records.writes.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
         command.upgrade(_config(connection), "head")
+        if VAULT_OPTION in connection.get_execution_options():
+            register_keys(connection)
 
 
 def current_step(connection: Connection) -> str | None:

@@ -30,8 +30,8 @@ from campaigns.store import get_campaign, recent_messages
 from consent import entry as consent
 from consent.ledger import standing_of
 from consent.phone import origin_of
-from consent.store import get_subject, lock_subject
-from consent.subject import Subject
+from consent.store import lock_subject, mark_of_subject, phone_of
+from consent.suppression import suppression_of
 from engine.clock import Now
 from geofences.geofence import Geofence
 
@@ -137,10 +137,12 @@ class Sender:
             if message is None:
                 return None
             now = self._now()  # read under the lock, so that nothing recorded before it is in its future
-            subject = get_subject(connection, due.subject)
-            address = _address(subject, message.channel)
+            mark = (
+                mark_of_subject(connection, due.subject) if message.channel is consent.Channel.SMS else None
+            )
             channel = self._channels.get(message.channel)
-            answer = self._judge(connection, message, subject, now)
+            address = phone_of(connection, due.subject) if mark is not None else None
+            answer = self._judge(connection, message, mark, address, now)
             reason, rule = answer.reason, _rule_of(answer)
             if reason is Reason.OK and channel is None:
                 reason = Reason.NO_CHANNEL
@@ -161,8 +163,9 @@ class Sender:
         )
 
     def _judge(
-        self, connection: Connection, message: Message, subject: Subject | None, now: datetime
+        self, connection: Connection, message: Message, mark: str | None, address: str | None, now: datetime
     ) -> Answer:
+        """`mark` is what the suppression list would hold of the address; None where there is no address."""
         campaign = get_campaign(connection, message.campaign)
         since = counted_since(campaign.caps if campaign else (), now)
         at = now + CLOCK_SKEW
@@ -173,13 +176,14 @@ class Sender:
                 connection, message.subject, consent.Purpose.MARKETING, message.channel, at
             ),
             location=standing_of(connection, message.subject, consent.Purpose.LOCATION, None, at),
+            suppressed=suppression_of(connection, mark) is not None,
             geofence=self._place_of(connection, message.geofence) if message.geofence else None,
-            origin=origin_of(subject.phone) if subject and subject.phone else None,
+            origin=origin_of(address) if address else None,
             earlier=recent_messages(connection, message.subject, message.campaign, since, before=message),
             earlier_of_all=recent_messages(
                 connection, message.subject, None, now - LONGEST_CAP, before=message
             ),
-            has_address=_address(subject, message.channel) is not None,
+            has_address=mark is not None,
             rules=self._rules,
             now=now,
         )
@@ -208,7 +212,3 @@ def _outcome(error: DeliveryError) -> AttemptOutcome:
     if error.outcome_unknown:
         return AttemptOutcome.UNKNOWN
     return AttemptOutcome.FAILED if error.permanent else AttemptOutcome.RETRY
-
-
-def _address(subject: Subject | None, channel: consent.Channel) -> str | None:
-    return subject.phone if subject is not None and channel is consent.Channel.SMS else None

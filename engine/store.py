@@ -30,4 +30,5 @@ idempotent_answers = Table(
     Column("status", Integer),
     Column("media_type", String),
     Column("body", LargeBinary),
+    Column("subject", String, index=True),  # whom the path is about: forgotten with them
 )

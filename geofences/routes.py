@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import AfterValidator, AwareDatetime
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from geofences import store
 from geofences.errors import FieldError, GeofenceNotFound, InvalidGeofence, InvalidImport
@@ -69,12 +69,28 @@ EVENT = {
 }
 
 
-def router(*, reads: Engine, writes: Engine, now: Now, check: Check) -> APIRouter:
-    """The routes of this package; `check` is asked before a geofence is saved."""
+def _events_page(
+    conn: Connection, filters: store.EventFilters, cursor: str | None, limit: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    found, following = store.events_page(conn, filters, cursor, limit)
+    return [store.event_json(each) for each in found], following
+
+
+EventsPage = Callable[
+    [Connection, store.EventFilters, str | None, int], tuple[list[dict[str, Any]], str | None]
+]
+
+
+def router(
+    *, reads: Engine, writes: Engine, now: Now, check: Check, events_page: EventsPage = _events_page
+) -> APIRouter:
+    """The routes of this package; `check` is asked before a geofence is saved, `events_page` reads events for whoever
+    keeps their devices sealed.
+    """
     api = APIRouter()
     _add_geofences(api, reads, writes, now, check)
     _add_import(api, writes, now, check)
-    _add_events(api, reads)
+    _add_events(api, reads, events_page)
     return api
 
 
@@ -164,7 +180,7 @@ def _add_import(api: APIRouter, writes: Engine, now: Now, check: Check) -> None:
         return {"imported": len(geofences), "rejected": [_rejected_json(each) for each in rejected]}
 
 
-def _add_events(api: APIRouter, reads: Engine) -> None:
+def _add_events(api: APIRouter, reads: Engine, events_page: EventsPage) -> None:
     @api.get(
         "/v1/events",
         operation_id="listEvents",
@@ -184,8 +200,8 @@ def _add_events(api: APIRouter, reads: Engine) -> None:
     ) -> dict[str, Any]:
         filters = store.EventFilters(device, subject, geofence, kind, since, until)
         with reads.connect() as connection:
-            found, following = store.events_page(connection, filters, cursor, limit)
-        return {"items": [store.event_json(each) for each in found], "next": following}
+            items, following = events_page(connection, filters, cursor, limit)
+        return {"items": items, "next": following}
 
 
 def _save(writes: Engine, geofences: list[Geofence], at: datetime) -> None:

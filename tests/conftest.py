@@ -67,9 +67,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def records(database_url: str) -> Iterator[Records]:
+def records(database_url: str, tmp_path: Path) -> Iterator[Records]:
     """An open store with the product's tables, on SQLite and on PostgreSQL in turn."""
-    opened = open_records(database_url)
+    opened = open_records(database_url, tmp_path / "vault.keys")
     upgrade(opened)
     yield opened
     opened.close()

@@ -182,7 +182,7 @@ def settings_for(folder: Path, lease_seconds: float = LEASE_SECONDS) -> Settings
 
 def fill(settings: Settings, geofences: Sequence[Geofence], devices: int) -> None:
     """Put geofences and phones into the records store; every shopper allows location and offers by SMS."""
-    records = open_records(settings.records_url)
+    records = open_records(settings.records_url, settings.vault_keys)
     try:
         upgrade(records)
         now = wall_clock()

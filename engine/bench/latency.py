@@ -99,7 +99,7 @@ def campaign(served: Served) -> Iterator[None]:
 
 
 def _put(served: Served, campaign: Campaign) -> None:
-    records = open_records(served.settings.records_url)
+    records = open_records(served.settings.records_url, served.settings.vault_keys)
     with records.writes.begin() as connection:
         put_campaign(connection, campaign, wall_clock())
     records.close()
@@ -156,7 +156,7 @@ def due_of_events(
 
 def _of_messages(served: Served, due: dict[str, float], ahead: float) -> tuple[Floats, Floats]:
     """Milliseconds until messages were recorded, and until they were handed to their channel."""
-    records = open_records(served.settings.records_url)
+    records = open_records(served.settings.records_url, served.settings.vault_keys)
     query = select(messages.c.event, messages.c.created_at, messages.c.sent_at)
     waited_until = time.monotonic() + LATE_SECONDS
     while True:

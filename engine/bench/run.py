@@ -165,7 +165,7 @@ def _of_the_main_place(
 def _staged(plan: Plan, place: _Place, budget: Budget) -> Line:
     """A line that has taken the staged crowd's pings, closed again."""
     crowd = plan.staged
-    records = open_records(place.settings.records_url)
+    records = open_records(place.settings.records_url, place.settings.vault_keys)
     work = make_work(crowd.devices, crowd.rounds, len(place.geofences))
     with tempfile.TemporaryDirectory(prefix="chaland-bench-") as folder:
         line = open_line(settings_for(Path(folder)), place.geofences, crowd.devices, records=records)

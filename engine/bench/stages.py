@@ -214,7 +214,7 @@ def open_line(
         gate_us = (spent.ours + spent.server) / max(subjects, 1) * 1e6
     else:
         allow(live, devices)
-    unread = open_records(settings.records_url)
+    unread = open_records(settings.records_url, settings.vault_keys)
     places = _SettledPlaces(unread)
     index = _MeteredIndex.of(geofences)
     assert isinstance(index, _MeteredIndex)

@@ -93,6 +93,13 @@ def test_when_everything_is_as_it_should_be_there_is_a_message():
         (GateName.ADDRESS, Reason.NO_ADDRESS, {}, {"recipient": replace(ANA, channels=frozenset())}, 0),
         (GateName.ADDRESS, Reason.NO_ADDRESS, {"channel": Channel.PUSH}, {}, 0),
         (
+            GateName.SUPPRESSION,
+            Reason.SUPPRESSED,
+            {},
+            {"recipient": replace(ANA, suppressed=frozenset({Channel.SMS}))},
+            0,
+        ),
+        (
             GateName.TEXT,
             Reason.TEXT_REFUSED,
             {"template": "{{ first_name }}"},
@@ -117,6 +124,7 @@ def test_a_stranger_is_asked_nothing_personal():
     assert skipped == {
         GateName.LOCATION_CONSENT,
         GateName.CONSENT,
+        GateName.SUPPRESSION,
         GateName.AUDIENCE,
         GateName.COUNTRY_HOURS,
         GateName.CAP,
@@ -207,6 +215,7 @@ def judge(**changes):
     usual = {
         "marketing": granted(),
         "location": granted(Purpose.LOCATION),
+        "suppressed": False,
         "geofence": BAKERY,
         "origin": None,
         "earlier": (),
@@ -242,6 +251,7 @@ def test_the_second_judgement_lets_go_what_has_not_changed():
             Reason.OUTSIDE_WINDOW,
         ),
         ({"earlier": (NOW - timedelta(hours=1),)}, Reason.CAP_REACHED),
+        ({"suppressed": True}, Reason.SUPPRESSED),
         ({"has_address": False}, Reason.NO_ADDRESS),
     ],
 )

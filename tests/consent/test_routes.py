@@ -61,6 +61,7 @@ class Shop:
         self.clock = SetClock(minute(0))
         self.told = Told(records)
         self.erased = []
+        self.forgotten = []
         app = FastAPI()
         app.include_router(
             router(
@@ -71,6 +72,8 @@ class Shop:
                 changed=self.told.changed,
                 messages_of={"messages": lambda _, subject: [{"id": "m-1", "subject": subject}]},
                 on_erasure=[lambda _, subject: self.erased.append(subject)],
+                forget_devices=self.forgotten.extend,
+                settle_erasures=lambda: None,
                 twilio=None,
             )
         )
@@ -346,7 +349,10 @@ def test_a_subject_known_again_after_erasure_starts_from_no(shop):
     shop.say(**OFFERS | {"channel": "push"})
     shop.http.delete("/v1/subjects/ana")
     shop.clock.advance(minutes=1)
-    assert shop.put(**ANA).status_code == 201
+    refused = shop.put(**ANA)
+    assert (refused.status_code, refused.json()["code"]) == (409, "number_suppressed")
+    assert [flaw["field"] for flaw in refused.json()["errors"]] == ["phone"]
+    assert shop.put(**ANA | {"phone": None}).status_code == 201
     standing = shop.http.get("/v1/subjects/ana/consents").json()["standing"]
     assert not any(one["allowed"] for one in standing)
 
@@ -365,6 +371,8 @@ def test_an_erasure_that_cannot_finish_keeps_the_subject_but_no_consent(shop):
             changed=shop.told.changed,
             messages_of={},
             on_erasure=[broken],
+            forget_devices=shop.forgotten.extend,
+            settle_erasures=lambda: None,
             twilio=None,
         )
     )

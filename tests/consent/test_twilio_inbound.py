@@ -45,6 +45,8 @@ class Line:
                 changed=lambda subject: self.told.append(("changed", subject, self.allowed())),
                 messages_of={},
                 on_erasure=[],
+                forget_devices=lambda _: None,
+                settle_erasures=lambda: None,
                 twilio=None if tokens is None else TwilioInbound(PUBLIC, tokens, policy),
             )
         )

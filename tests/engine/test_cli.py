@@ -160,6 +160,25 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path):
     assert chaland("keys", "create", "x", "--scope", "everything", data_dir=tmp_path).returncode == 2
 
 
+def test_the_vaults_keys_are_made_rotated_and_retired(tmp_path: Path):
+    assert chaland("vault", "retire", data_dir=tmp_path).stdout == "no key has been rotated out\n"
+    file = tmp_path / "vault.keys"
+    first = file.read_text()
+    assert "not used yet" in chaland("vault", "prepare", data_dir=tmp_path).stdout
+    rotated = chaland("vault", "rotate", data_dir=tmp_path)
+    assert (rotated.returncode, rotated.stdout[:6]) == (0, "0 rows")
+    assert file.read_text().startswith(first)
+    assert chaland("vault", "retire", data_dir=tmp_path).stdout.startswith("destroyed: m-")
+    assert sum(not line.startswith("#") for line in file.read_text().splitlines()) == 3
+    file.chmod(0o640)
+    assert "vault.keys can be read by others" in chaland("check", data_dir=tmp_path).stdout
+    file.write_text(first)
+    missing = chaland("vault", "rotate", data_dir=tmp_path)
+    assert missing.returncode == 2
+    assert "vault's key i-" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
 def test_check_tells_what_answers_and_what_does_not(tmp_path: Path):
     good = chaland("check", data_dir=tmp_path)
     assert good.returncode == 0, good.stdout

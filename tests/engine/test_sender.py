@@ -13,10 +13,11 @@ from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.message import MessageState
 from campaigns.outbox import BACKOFF_SECONDS, TAKEN_SECONDS, begin_attempt, lock_due
 from campaigns.store import attempts, delete_campaign, messages_of, put_campaign, record_decision, set_state
+from consent import suppression
 from consent.countries.hours import window_from_json
 from consent.entry import Action, Channel, Entry, Purpose
 from consent.ledger import record
-from consent.store import delete_subject, put_subject
+from consent.store import delete_subject, mark_of_subject, put_subject
 from consent.subject import Subject
 from engine.sender import ABANDONED_SECONDS, Sender
 from tests.campaigns.cast import BAKERY, BREAD, decided
@@ -191,6 +192,11 @@ def forget_number(connection):
     put_subject(connection, Subject("ana"), NOW)
 
 
+def suppress(connection):
+    """As a STOP from the number does, or the erasure of somebody else who has it too."""
+    suppression.suppress(connection, mark_of_subject(connection, "ana"), suppression.Because.OPT_OUT, NOW)
+
+
 def send_another_before(connection):
     record_decision(connection, *decided("earlier", at=NOW - timedelta(minutes=1)))
     message = next(m for m in messages_of(connection, "ana") if m.created_at < NOW)
@@ -209,6 +215,7 @@ def send_another_before(connection):
         (close, "outside_window"),
         (erase, "no_address"),
         (forget_number, "no_address"),
+        (suppress, "suppressed"),
         (send_another_before, "cap_reached"),
     ],
 )

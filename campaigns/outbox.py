@@ -55,6 +55,12 @@ def has_work(conn: Connection, now: datetime) -> bool:
     return conn.scalar(waiting) is not None
 
 
+def is_being_sent(conn: Connection, subject: str) -> bool:
+    """Whether a message to the subject is `sending`: on its way to a provider, or left so by a sender that died."""
+    on_its_way = (messages.c.subject == subject) & (messages.c.state == MessageState.SENDING.value)
+    return conn.scalar(select(messages.c.id).where(on_its_way).limit(1)) is not None
+
+
 def take_due(conn: Connection, now: datetime, limit: int) -> list[Due]:
     """Take messages whose time has come, the oldest first; another sender does not see them for a minute.
 

@@ -17,6 +17,7 @@ from consent import ledger, store
 from consent.entry import Action, Entry, Purpose, questions, standing
 from consent.errors import SubjectNotFound
 from consent.inbound import ERASURE, InboundPolicy, InboundResult, answer_inbound
+from consent.keywords import SUPPRESSING
 from consent.store import Inbound
 from consent.subject import Subject
 
@@ -42,7 +43,8 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Desk:
     """`withdrawing` denies a subject's devices at once; `changed` projects what is committed into the live store
-    again. Both take the subject's id.
+    again; `settle` waits until no message that was claimed before is still being handed over, and raises StillSending
+    if that takes too long. Each takes the subject's id.
     """
 
     reads: Engine
@@ -50,6 +52,7 @@ class Desk:
     now: Callable[[], datetime]
     withdrawing: Callable[[str], None]
     changed: Callable[[str], None]
+    settle: Callable[[str], None]
     records_of: Mapping[str, Records]
     on_erasure: Sequence[Erase]
 
@@ -68,11 +71,16 @@ class Desk:
             return store.put_subject(conn, subject, self.now())
 
     def record(self, entry: Entry) -> Entry:
-        """Write the entry into the ledger. Raises SubjectNotFound."""
+        """Write the entry into the ledger; a withdrawal is in force when this returns. Raises SubjectNotFound,
+        StillSending.
+        """
         self.subject(entry.subject)
         denied = entry.action is Action.WITHDRAW and entry.purpose is Purpose.LOCATION
         with self._telling(entry.subject, denied=denied), self.writes.begin() as conn:
-            return ledger.record(conn, entry)
+            recorded = ledger.record(conn, entry)
+        if entry.action is Action.WITHDRAW:
+            self.settle(entry.subject)
+        return recorded
 
     def entries(self, subject: str) -> tuple[Entry, ...]:
         """What the subject said, oldest record first. Raises SubjectNotFound."""
@@ -94,6 +102,7 @@ class Desk:
             for erase in self.on_erasure:
                 erase(conn, subject)
             store.delete_subject(conn, subject)
+        self.settle(subject)
 
     def held(self, subject: str) -> Held:
         """Everything held about the subject. Raises SubjectNotFound."""
@@ -119,6 +128,11 @@ class Desk:
             result = answer_inbound(conn, sid, from_number, body, opt_out_type, self.now(), policy)
         for subject in result.subjects:
             self.changed(subject)
+        if result.verdict in SUPPRESSING:
+            for (
+                subject
+            ) in result.subjects:  # again when the text comes again: it is answered once this is done
+                self.settle(subject)
         return result
 
     def _close(

@@ -57,6 +57,16 @@ class EntryTaken(ConsentError):
         super().__init__(409, "entry_taken", f"this id {said}", [FieldError("id", said)])
 
 
+class StillSending(ConsentError):
+    """What was withdrawn is recorded and no further message will start, but one that was on its way has not come to
+    its end within the time there was: so the withdrawal is not confirmed yet.
+    """
+
+    def __init__(self) -> None:
+        detail = "recorded; a message that was on its way has not ended yet: ask again in a few seconds"
+        super().__init__(503, "still_sending", detail)
+
+
 class NotSigned(ConsentError):
     """A webhook call that does not carry a valid signature of the provider."""
 

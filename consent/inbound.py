@@ -11,7 +11,7 @@ from consent import ledger, store
 from consent.answers import Answer, language_of, words_of
 from consent.entry import Action, Channel, Entry, Purpose, Reason, standing
 from consent.errors import InvalidConsent
-from consent.keywords import Verdict, classify, is_mere_yes
+from consent.keywords import SUPPRESSING, Verdict, classify, is_mere_yes
 from consent.phone import normalise
 
 SOURCE = "sms"
@@ -70,7 +70,7 @@ def answer_inbound(
 
 def _verdict(body: str, opt_out_type: str | None) -> Verdict:
     said = classify(body)
-    if said in (Verdict.OPT_OUT, Verdict.AMBIGUOUS):
+    if said in SUPPRESSING:
         return Verdict.OPT_OUT if opt_out_type == "STOP" else said
     by_type = {"STOP": Verdict.OPT_OUT, "START": Verdict.OPT_IN, "HELP": Verdict.HELP}
     return by_type.get(opt_out_type or "", said)

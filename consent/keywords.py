@@ -24,6 +24,10 @@ class Verdict(StrEnum):
     OTHER = "other"
 
 
+SUPPRESSING = frozenset({Verdict.OPT_OUT, Verdict.AMBIGUOUS})
+"""Verdicts after which nothing more is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
     """Every language's words and patterns, as one."""

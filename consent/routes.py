@@ -45,6 +45,7 @@ def router(
     now: Callable[[], datetime],
     withdrawing: Callable[[str], None],
     changed: Callable[[str], None],
+    settle: Callable[[str], None],
     messages_of: Mapping[str, Records],
     on_erasure: Sequence[Erase],
     twilio: TwilioInbound | None,
@@ -52,7 +53,8 @@ def router(
 ) -> APIRouter:
     """The consent calls, built from what they serve.
 
-    `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit. `messages_of`
+    `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit, `settle`
+    waits until no message to it is being handed over. `messages_of`
     names the other domains' records in an export, `on_erasure` deletes them. `default_region` (ISO 3166) reads a phone
     number without a country code.
     """
@@ -62,6 +64,7 @@ def router(
         now=now,
         withdrawing=withdrawing,
         changed=changed,
+        settle=settle,
         records_of=messages_of,
         on_erasure=on_erasure,
     )

@@ -41,6 +41,7 @@ from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
+from engine.handover import open_handovers
 from engine.idempotency import Idempotency
 from engine.intake import Intake
 from engine.intake import document as intake_document
@@ -124,11 +125,13 @@ class Engine:
             log_kept_entries=settings.log_limit_entries // 2,
         )
         self.decider = Decider(self.live, self.records, self.leases, self.now)
+        self.handovers = open_handovers(self.records)
         self.sender = Sender(
             reads=self.records.reads,
             writes=self.records.writes,
             channels=self._channels(),
             zone_of=geofences.store.zone_of,
+            handovers=self.handovers,
             now=self.now,
         )
         self.intake = Intake(settings, self.now)
@@ -251,6 +254,7 @@ class Engine:
             now=self.now,
             withdrawing=self.gate.withdrawing,
             changed=self.gate.changed,
+            settle=self.handovers.settle,
             messages_of={
                 "events": geofences.store.events_of,
                 "decisions": _as_json(campaigns.store.decisions_of, decision_json),

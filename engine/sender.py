@@ -1,6 +1,7 @@
 """Sends what is due: claims a message, asks everything again that may have changed, calls the channel, records."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ from consent.ledger import standing_of
 from consent.store import get_subject, lock_subject
 from consent.subject import Subject
 from engine.clock import Now
+from engine.handover import START_LIMIT_SECONDS, Handovers
 
 BATCH = 50
 POLL_SECONDS = 0.5
@@ -50,12 +52,14 @@ class _Claim:
     attempt: int
     channel: Channel
     outgoing: Outgoing
+    asked_ticks: float
 
 
 class Sender:
     """Sends due messages over `channels`, one at a time. `zone_of` tells a geofence's IANA zone.
 
-    Any number may run side by side on one database: a message goes out at most once, whoever dies when.
+    Any number may run side by side on one database: a message goes out at most once, whoever dies when; and none
+    starts once a withdrawal has been answered (`engine/handover.py`).
     """
 
     def __init__(
@@ -65,13 +69,17 @@ class Sender:
         writes: Engine,
         channels: Mapping[consent.Channel, Channel],
         zone_of: Callable[[Connection, str], str | None],
+        handovers: Handovers,
         now: Now,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reads = reads
         self._writes = writes
         self._channels = channels
         self._zone_of = zone_of
+        self._handovers = handovers
         self._now = now
+        self._ticks = ticks
 
     def run(self, stop: Event) -> None:
         """Send until `stop` is set. A store that fails is tried again after a growing pause."""
@@ -103,7 +111,8 @@ class Sender:
         for one in due:
             if stop is not None and stop.is_set():
                 break
-            self._send(one)
+            with self._handovers.under_way(one.subject):
+                self._send(one)
         return len(due)
 
     def _send(self, due: Due) -> None:
@@ -111,6 +120,10 @@ class Sender:
         if claim is None:
             return
         try:
+            if self._ticks() - claim.asked_ticks > START_LIMIT_SECONDS:
+                raise DeliveryError(
+                    "too long since consent was asked for", permanent=False
+                )  # asked for again
             receipt = claim.channel.send(claim.outgoing)
         except DeliveryError as error:
             self._record_failure(claim, _outcome(error), error.code)
@@ -131,7 +144,10 @@ class Sender:
             message = lock_due(connection, due.message)
             if message is None:
                 return None
-            now = self._now()  # read under the lock, so that nothing recorded before it is in its future
+            now, ticks = (
+                self._now(),
+                self._ticks(),
+            )  # under the lock: nothing recorded before is in their future
             subject = get_subject(connection, due.subject)
             address = _address(subject, message.channel)
             channel = self._channels.get(message.channel)
@@ -151,6 +167,7 @@ class Sender:
             Outgoing(
                 message.id, message.campaign, to=address, text=message.text, valid_seconds=valid_seconds
             ),
+            ticks,
         )
 
     def _judge(self, connection: Connection, message: Message, *, has_address: bool, now: datetime) -> Reason:

@@ -43,6 +43,7 @@ class Line:
                 now=SetClock(minute(5)),
                 withdrawing=lambda subject: self.told.append(("withdrawing", subject)),
                 changed=lambda subject: self.told.append(("changed", subject, self.allowed())),
+                settle=lambda _subject: None,
                 messages_of={},
                 on_erasure=[],
                 twilio=None if tokens is None else TwilioInbound(PUBLIC, tokens, policy),

@@ -18,6 +18,7 @@ from consent.entry import Action, Channel, Entry, Purpose
 from consent.ledger import record
 from consent.store import delete_subject, put_subject
 from consent.subject import Subject
+from engine.handover import open_handovers
 from engine.sender import ABANDONED_SECONDS, Sender
 from tests.campaigns.cast import BREAD, decided
 from tests.conftest import MONDAY_NINE
@@ -40,6 +41,7 @@ def sender_to(records, clock, channel):
         writes=records.writes,
         channels={Channel.SMS: channel} if channel else {},
         zone_of=lambda connection, geofence: zones.get(geofence),
+        handovers=open_handovers(records),
         now=clock,
     )
 

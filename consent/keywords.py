@@ -35,7 +35,7 @@ SUPPRESSING = frozenset({Verdict.OPT_OUT, Verdict.AMBIGUOUS})
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Every language's words and patterns, as one."""
+    """Every language's words and patterns, as one; `long` are the stop words that stay legible with a slip in them."""
 
     stop: frozenset[str]
     alone: frozenset[str]
@@ -60,12 +60,24 @@ def vocabulary() -> Vocabulary:
         said = {_filled(word, language["sets"]) for language in languages for word in language.get(kind, ())}
         return sorted(said, key=len, reverse=True)
 
-    words = {
-        kind: frozenset(union(kind)) for kind in ("stop", "alone", "only", "slips", "start", "yes", "help")
-    }
-    patterns = {kind: _any_of(union(kind)) for kind in ("phrases", "innocent", "doubt", "polite")}
-    long = tuple(sorted(word for word in words["stop"] if len(word) >= LONG_WORD_CHARS))
-    return Vocabulary(**words, **patterns, long=long)
+    def words(kind: str) -> frozenset[str]:
+        return frozenset(union(kind))
+
+    stop = words("stop")
+    return Vocabulary(
+        stop=stop,
+        alone=words("alone"),
+        only=words("only"),
+        slips=words("slips"),
+        start=words("start"),
+        yes=words("yes"),
+        help=words("help"),
+        phrases=_any_of(union("phrases")),
+        innocent=_any_of(union("innocent")),
+        doubt=_any_of(union("doubt")),
+        polite=_any_of(union("polite")),
+        long=tuple(sorted(word for word in stop if len(word) >= LONG_WORD_CHARS)),
+    )
 
 
 def classify(text: str) -> Verdict:

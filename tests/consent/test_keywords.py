@@ -153,6 +153,11 @@ def test_the_stop_in_it_is_found(text, verdict):
     assert classify(text) is verdict
 
 
+@pytest.mark.parametrize("word", words)
+def test_every_word_of_the_data_opts_out_by_itself(word):
+    assert classify(word) is Verdict.OPT_OUT
+
+
 @given(
     word=st.sampled_from(words),
     before=punctuation,
@@ -175,13 +180,42 @@ def test_every_text_has_a_verdict_and_normalising_twice_changes_nothing(text):
     assert normalise_text(normalise_text(text)) == normalise_text(text)
 
 
+@pytest.mark.parametrize(
+    ("typed", "verdict"),
+    [
+        ("unsubcribe", Verdict.OPT_OUT),
+        ("Desaboner svp", Verdict.OPT_OUT),
+        ("sotp", Verdict.OPT_OUT),
+        ("Anmelden", Verdict.OPT_IN),
+        ("shop", Verdict.OTHER),
+        ("spot", Verdict.OTHER),
+        ("top !", Verdict.OTHER),
+        ("step", Verdict.OTHER),
+    ],
+)
+def test_a_slip_of_the_finger_is_forgiven_where_it_makes_no_other_word(typed, verdict):
+    assert classify(typed) is verdict
+
+
 @given(st.sampled_from(sorted(vocabulary().stop)), st.text(max_size=60))
 def test_a_first_word_that_says_stop_never_goes_unheard(word, rest):
     assert classify(f"{word}. {rest}") is Verdict.OPT_OUT
 
 
 @pytest.mark.parametrize(
-    "typed", ["ARRÊT", "Arre\u0302t", "ＡＲＲＥＴ", "a\u200brret", "«arrêt»", "\ufeffARRET"]
+    "typed",
+    [
+        "АRRЕT",
+        "🅰🆁🆁🅴🆃",
+        "arre^t",
+        "arr3t",
+        "ARRÊT",
+        "Arre\u0302t",
+        "ＡＲＲＥＴ",
+        "a\u200brret",
+        "«arrêt»",
+        "\ufeffARRET",
+    ],
 )
 def test_one_word_is_one_word_however_it_is_encoded(typed):
     assert normalise_text(typed) == "arret"

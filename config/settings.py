@@ -39,6 +39,7 @@ class Settings:
     contact: str = "contact@example.org"
     replies_by: Literal["engine", "provider", "none"] = "engine"
     default_region: str = "FR"
+    second_yes_regions: str = "DE"
 
     twilio_account_sid: str = ""
     twilio_auth_token: str = field(default="", repr=False)
@@ -68,6 +69,11 @@ class Settings:
     def records_url(self) -> str:
         """The records store's SQLAlchemy URL, the embedded SQLite file unless another is set."""
         return self.database_url or f"sqlite:///{self.data_dir / 'records.sqlite'}"
+
+    @property
+    def second_yes(self) -> frozenset[str]:
+        """The countries whose numbers must themselves agree to offers by SMS."""
+        return frozenset(self.second_yes_regions.replace(",", " ").upper().split())
 
     @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:

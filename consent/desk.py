@@ -13,8 +13,8 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
 
-from consent import ledger, store
-from consent.entry import Action, Entry, Purpose, questions, standing
+from consent import address, ledger, opt_in, store
+from consent.entry import Action, Channel, Entry, Purpose, questions, standing
 from consent.errors import SubjectNotFound
 from consent.inbound import ERASURE, InboundPolicy, InboundResult, answer_inbound
 from consent.keywords import SUPPRESSING
@@ -44,7 +44,8 @@ class Held:
 class Desk:
     """`withdrawing` denies a subject's devices at once; `changed` projects what is committed into the live store
     again; `settle` waits until no message that was claimed before is still being handed over, and raises StillSending
-    if that takes too long. Each takes the subject's id.
+    if that takes too long. Each takes the subject's id. In `second_yes_regions` (ISO 3166) a number must itself agree to
+    offers by SMS.
     """
 
     reads: Engine
@@ -55,6 +56,7 @@ class Desk:
     settle: Callable[[str], None]
     records_of: Mapping[str, Records]
     on_erasure: Sequence[Erase]
+    second_yes_regions: frozenset[str] = frozenset()
 
     def subject(self, subject: str) -> Subject:
         """The subject. Raises SubjectNotFound."""
@@ -68,6 +70,9 @@ class Desk:
         had = () if before is None else before.devices
         gives_up = {device.device for device in had} - {device.device for device in subject.devices}
         with self._telling(subject.id, denied=bool(gives_up)), self.writes.begin() as conn:
+            if before is not None and before.phone != subject.phone:
+                address.revive(conn, [subject.id], Channel.SMS)
+                opt_in.forget_subject(conn, subject.id)
             return store.put_subject(conn, subject, self.now())
 
     def record(self, entry: Entry) -> Entry:
@@ -78,9 +83,20 @@ class Desk:
         denied = entry.action is Action.WITHDRAW and entry.purpose is Purpose.LOCATION
         with self._telling(entry.subject, denied=denied), self.writes.begin() as conn:
             recorded = ledger.record(conn, entry)
+            if entry.action is Action.WITHDRAW and entry.purpose is Purpose.MARKETING:
+                opt_in.drop(conn, entry.subject)
         if entry.action is Action.WITHDRAW:
             self.settle(entry.subject)
         return recorded
+
+    def ask_first(self, entry: Entry) -> datetime | None:
+        """Where the number itself must agree: keep the grant aside and have it asked; until when its yes counts. None
+        where the entry can be recorded at once. Raises SubjectNotFound, OptInAsked.
+        """
+        if not opt_in.needs_second_yes(entry, self.subject(entry.subject).phone, self.second_yes_regions):
+            return None
+        with self.writes.begin() as conn:
+            return opt_in.ask(conn, entry, self.now())
 
     def entries(self, subject: str) -> tuple[Entry, ...]:
         """What the subject said, oldest record first. Raises SubjectNotFound."""

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
 from sqlalchemy import Engine
 
 from consent.bodies import (
     ID_PATTERN,
+    AskedAnswer,
     ConsentBody,
     ConsentsAnswer,
     EntryAnswer,
@@ -50,13 +52,14 @@ def router(
     on_erasure: Sequence[Erase],
     twilio: TwilioInbound | None,
     default_region: str = "FR",
+    second_yes_regions: frozenset[str] = frozenset(),
 ) -> APIRouter:
     """The consent calls, built from what they serve.
 
     `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit, `settle`
     waits until no message to it is being handed over. `messages_of`
     names the other domains' records in an export, `on_erasure` deletes them. `default_region` (ISO 3166) reads a phone
-    number without a country code.
+    number without a country code; in `second_yes_regions` a number must itself agree to offers by SMS.
     """
     desk = Desk(
         reads=reads,
@@ -67,6 +70,7 @@ def router(
         settle=settle,
         records_of=messages_of,
         on_erasure=on_erasure,
+        second_yes_regions=second_yes_regions,
     )
     api = APIRouter()
     api.include_router(_subject_calls(desk, default_region))
@@ -112,8 +116,15 @@ def _subject_calls(desk: Desk, region: str) -> APIRouter:
 def _consent_calls(desk: Desk) -> APIRouter:
     api = APIRouter(prefix="/v1/subjects/{id}/consents", tags=["consent"])
 
-    @api.post("", operation_id="recordConsent", summary="Grant or withdraw one purpose", status_code=201)
-    def record_consent(subject: SubjectId, body: ConsentBody, request: Request) -> EntryAnswer:
+    @api.post(
+        "",
+        operation_id="recordConsent",
+        summary="Grant or withdraw one purpose",
+        status_code=201,
+        response_model=EntryAnswer,
+        responses={202: {"model": AskedAnswer, "description": "The number itself is asked first."}},
+    )
+    def record_consent(subject: SubjectId, body: ConsentBody, request: Request) -> Any:
         now = desk.now()
         entry = Entry(
             id=uuid4().hex,
@@ -127,6 +138,9 @@ def _consent_calls(desk: Desk) -> APIRouter:
             recorded_at=now,
             actor=_actor(request),
         )
+        if (until := desk.ask_first(entry)) is not None:
+            asked = AskedAnswer(state="asked", answer_until=until)
+            return JSONResponse(asked.model_dump(mode="json"), status_code=202)
         return EntryAnswer.model_validate(desk.record(entry))
 
     @api.get("", operation_id="listConsents", summary="What a subject said, and what stands")

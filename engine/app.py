@@ -29,10 +29,13 @@ from campaigns.decide import decision_json
 from campaigns.message import message_json
 from campaigns.routes import TwilioReports
 from config import Settings
+from consent import address, opt_in, review
 from consent.entry import Channel
 from consent.inbound import InboundPolicy
+from consent.review_routes import review_router
 from consent.twilio_inbound import TwilioInbound
 from engine import metrics
+from engine.asker import Asker
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
@@ -126,10 +129,14 @@ class Engine:
         )
         self.decider = Decider(self.live, self.records, self.leases, self.now)
         self.handovers = open_handovers(self.records)
+        channels = self._channels()
+        self.asker = Asker(
+            self.records, channels[Channel.SMS], self.handovers, self._inbound_policy(), self.now
+        )
         self.sender = Sender(
             reads=self.records.reads,
             writes=self.records.writes,
-            channels=self._channels(),
+            channels=channels,
             zone_of=geofences.store.zone_of,
             handovers=self.handovers,
             now=self.now,
@@ -168,6 +175,8 @@ class Engine:
             Job("campaign moves", 1, self.move_campaigns),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("beacon health", 600, self.count_unhealthy),
+            Job("second yes", 2, self.asker.run_once),
+            Job("texts in doubt", 60, self.settle_unread_texts),
         )
 
     def move_campaigns(self) -> int:
@@ -178,6 +187,13 @@ class Engine:
             for campaign_id, state in moves:
                 campaigns.store.set_state(connection, campaign_id, state, now)
         return len(moves)
+
+    def settle_unread_texts(self) -> int:
+        """Confirm the opt-outs in doubt that nobody has read in time. Answers how many."""
+        with self.records.writes.begin() as connection:
+            settled = review.settle_unread(connection, self.now())
+            metrics.TEXTS_IN_DOUBT.set(review.count(connection))
+        return settled
 
     def unhealthy_beacons(self) -> list[tuple[Beacon, Figures, Findings]]:
         """The beacons of the whole fleet with which something is wrong."""
@@ -213,6 +229,7 @@ class Engine:
             pass
         while self.sender.run_once():
             pass
+        self.asker.run_once()
 
     def web(self, *, with_console: bool = False, people: People = tuple) -> SignalDoor:
         """The HTTP application; with the console's page at ``/`` if asked for, where `people` are drawn."""
@@ -230,6 +247,9 @@ class Engine:
             dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
         )
         app.include_router(self._consent_routes(), dependencies=[Depends(requires(self.keys, Scope.PRIVACY))])
+        app.include_router(
+            review_router(reads, writes, now), dependencies=[Depends(requires(self.keys, Scope.PRIVACY))]
+        )
         self._add_operations(app)
         speak_problem_json(app)
         if with_console:
@@ -245,9 +265,12 @@ class Engine:
             body_limit_bytes=self.settings.bulk_body_limit_bytes,
         )
 
-    def _consent_routes(self) -> APIRouter:
+    def _inbound_policy(self) -> InboundPolicy:
         settings = self.settings
-        policy = InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
+        return InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
+
+    def _consent_routes(self) -> APIRouter:
+        settings, policy = self.settings, self._inbound_policy()
         return consent.routes.router(
             reads=self.records.reads,
             writes=self.records.writes,
@@ -260,11 +283,18 @@ class Engine:
                 "decisions": _as_json(campaigns.store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.store.messages_of, message_json),
             },
-            on_erasure=(campaigns.store.forget_subject, geofences.store.forget_subject),
+            on_erasure=(
+                campaigns.store.forget_subject,
+                geofences.store.forget_subject,
+                address.forget_subject,
+                review.forget_subject,
+                opt_in.forget_subject,
+            ),
             twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, policy)
             if settings.twilio_auth_tokens
             else None,
             default_region=settings.default_region,
+            second_yes_regions=settings.second_yes,
         )
 
     def _twilio_reports(self) -> TwilioReports | None:

@@ -23,4 +23,7 @@ DECISIONS = Counter(
 BEACONS_UNHEALTHY = Gauge(
     "chaland_beacons_unhealthy", "Beacons with a verdict of fleet health, by verdict.", ["verdict"]
 )
+TEXTS_IN_DOUBT = Gauge(
+    "chaland_texts_in_doubt", "Texts of shoppers that were taken for an opt-out in doubt and wait to be read."
+)
 LOG_DEPTH = Gauge("chaland_log_depth_entries", "Signal log entries not yet processed, over all partitions.")

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.decide import may_still_send
+from campaigns.failure import heed_code
 from campaigns.gates import Reason
 from campaigns.message import Message
 from campaigns.outbox import (
@@ -28,6 +29,7 @@ from campaigns.outbox import (
 )
 from campaigns.store import get_campaign, recent_messages
 from consent import entry as consent
+from consent.address import is_dead
 from consent.ledger import standing_of
 from consent.store import get_subject, lock_subject
 from consent.subject import Subject
@@ -149,7 +151,8 @@ class Sender:
                 self._ticks(),
             )  # under the lock: nothing recorded before is in their future
             subject = get_subject(connection, due.subject)
-            address = _address(subject, message.channel)
+            dead = is_dead(connection, due.subject, message.channel)
+            address = None if dead else _address(subject, message.channel)
             channel = self._channels.get(message.channel)
             reason = self._judge(connection, message, has_address=address is not None, now=now)
             if reason is Reason.OK and channel is None:
@@ -188,15 +191,18 @@ class Sender:
         )
 
     def _record_failure(self, claim: _Claim, outcome: AttemptOutcome, code: str | None) -> None:
+        message = claim.message
         with self._writes.begin() as connection:
-            state = record_failure(connection, claim.message, claim.attempt, outcome, code, self._now())
+            effect = heed_code(connection, message.subject, message.channel, message.id, code, self._now())
+            state = record_failure(connection, message, claim.attempt, outcome, code, self._now())
         _logger.warning(
-            "message %s of campaign %s: attempt %s %s, code %s, now %s",
-            claim.message.id,
-            claim.message.campaign,
+            "message %s of campaign %s: attempt %s %s, code %s (%s), now %s",
+            message.id,
+            message.campaign,
             claim.attempt,
             outcome,
             code,
+            effect,
             state,
         )
 

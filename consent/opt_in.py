@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Column, Connection, Row, Table, Text, delete, select, update
+from sqlalchemy import JSON, Column, Connection, Row, Table, Text, delete, insert, select, update
 from sqlalchemy_utc import UtcDateTime
 
 from consent import ledger
@@ -18,7 +18,7 @@ from consent.entry import Action, Channel, Entry, Purpose
 from consent.errors import OptInAsked, SubjectNotFound
 from consent.phone import region_of
 from consent.review import entry_id
-from consent.store import get_subject, insert_if_new, lock_subject, metadata
+from consent.store import get_subject, lock_subject, metadata
 from consent.subject import Subject
 
 ANSWERED_WITHIN = timedelta(hours=48)
@@ -65,16 +65,18 @@ def ask(conn: Connection, entry: Entry, now: datetime) -> datetime:
     """
     if not lock_subject(conn, entry.subject):
         raise SubjectNotFound
-    values = {"entry": _written(entry), "state": State.DUE.value, "asked_at": now}
-    row = _row(conn, entry.subject)
-    if row is not None and now - row.asked_at < ASKED_AGAIN_AFTER:
-        if not _waits(row, now):
-            raise OptInAsked(row.asked_at + ASKED_AGAIN_AFTER)
-        values = {"entry": values["entry"]}  # asked already: a yes will be to the text shown last
-    asked_at: datetime = now if row is None or "asked_at" in values else row.asked_at
-    if not insert_if_new(conn, opt_in_requests, {"subject": entry.subject, **values}):
-        conn.execute(_update(entry.subject).values(**values))
-    return asked_at + ANSWERED_WITHIN
+    written, row = _written(entry), _row(conn, entry.subject)
+    if row is None:
+        first = {"subject": entry.subject, "entry": written, "state": State.DUE.value, "asked_at": now}
+        conn.execute(insert(opt_in_requests).values(first))
+    elif now - row.asked_at >= ASKED_AGAIN_AFTER:
+        conn.execute(_update(entry.subject).values(entry=written, state=State.DUE.value, asked_at=now))
+    elif _waits(row, now):  # asked already: a yes will be to the text shown last
+        conn.execute(_update(entry.subject).values(entry=written))
+        return row.asked_at + ANSWERED_WITHIN  # type: ignore[no-any-return]
+    else:
+        raise OptInAsked(row.asked_at + ASKED_AGAIN_AFTER)
+    return now + ANSWERED_WITHIN
 
 
 def due(conn: Connection, limit: int) -> list[str]:

@@ -21,8 +21,8 @@ from campaigns.breach import (
 from campaigns.message import MessageState
 from campaigns.store import attempts, breach_checks, messages
 from consent import ledger
-from consent.entry import Channel
 from consent.data_keys import IDS_PER_QUERY
+from consent.entry import Channel
 
 CATCH_UP_DAYS = 7
 """Days back for which a check that is missing is made up."""

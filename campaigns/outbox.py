@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from campaigns.gates import Reason
 from campaigns.message import Message, MessageState, after_receipt
 from campaigns.store import attempts, messages, messages_of_rows
+from consent.entry import Channel
 
 TAKEN_SECONDS = 60
 """How long a message that one sender took is left alone by the others."""
@@ -39,6 +40,15 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class Concerned:
+    """Which message a report is about, and whose it is."""
+
+    message: str
+    subject: str
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderReport:
     """What a provider says later about a message, found by our id, else by the provider's."""
 
@@ -53,6 +63,12 @@ def has_work(conn: Connection, now: datetime) -> bool:
     due = (messages.c.state == MessageState.DUE.value) & (messages.c.next_at <= now)
     waiting = select(messages.c.id).where(or_(due, messages.c.state == MessageState.SENDING.value)).limit(1)
     return conn.scalar(waiting) is not None
+
+
+def is_being_sent(conn: Connection, subject: str) -> bool:
+    """Whether a message to the subject is `sending`: on its way to a provider, or left so by a sender that died."""
+    on_its_way = (messages.c.subject == subject) & (messages.c.state == MessageState.SENDING.value)
+    return conn.scalar(select(messages.c.id).where(on_its_way).limit(1)) is not None
 
 
 def take_due(conn: Connection, now: datetime, limit: int) -> list[Due]:
@@ -100,6 +116,17 @@ def cancel_of_event(conn: Connection, event: str) -> int:
     """
     waiting = (messages.c.event == event) & (messages.c.state == MessageState.DUE.value)
     cancelled = {"state": MessageState.CANCELLED.value, "reason": Reason.EVENT_RETRACTED.value}
+    return conn.execute(update(messages).where(waiting).values(cancelled)).rowcount
+
+
+def cancel_of_subject(conn: Connection, subject: str, channel: Channel) -> int:
+    """Cancel what is still due to the subject on a channel that it has refused. The caller holds the subject's lock."""
+    waiting = (
+        (messages.c.subject == subject)
+        & (messages.c.channel == channel.value)
+        & (messages.c.state == MessageState.DUE.value)
+    )
+    cancelled = {"state": MessageState.CANCELLED.value, "reason": Reason.CONSENT_WITHDRAWN.value}
     return conn.execute(update(messages).where(waiting).values(cancelled)).rowcount
 
 
@@ -167,14 +194,16 @@ def give_up(conn: Connection, started_before: datetime, now: datetime) -> list[s
     return ids
 
 
+def subject_of_report(conn: Connection, report: ProviderReport) -> Concerned | None:
+    """Whom a provider's report concerns; None if it is about no message of ours."""
+    columns = messages.c.id, messages.c.subject, messages.c.channel
+    row = conn.execute(select(*columns).where(_reported(report))).first()
+    return None if row is None else Concerned(row.id, row.subject, Channel(row.channel))
+
+
 def apply_report(conn: Connection, report: ProviderReport, now: datetime) -> bool:
     """Take a provider's report into account; False if it is about no message of ours."""
-    known = (
-        messages.c.provider_id == report.provider_id
-        if report.message is None
-        else messages.c.id == report.message
-    )
-    row = conn.execute(select(messages).where(known).with_for_update()).first()
+    row = conn.execute(select(messages).where(_reported(report)).with_for_update()).first()
     if row is None:
         return False
     was = MessageState(row.state)
@@ -189,6 +218,12 @@ def apply_report(conn: Connection, report: ProviderReport, now: datetime) -> boo
             error_code=report.error_code or row.error_code,
         )
     return True
+
+
+def _reported(report: ProviderReport) -> ColumnElement[bool]:
+    if report.message is None:
+        return messages.c.provider_id == report.provider_id
+    return messages.c.id == report.message
 
 
 def _again_at(message: Message, number: int, now: datetime) -> datetime | None:

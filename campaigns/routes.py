@@ -14,9 +14,10 @@ from campaigns.campaign import Action, Campaign, CampaignState, Trigger, campaig
 from campaigns.channels.twilio_status import STATES
 from campaigns.decide import Outcome, decision_json
 from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
+from campaigns.failure import heed_report
 from campaigns.form import ID_PATTERN, CampaignForm, Instant, Line, PreviewForm, campaign_of
 from campaigns.message import message_json
-from campaigns.outbox import ProviderReport, apply_report
+from campaigns.outbox import ProviderReport
 from campaigns.store import (
     Filters,
     campaign_report,
@@ -294,7 +295,7 @@ def _add_reports(
             return
         report = ProviderReport(state, message, provider_id, error_code[:MAX_CODE_CHARS] or None)
         with writes.begin() as connection:
-            if not apply_report(connection, report, now()):
+            if not heed_report(connection, report, now()):
                 unknown_report()
 
 

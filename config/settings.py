@@ -41,6 +41,7 @@ class Settings:
     contact: str = "contact@example.org"
     replies_by: Literal["engine", "provider", "none"] = "engine"
     default_region: str = "FR"
+    second_yes_regions: str = "DE"
     country_rules: Literal["enforced", "off"] = "enforced"
     sending_hours: Literal["default", "latest"] = "default"
     sensitive_places: str = ""
@@ -82,6 +83,11 @@ class Settings:
     def vault_keys(self) -> Path:
         """The file with the keys of the vault."""
         return Path(self.vault_path) if self.vault_path else self.data_dir / "vault.keys"
+
+    @property
+    def second_yes(self) -> frozenset[str]:
+        """The countries whose numbers must themselves agree to offers by SMS."""
+        return frozenset(self.second_yes_regions.replace(",", " ").upper().split())
 
     @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:

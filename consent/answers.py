@@ -17,6 +17,7 @@ class Answer(StrEnum):
     OPTED_OUT = "opted_out"
     OPTED_IN = "opted_in"
     HELP = "help"
+    OPT_IN_REQUEST = "opt_in_request"
     NONE = "none"
 
 

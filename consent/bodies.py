@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
 
@@ -182,6 +182,17 @@ class EntryAnswer(BaseModel):
     recorded_at: datetime
     actor: str
     seq: int
+
+
+class AskedAnswer(BaseModel):
+    """The grant waits for the number's own yes; until when that counts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"state": "asked", "answer_until": "2026-11-25T08:00:00Z"}]}
+    )
+
+    state: Literal["asked"]
+    answer_until: datetime
 
 
 class StandingAnswer(BaseModel):

@@ -13,10 +13,11 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
 
-from consent import erasure, ledger, store, suppression
+from consent import address, erasure, ledger, opt_in, store, suppression
 from consent.entry import Action, Channel, Entry, Purpose, questions, standing
 from consent.errors import IncompleteGrant, NumberSuppressed, SubjectNotFound
 from consent.inbound import ACTOR, ERASURE, InboundPolicy, InboundResult, answer_inbound
+from consent.keywords import SUPPRESSING
 from consent.notice import notices_of
 from consent.store import Inbound
 from consent.subject import Subject
@@ -43,8 +44,10 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Desk:
     """`withdrawing` denies a subject's devices at once; `changed` projects what is committed into the live store
-    again. Both take the subject's id. `forget_devices` removes all that the live store holds of devices that it denies;
-    `settle_erasures` sees to it that no file holds what was erased.
+    again; `settle` waits until no message that was claimed before is still being handed over, and raises StillSending
+    if that takes too long. Each takes the subject's id. `forget_devices` removes all that the live store holds of devices
+    that it denies; `settle_erasures` sees to it that no file holds what was erased. In `second_yes_regions` (ISO 3166) a
+    number must itself agree to offers by SMS.
     """
 
     reads: Engine
@@ -52,10 +55,12 @@ class Desk:
     now: Callable[[], datetime]
     withdrawing: Callable[[str], None]
     changed: Callable[[str], None]
+    settle: Callable[[str], None]
     records_of: Mapping[str, Records]
     on_erasure: Sequence[Erase]
     forget_devices: Callable[[Sequence[str]], None]
     settle_erasures: Callable[[], object]
+    second_yes_regions: frozenset[str] = frozenset()
 
     def subject(self, subject: str) -> Subject:
         """The subject. Raises SubjectNotFound."""
@@ -72,18 +77,35 @@ class Desk:
         gives_up = {device.device for device in had} - {device.device for device in subject.devices}
         with self._telling(subject.id, denied=bool(gives_up)), self.writes.begin() as conn:
             _refuse_suppressed(conn, subject)
+            if before is not None and before.phone != subject.phone:
+                address.revive(conn, [subject.id], Channel.SMS)
+                opt_in.forget_subject(conn, subject.id)
             return store.put_subject(conn, subject, self.now())
 
     def record(self, entry: Entry) -> Entry:
-        """Write the entry into the ledger. Raises SubjectNotFound, and NumberSuppressed when somebody else than the
-        subject grants SMS to a number on the suppression list.
+        """Write the entry into the ledger; a withdrawal is in force when this returns. Raises SubjectNotFound,
+        StillSending, and NumberSuppressed when somebody else than the subject grants SMS to a number on the suppression
+        list.
         """
         self.subject(entry.subject)
         denied = entry.action is Action.WITHDRAW and entry.purpose is Purpose.LOCATION
         with self._telling(entry.subject, denied=denied), self.writes.begin() as conn:
             recorded = ledger.record(conn, entry)
             _heed_suppression(conn, recorded, self.now())
-            return recorded
+            if entry.action is Action.WITHDRAW and entry.purpose is Purpose.MARKETING:
+                opt_in.drop(conn, entry.subject)
+        if entry.action is Action.WITHDRAW:
+            self.settle(entry.subject)
+        return recorded
+
+    def ask_first(self, entry: Entry) -> datetime | None:
+        """Where the number itself must agree: keep the grant aside and have it asked; until when its yes counts. None
+        where the entry can be recorded at once. Raises SubjectNotFound, OptInAsked.
+        """
+        if not opt_in.needs_second_yes(entry, self.subject(entry.subject).phone, self.second_yes_regions):
+            return None
+        with self.writes.begin() as conn:
+            return opt_in.ask(conn, entry, self.now())
 
     def demand_complete(self, entry: Entry) -> None:
         """Refuse a grant without a published text, evidence or jurisdiction; one that a partner brings stands as
@@ -121,6 +143,7 @@ class Desk:
             for erase in self.on_erasure:
                 erase(conn, subject)
             erasure.erase_subject(conn, subject, actor, self.now())
+        self.settle(subject)
         self.forget_devices(sorted(left))
         self.settle_erasures()
 
@@ -148,6 +171,11 @@ class Desk:
             result = answer_inbound(conn, sid, from_number, body, opt_out_type, self.now(), policy)
         for subject in result.subjects:
             self.changed(subject)
+        if result.verdict in SUPPRESSING:
+            for (
+                subject
+            ) in result.subjects:  # again when the text comes again: it is answered once this is done
+                self.settle(subject)
         return result
 
     def _close(

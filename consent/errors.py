@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,43 @@ class LedgerKeyDiffers(ConsentError):
             "ledger_key_differs",
             "the consent log was signed with another key; give every process that one (CHALAND_LEDGER_KEY_FILE)",
         )
+
+
+class StillSending(ConsentError):
+    """What was withdrawn is recorded and no further message will start, but one that was on its way has not come to
+    its end within the time there was: so the withdrawal is not confirmed yet.
+    """
+
+    def __init__(self) -> None:
+        detail = "recorded; a message that was on its way has not ended yet: ask again in a few seconds"
+        super().__init__(503, "still_sending", detail)
+
+
+class ReviewNotFound(ConsentError):
+    """No text with this id is, or was, in doubt."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            404, "review_not_found", "no text with this id was in doubt; GET /v1/reviews lists them"
+        )
+
+
+class ReviewSettled(ConsentError):
+    """The text was settled before, and otherwise."""
+
+    def __init__(self, decision: str) -> None:
+        super().__init__(409, "review_settled", f"this text was settled before: {decision}")
+
+
+class OptInAsked(ConsentError):
+    """A number that must say yes itself was asked, and has not; it is not asked again before `again_at`."""
+
+    def __init__(self, again_at: datetime) -> None:
+        detail = (
+            "the number was asked to confirm and has not said yes in time;"
+            f" it may be asked again from {again_at.isoformat(timespec='seconds')}"
+        )
+        super().__init__(409, "opt_in_asked", detail)
 
 
 class NotSigned(ConsentError):

@@ -1,23 +1,25 @@
 """What a shopper's text does: STOP withdraws at once, START renews what was given before, HELP only answers."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
-from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import Connection
 
-from consent import ledger, store, suppression
+from consent import address, ledger, opt_in, review, store, suppression
 from consent.answers import Answer, language_of, words_of
 from consent.entry import Action, Channel, Entry, Purpose, Reason, standing
 from consent.errors import InvalidConsent
-from consent.keywords import Verdict, classify, is_mere_yes
+from consent.keywords import SUPPRESSING, Verdict, classify, is_mere_yes
 from consent.phone import normalise
 
 SOURCE = "sms"
 ACTOR = "subject"
 ERASURE = "erasure"
 """The source of the withdrawals an erasure leaves behind: nothing granted before it is ever renewed."""
+
+ANSWERED_WITHIN = timedelta(minutes=5)
+"""A confirmation that is later than this is presumed to be no confirmation (47 CFR 64.1200(a)(12))."""
 
 RepliesBy = Literal["provider", "engine", "none"]
 
@@ -54,15 +56,19 @@ def answer_inbound(
 
     An opt-out, also a doubtful one, withdraws marketing by SMS for every subject with the number. `opt_out_type` is
     what the provider made of the text (STOP, START, HELP); if it and the words differ, the opt-out wins, and where it
-    stands the provider has answered already. Neither the words nor the number are kept, but for the number's mark on
-    the suppression list.
+    stands the provider has answered already. An opt-out is confirmed once, within five minutes or not at all. Neither
+    the words nor the number are kept, but for the number's mark on the suppression list, and for words in doubt, until
+    somebody has read them (`consent/review.py`).
     """
     verdict = _verdict(body, opt_out_type)
     phone = _phone(from_number, settings.default_region)
     subjects = [] if phone is None else _held(conn, phone)
     message = store.Inbound(sid, verdict, Answer.NONE, _language(conn, subjects, phone), at)
     if not store.add_inbound(conn, message):
-        return _as_before(conn, sid, opt_out_type, settings)
+        return _as_before(conn, sid, opt_out_type, at, settings)
+    address.revive(conn, subjects, Channel.SMS)  # whoever writes from it can be reached at it
+    if verdict is Verdict.AMBIGUOUS and subjects:
+        review.queue(conn, sid, body)
     renews = not is_mere_yes(body)
     if phone is not None:
         _list(conn, phone, verdict, at, renews=renews)
@@ -74,7 +80,7 @@ def answer_inbound(
 
 def _verdict(body: str, opt_out_type: str | None) -> Verdict:
     said = classify(body)
-    if said in (Verdict.OPT_OUT, Verdict.AMBIGUOUS):
+    if said in SUPPRESSING:
         return Verdict.OPT_OUT if opt_out_type == "STOP" else said
     by_type = {"STOP": Verdict.OPT_OUT, "START": Verdict.OPT_IN, "HELP": Verdict.HELP}
     return by_type.get(opt_out_type or "", said)
@@ -116,16 +122,27 @@ def _act(
 ) -> Answer:
     match verdict:
         case Verdict.OPT_OUT | Verdict.AMBIGUOUS:
+            told = bool(subjects) and all(_has_been_told(conn, subject, at) for subject in subjects)
             for subject in subjects:
                 ledger.record(conn, _entry(sid, subject, Action.WITHDRAW, None, at))
-            return Answer.OPTED_OUT
+                opt_in.drop(conn, subject)
+            return Answer.NONE if told else Answer.OPTED_OUT
         case Verdict.OPT_IN:
-            stand = [_renew(conn, sid, subject, at, renews=renews) for subject in subjects]
+            stand = [
+                opt_in.confirm(conn, sid, subject, at) or _renew(conn, sid, subject, at, renews=renews)
+                for subject in subjects
+            ]
             return Answer.OPTED_IN if any(stand) else Answer.NONE
         case Verdict.HELP:
             return Answer.HELP
         case Verdict.OTHER:
             return Answer.NONE
+
+
+def _has_been_told(conn: Connection, subject: str, at: datetime) -> bool:
+    """Whether an earlier text has opted the subject out, and was confirmed: one confirmation per opt-out."""
+    because = ledger.standing_of(conn, subject, Purpose.MARKETING, Channel.SMS, at).because
+    return because is not None and because.action is Action.WITHDRAW and because.source == SOURCE
 
 
 def _renew(conn: Connection, sid: str, subject: str, at: datetime, *, renews: bool) -> bool:
@@ -153,7 +170,7 @@ def _since_erasure(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
 
 def _entry(sid: str, subject: str, action: Action, text_version: str | None, at: datetime) -> Entry:
     return Entry(
-        id=uuid5(NAMESPACE_URL, f"{sid}:{subject}").hex,  # derived from its cause: a replay is the same entry
+        id=review.entry_id(sid, subject),
         subject=subject,
         purpose=Purpose.MARKETING,
         channel=Channel.SMS,
@@ -167,13 +184,15 @@ def _entry(sid: str, subject: str, action: Action, text_version: str | None, at:
 
 
 def _as_before(
-    conn: Connection, sid: str, opt_out_type: str | None, settings: InboundPolicy
+    conn: Connection, sid: str, opt_out_type: str | None, at: datetime, settings: InboundPolicy
 ) -> InboundResult:
     kept = store.get_inbound(conn, sid)
     if kept is None:
         raise LookupError("a text that was kept is gone within the same transaction")
     message, subjects = kept
-    reply = _reply(Answer(message.answer), message.language, opt_out_type, settings)
+    in_time = at - message.received_at <= ANSWERED_WITHIN
+    answer = Answer(message.answer) if in_time else Answer.NONE
+    reply = _reply(answer, message.language, opt_out_type, settings)
     return InboundResult(verdict=Verdict(message.verdict), subjects=subjects, reply_text=reply)
 
 

@@ -3,15 +3,20 @@
 import re
 import tomllib
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
+from consent.lettering import is_slip, normalise_text, spelt_plainly
+
 SHORT_MESSAGE_WORDS = 4
 """A stop word anywhere among so few words means stop; in a longer message only as the first one."""
 
 SHORT_HELP_WORDS = 3
+LONG_WORD_CHARS = 8
+"""A stop word this long is known again with one slip of the finger in it; a shorter one would be another word."""
 
 
 class Verdict(StrEnum):
@@ -24,19 +29,26 @@ class Verdict(StrEnum):
     OTHER = "other"
 
 
+SUPPRESSING = frozenset({Verdict.OPT_OUT, Verdict.AMBIGUOUS})
+"""Verdicts after which nothing more is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Every language's words and patterns, as one."""
+    """Every language's words and patterns, as one; `long` are the stop words that stay legible with a slip in them."""
 
     stop: frozenset[str]
     alone: frozenset[str]
     only: frozenset[str]
+    slips: frozenset[str]
     start: frozenset[str]
     yes: frozenset[str]
     help: frozenset[str]
     phrases: re.Pattern[str]
     innocent: re.Pattern[str]
+    doubt: re.Pattern[str]
     polite: re.Pattern[str]
+    long: tuple[str, ...]
 
 
 @cache
@@ -45,38 +57,40 @@ def vocabulary() -> Vocabulary:
     languages = tomllib.loads(files("consent").joinpath("keywords.toml").read_text("utf-8")).values()
 
     def union(kind: str) -> list[str]:
-        return sorted({word for language in languages for word in language[kind]}, key=len, reverse=True)
+        said = {_filled(word, language["sets"]) for language in languages for word in language.get(kind, ())}
+        return sorted(said, key=len, reverse=True)
 
+    def words(kind: str) -> frozenset[str]:
+        return frozenset(union(kind))
+
+    stop = words("stop")
     return Vocabulary(
-        stop=frozenset(union("stop")),
-        alone=frozenset(union("alone")),
-        only=frozenset(union("only")),
-        start=frozenset(union("start")),
-        yes=frozenset(union("yes")),
-        help=frozenset(union("help")),
+        stop=stop,
+        alone=words("alone"),
+        only=words("only"),
+        slips=words("slips"),
+        start=words("start"),
+        yes=words("yes"),
+        help=words("help"),
         phrases=_any_of(union("phrases")),
         innocent=_any_of(union("innocent")),
+        doubt=_any_of(union("doubt")),
         polite=_any_of(union("polite")),
+        long=tuple(sorted(word for word in stop if len(word) >= LONG_WORD_CHARS)),
     )
-
-
-def normalise_text(text: str) -> str:
-    """Small letters without accents, invisible characters or punctuation, one space between words."""
-    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    seen = "".join(char for char in letters if unicodedata.category(char) not in ("Mn", "Mc", "Me", "Cf"))
-    return " ".join(re.findall(r"[^\W_]+", seen))
 
 
 def classify(text: str) -> Verdict:
     """What the text means, whatever its language. An opt-out wins over anything else it might mean as well."""
     known = vocabulary()
     clauses = _clauses(text, known)
-    core = _words(_spelt_plainly(" ".join(clauses)))
+    core = [_meant(word, known) for word in _words(spelt_plainly(" ".join(clauses)))]
     if _opts_out(core, known) or any(_opts_out_alone(_words(clause), known) for clause in clauses):
         return Verdict.OPT_OUT
-    if any(word in known.stop or word in known.alone for word in core):
+    whole = " ".join(core)
+    if any(word in known.stop or word in known.alone for word in core) or known.doubt.search(whole):
         return Verdict.AMBIGUOUS
-    if " ".join(core) in known.start | known.yes:
+    if whole in known.start | known.yes:
         return Verdict.OPT_IN
     if len(core) <= SHORT_HELP_WORDS and any(word in known.help for word in core):
         return Verdict.HELP
@@ -117,10 +131,17 @@ def _words(said: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", said)
 
 
-def _spelt_plainly(said: str) -> str:
-    """Stoooop and s t o p become stop."""
-    drawn = re.sub(r"([^\W\d_])\1{2,}", r"\1", " ".join(said.split()))
-    return re.sub(r"\b(?:[^\W\d_] ){2,}[^\W\d_]\b", lambda spelt: spelt[0].replace(" ", ""), drawn)
+def _meant(word: str, known: Vocabulary) -> str:
+    """The stop word that a slip of the finger made into `word`; else the word itself."""
+    if word in known.slips:
+        return "stop"
+    if len(word) < LONG_WORD_CHARS - 1 or word in known.start | known.stop | known.alone:
+        return word
+    return next((meant for meant in known.long if meant[0] == word[0] and is_slip(word, meant)), word)
+
+
+def _filled(pattern: str, sets: Mapping[str, str]) -> str:
+    return re.sub(r"<(\w+)>", lambda name: f"(?:{sets[name[1]]})", pattern)
 
 
 def _any_of(patterns: list[str]) -> re.Pattern[str]:

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from consent import log
 from consent.commitment import NoticeLine, instant, leaf_of, new_salt
+from consent.data_keys import IDS_PER_QUERY
 from consent.entry import TEXT_VERSION_LIMIT_CHARS
 from consent.errors import FieldError, InvalidConsent, NoticeNotFound, NoticeTaken
 from consent.log_tables import consent_notices
-from consent.data_keys import IDS_PER_QUERY
 
 TEXT_LIMIT_CHARS = 20_000
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")

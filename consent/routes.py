@@ -7,10 +7,12 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
 from sqlalchemy import Engine
 
 from consent.bodies import (
     ID_PATTERN,
+    AskedAnswer,
     ConsentBody,
     ConsentsAnswer,
     EntryAnswer,
@@ -45,6 +47,7 @@ def router(
     now: Callable[[], datetime],
     withdrawing: Callable[[str], None],
     changed: Callable[[str], None],
+    settle: Callable[[str], None],
     messages_of: Mapping[str, Records],
     on_erasure: Sequence[Erase],
     forget_devices: Callable[[Sequence[str]], None],
@@ -52,13 +55,15 @@ def router(
     twilio: TwilioInbound | None,
     default_region: str = "FR",
     complete_grants: bool = False,
+    second_yes_regions: frozenset[str] = frozenset(),
 ) -> APIRouter:
     """The consent calls, built from what they serve.
 
-    `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit. `messages_of`
-    names the other domains' records in an export, `on_erasure` deletes them; `forget_devices` and `settle_erasures` are
-    as `Desk` has them. `default_region` (ISO 3166) reads a phone number without a country code. `complete_grants` refuses
-    a grant that does not bring all that proves it.
+    `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit, `settle` waits
+    until no message to it is being handed over. `messages_of` names the other domains' records in an export, `on_erasure`
+    deletes them; `forget_devices` and `settle_erasures` are as `Desk` has them. `default_region` (ISO 3166) reads a phone
+    number without a country code; in `second_yes_regions` a number must itself agree to offers by SMS. `complete_grants`
+    refuses a grant that does not bring all that proves it.
     """
     desk = Desk(
         reads=reads,
@@ -66,10 +71,12 @@ def router(
         now=now,
         withdrawing=withdrawing,
         changed=changed,
+        settle=settle,
         records_of=messages_of,
         on_erasure=on_erasure,
         forget_devices=forget_devices,
         settle_erasures=settle_erasures,
+        second_yes_regions=second_yes_regions,
     )
     api = APIRouter()
     api.include_router(_subject_calls(desk, default_region))
@@ -115,8 +122,15 @@ def _subject_calls(desk: Desk, region: str) -> APIRouter:
 def _consent_calls(desk: Desk, *, complete_grants: bool) -> APIRouter:
     api = APIRouter(prefix="/v1/subjects/{id}/consents", tags=["consent"])
 
-    @api.post("", operation_id="recordConsent", summary="Grant or withdraw one purpose", status_code=201)
-    def record_consent(subject: SubjectId, body: ConsentBody, request: Request) -> EntryAnswer:
+    @api.post(
+        "",
+        operation_id="recordConsent",
+        summary="Grant or withdraw one purpose",
+        status_code=201,
+        response_model=EntryAnswer,
+        responses={202: {"model": AskedAnswer, "description": "The number itself is asked first."}},
+    )
+    def record_consent(subject: SubjectId, body: ConsentBody, request: Request) -> Any:
         now = desk.now()
         entry = Entry(
             id=uuid4().hex,
@@ -135,6 +149,9 @@ def _consent_calls(desk: Desk, *, complete_grants: bool) -> APIRouter:
         )
         if complete_grants:
             desk.demand_complete(entry)
+        if (until := desk.ask_first(entry)) is not None:
+            asked = AskedAnswer(state="asked", answer_until=until)
+            return JSONResponse(asked.model_dump(mode="json"), status_code=202)
         return EntryAnswer.model_validate(desk.record(entry))
 
     @api.get("", operation_id="listConsents", summary="What a subject said, and what stands")

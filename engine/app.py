@@ -36,13 +36,15 @@ from campaigns.decide import decision_json
 from campaigns.message import message_json
 from campaigns.routes import TwilioReports
 from config import Settings
-from consent import checkpoint
+from consent import address, checkpoint, opt_in, review
 from consent.countries.pack import overdue
 from consent.countries.rule import Reach, Rule
 from consent.entry import Channel
 from consent.inbound import InboundPolicy
+from consent.review_routes import review_router
 from consent.twilio_inbound import TwilioInbound
 from engine import events, idempotency, metrics
+from engine.asker import Asker
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
@@ -52,6 +54,7 @@ from engine.durability import Durability
 from engine.erasure import Erasures
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
+from engine.handover import open_handovers
 from engine.idempotency import Idempotency
 from engine.intake import Intake
 from engine.intake import document as intake_document
@@ -148,11 +151,17 @@ class Engine:
         )
         rules = self._country_rules()
         self.decider = Decider(self.live, self.records, self.leases, self.now, rules)
+        self.handovers = open_handovers(self.records)
+        channels = self._channels()
+        self.asker = Asker(
+            self.records, channels[Channel.SMS], self.handovers, self._inbound_policy(), self.now
+        )
         self.sender = Sender(
             reads=self.records.reads,
             writes=self.records.writes,
-            channels=self._channels(),
+            channels=channels,
             place_of=geofences.store.get,
+            handovers=self.handovers,
             now=self.now,
             rules=rules,
         )
@@ -194,6 +203,8 @@ class Engine:
             Job("beacon health", 600, self.count_unhealthy),
             Job("refusals heeded", 600, self.check_refusals),
             Job("rules to review", 3600, self.overdue_rules),
+            Job("second yes", 2, self.asker.run_once),
+            Job("texts in doubt", 60, self.settle_unread_texts),
         )
 
     def move_campaigns(self) -> int:
@@ -241,6 +252,13 @@ class Engine:
         keep_checkpoint(self.settings, note)
         return note
 
+    def settle_unread_texts(self) -> int:
+        """Confirm the opt-outs in doubt that nobody has read in time. Answers how many."""
+        with self.records.writes.begin() as connection:
+            settled = review.settle_unread(connection, self.now())
+            metrics.TEXTS_IN_DOUBT.set(review.count(connection))
+        return settled
+
     def unhealthy_beacons(self) -> list[tuple[Beacon, Figures, Findings]]:
         """The beacons of the whole fleet with which something is wrong."""
         with self.records.reads.connect() as connection:
@@ -275,6 +293,7 @@ class Engine:
             pass
         while self.sender.run_once():
             pass
+        self.asker.run_once()
 
     def web(self, *, with_console: bool = False, people: People = tuple) -> SignalDoor:
         """The HTTP application; with the console's page at ``/`` if asked for, where `people` are drawn."""
@@ -300,7 +319,7 @@ class Engine:
         ledger = consent.ledger_routes.ledger_router(
             reads=reads, writes=writes, now=now, ring=self.ring, renewed=self.gate.rebuild
         )
-        for routes in (self._consent_routes(), ledger):
+        for routes in (self._consent_routes(), ledger, review_router(reads, writes, now)):
             app.include_router(routes, dependencies=[Depends(requires(self.keys, Scope.PRIVACY))])
         self._add_operations(app)
         speak_problem_json(app)
@@ -317,15 +336,19 @@ class Engine:
             body_limit_bytes=self.settings.bulk_body_limit_bytes,
         )
 
-    def _consent_routes(self) -> APIRouter:
+    def _inbound_policy(self) -> InboundPolicy:
         settings = self.settings
-        policy = InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
+        return InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
+
+    def _consent_routes(self) -> APIRouter:
+        settings, policy = self.settings, self._inbound_policy()
         return consent.routes.router(
             reads=self.records.reads,
             writes=self.records.writes,
             now=self.now,
             withdrawing=self.gate.withdrawing,
             changed=self.gate.changed,
+            settle=self.handovers.settle,
             messages_of={
                 "events": events.of_subject,
                 "decisions": _as_json(campaigns.store.decisions_of, decision_json),
@@ -334,6 +357,9 @@ class Engine:
             on_erasure=(
                 campaigns.store.forget_subject,
                 geofences.store.forget_subject,
+                address.forget_subject,
+                review.forget_subject,
+                opt_in.forget_subject,
                 idempotency.forget_subject,
             ),
             forget_devices=self.erasures.forget_devices,
@@ -343,6 +369,7 @@ class Engine:
             else None,
             default_region=settings.default_region,
             complete_grants=settings.grants == "complete",
+            second_yes_regions=settings.second_yes,
         )
 
     def _twilio_reports(self) -> TwilioReports | None:

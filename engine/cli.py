@@ -706,6 +706,47 @@ def rotate_ledger_key() -> None:
     typer.echo(str(ring.public[0]))
 
 
+@consent_app.command("reviews")
+def list_reviews() -> None:
+    """List the texts that were taken for an opt-out in doubt: JSON lines, with the words that are in doubt.
+
+    Example:  chaland consent reviews
+    """
+    from consent import review
+
+    with _opened() as engine, engine.records.reads.connect() as connection:
+        for text in review.waiting(connection, limit=1000):
+            shown = {"sid": text.sid, "received_at": text.received_at.isoformat(), "language": text.language}
+            typer.echo(
+                json.dumps(shown | {"subjects": text.subjects, "words": text.words}, ensure_ascii=False)
+            )
+
+
+@consent_app.command("settle")
+def settle_review(
+    sid: Annotated[str, typer.Argument(help="The text's id, as `consent reviews` shows it.")],
+    decision: Annotated[str, typer.Argument(help="confirm (it was an opt-out) or reinstate (it was none).")],
+) -> None:
+    """Say whether a text in doubt was an opt-out; if it was none, what was granted before stands again.
+
+    Example:  chaland consent settle SM0123 confirm
+    """
+    from consent import review
+    from consent.errors import ConsentError
+
+    try:
+        said = review.Decision(decision)
+    except ValueError:
+        raise typer.BadParameter("one of confirm, reinstate", param_hint="DECISION") from None
+    with _opened() as engine:
+        try:
+            with engine.records.writes.begin() as connection:
+                again = review.settle(connection, sid, said, "command line", engine.now())
+        except ConsentError as error:
+            _fail(error.detail)
+    typer.echo(f"{sid} is settled; {len(again)} grants stand again")
+
+
 @keys_app.command("create")
 def create_key(
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],

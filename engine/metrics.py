@@ -33,4 +33,7 @@ BREACHES = Gauge(
 BREACH_CHECKED = Gauge(
     "chaland_breach_checked_timestamp_seconds", "When the newest daily check of refusals ran."
 )
+TEXTS_IN_DOUBT = Gauge(
+    "chaland_texts_in_doubt", "Texts of shoppers that were taken for an opt-out in doubt and wait to be read."
+)
 LOG_DEPTH = Gauge("chaland_log_depth_entries", "Signal log entries not yet processed, over all partitions.")

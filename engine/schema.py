@@ -9,7 +9,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 import campaigns.store
+import consent.address
 import consent.log_tables
+import consent.opt_in
+import consent.review
 import consent.store
 import engine.store
 import geofences.tables

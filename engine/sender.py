@@ -1,6 +1,7 @@
 """Sends what is due: claims a message, asks everything again that may have changed, calls the channel, records."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.decide import may_still_send
+from campaigns.failure import heed_code
 from campaigns.gates import Answer, Reason
 from campaigns.message import Message
 from campaigns.outbox import (
@@ -28,11 +30,13 @@ from campaigns.outbox import (
 )
 from campaigns.store import get_campaign, recent_messages
 from consent import entry as consent
+from consent.address import is_dead
 from consent.ledger import standing_of
 from consent.phone import origin_of
 from consent.store import lock_subject, mark_of_subject, phone_of
 from consent.suppression import suppression_of
 from engine.clock import Now
+from engine.handover import START_LIMIT_SECONDS, Handovers
 from geofences.geofence import Geofence
 
 BATCH = 50
@@ -53,12 +57,14 @@ class _Claim:
     attempt: int
     channel: Channel
     outgoing: Outgoing
+    asked_ticks: float
 
 
 class Sender:
     """Sends due messages over `channels`, one at a time. `place_of` tells a geofence by its id.
 
-    Any number may run side by side on one database: a message goes out at most once, whoever dies when.
+    Any number may run side by side on one database: a message goes out at most once, whoever dies when; and none
+    starts once a withdrawal has been answered (`engine/handover.py`).
     """
 
     def __init__(
@@ -68,15 +74,19 @@ class Sender:
         writes: Engine,
         channels: Mapping[consent.Channel, Channel],
         place_of: Callable[[Connection, str], Geofence | None],
+        handovers: Handovers,
         now: Now,
         rules: CountryRules = COUNTRY_RULES,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reads = reads
         self._writes = writes
         self._channels = channels
         self._place_of = place_of
+        self._handovers = handovers
         self._now = now
         self._rules = rules
+        self._ticks = ticks
 
     def run(self, stop: Event) -> None:
         """Send until `stop` is set. A store that fails is tried again after a growing pause."""
@@ -108,7 +118,8 @@ class Sender:
         for one in due:
             if stop is not None and stop.is_set():
                 break
-            self._send(one)
+            with self._handovers.under_way(one.subject):
+                self._send(one)
         return len(due)
 
     def _send(self, due: Due) -> None:
@@ -116,6 +127,10 @@ class Sender:
         if claim is None:
             return
         try:
+            if self._ticks() - claim.asked_ticks > START_LIMIT_SECONDS:
+                raise DeliveryError(
+                    "too long since consent was asked for", permanent=False
+                )  # asked for again
             receipt = claim.channel.send(claim.outgoing)
         except DeliveryError as error:
             self._record_failure(claim, _outcome(error), error.code)
@@ -136,9 +151,15 @@ class Sender:
             message = lock_due(connection, due.message)
             if message is None:
                 return None
-            now = self._now()  # read under the lock, so that nothing recorded before it is in its future
+            now, ticks = (
+                self._now(),
+                self._ticks(),
+            )  # under the lock: nothing recorded before is in their future
+            dead = is_dead(connection, due.subject, message.channel)
             mark = (
-                mark_of_subject(connection, due.subject) if message.channel is consent.Channel.SMS else None
+                mark_of_subject(connection, due.subject)
+                if message.channel is consent.Channel.SMS and not dead
+                else None
             )
             channel = self._channels.get(message.channel)
             address = phone_of(connection, due.subject) if mark is not None else None
@@ -160,6 +181,7 @@ class Sender:
             Outgoing(
                 message.id, message.campaign, to=address, text=message.text, valid_seconds=valid_seconds
             ),
+            ticks,
         )
 
     def _judge(
@@ -189,15 +211,18 @@ class Sender:
         )
 
     def _record_failure(self, claim: _Claim, outcome: AttemptOutcome, code: str | None) -> None:
+        message = claim.message
         with self._writes.begin() as connection:
-            state = record_failure(connection, claim.message, claim.attempt, outcome, code, self._now())
+            effect = heed_code(connection, message.subject, message.channel, message.id, code, self._now())
+            state = record_failure(connection, message, claim.attempt, outcome, code, self._now())
         _logger.warning(
-            "message %s of campaign %s: attempt %s %s, code %s, now %s",
-            claim.message.id,
-            claim.message.campaign,
+            "message %s of campaign %s: attempt %s %s, code %s (%s), now %s",
+            message.id,
+            message.campaign,
             claim.attempt,
             outcome,
             code,
+            effect,
             state,
         )
 

@@ -31,6 +31,12 @@ MONDAY_NINE = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 """Monday 23 November 2026, 09:00 in Paris."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--interleavings", type=int, default=200, help="of opt-out and sending, on each database (200)"
+    )
+
+
 @pytest.fixture
 def clock() -> SetClock:
     return SetClock(MONDAY_NINE)

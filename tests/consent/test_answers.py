@@ -15,7 +15,7 @@ BRAND, CONTACT = "Boulangerie du Pont!", "bonjour@boulangerie-pont.test."
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("answer", [Answer.OPTED_OUT, Answer.OPTED_IN, Answer.HELP])
+@pytest.mark.parametrize("answer", [Answer.OPTED_OUT, Answer.OPTED_IN, Answer.HELP, Answer.OPT_IN_REQUEST])
 def test_every_answer_is_one_plain_sms_that_names_the_brand(language, answer):
     text = words_of(answer, language, brand=BRAND, contact=CONTACT)
     assert BRAND in text

@@ -1,9 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from consent import ledger, store
+from consent import address, ledger, store
 from consent.entry import Action, Channel, Purpose
 from consent.inbound import ERASURE, InboundPolicy, answer_inbound
 from consent.keywords import Verdict
@@ -69,7 +70,7 @@ def test_doubt_favours_the_opt_out(records):
     record(records, grant(minute(0)))
     result = hear(records, "si je réponds arrêt est-ce que je garde ma carte")
     assert result.verdict is Verdict.AMBIGUOUS
-    assert result.reply_text == hear(records, "STOP", sid="SM2").reply_text
+    assert "plus nos SMS" in result.reply_text
     assert not allowed(records)
 
 
@@ -221,3 +222,30 @@ def test_what_a_subject_sent_can_be_listed(records):
     with records.reads.connect() as connection:
         assert [text.sid for text in store.inbound_of(connection, "ana")] == ["SM1", "SM2"]
         assert store.inbound_of(connection, "ben") == []
+
+
+def test_an_opt_out_is_confirmed_once_and_a_new_one_once_more(records):
+    record(records, grant(minute(0)))
+    assert hear(records, "STOP", at=1, sid="SM1").reply_text is not None
+    for number, body in enumerate(["STOP", "arrêtez !!", "je vous ai dit stop"], 2):
+        again = hear(records, body, at=number, sid=f"SM{number}")
+        assert (again.verdict, again.reply_text) == (Verdict.OPT_OUT, None)
+    assert hear(records, "START", at=8, sid="SM8").reply_text is not None
+    assert hear(records, "STOP", at=9, sid="SM9").reply_text is not None
+
+
+def test_a_confirmation_comes_within_five_minutes_or_not_at_all(records):
+    record(records, grant(minute(0)))
+    first = hear(records, "STOP", at=1)
+    assert hear(records, "STOP", at=6) == first
+    assert hear(records, "STOP", at=6.1).reply_text is None
+
+
+@pytest.mark.parametrize("body", ["STOP", "bus stop", "HELP", "hello"])
+def test_whoever_writes_from_a_number_can_be_reached_at_it(records, body):
+    with records.writes.begin() as connection:
+        failure = address.Failure("m1", "30006", 1, timedelta(0), minute(0))
+        assert address.note_failure(connection, "ana", SMS, failure)
+    hear(records, body)
+    with records.reads.connect() as connection:
+        assert not address.is_dead(connection, "ana", SMS)

@@ -8,9 +8,17 @@ from hypothesis import strategies as st
 
 from consent.keywords import Verdict, classify, is_mere_yes, normalise_text, vocabulary
 
-CORPUS = [
-    json.loads(line) for line in Path(__file__).with_name("corpus.jsonl").read_text("utf-8").splitlines()
-]
+
+def read(part):
+    lines = Path(__file__).with_name(f"corpus_{part}.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+CORPUS = {"tuned": read("tuned"), "held out": read("held_out")}
+"""Labelled texts. The rules were written with the tuned part in view; the other was written down before, and is not
+looked at line by line, so that its figures say what texts nobody has thought of will meet.
+"""
+
 SUPPRESSED = (Verdict.OPT_OUT, Verdict.AMBIGUOUS)
 PER_SE = [
     *(
@@ -37,17 +45,31 @@ INVISIBLE = ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad"]
 punctuation = st.text("!.,;:?\"'“”«»()*_-… \n\t", max_size=6)
 
 
-def verdicts(labelled: str) -> list[Verdict]:
-    return [classify(line["text"]) for line in CORPUS if line["verdict"] == labelled]
+def verdicts(lines, labelled: str, *, keyword: bool | None = None) -> list[Verdict]:
+    return [
+        classify(line["text"])
+        for line in lines
+        if line["verdict"] == labelled and keyword in (None, line.get("keyword", False))
+    ]
 
 
 def share(of: list[Verdict], *wanted: Verdict) -> float:
     return sum(verdict in wanted for verdict in of) / len(of)
 
 
+def precision(lines) -> float:
+    """How many of those taken for an opt-out are one."""
+    right = [line["verdict"] == "opt_out" for line in lines if classify(line["text"]) is Verdict.OPT_OUT]
+    return sum(right) / len(right)
+
+
 def test_the_corpus_is_large_and_holds_every_verdict():
-    assert len(CORPUS) >= 200
-    assert {line["verdict"] for line in CORPUS} == set(Verdict)
+    assert sum(len(lines) for lines in CORPUS.values()) >= 1200
+    for lines in CORPUS.values():
+        assert {line["verdict"] for line in lines} == set(Verdict)
+        assert {line["language"] for line in lines} >= {"fr", "en", "de", "es", "it", "nl", "pt"}
+    texts = [line["text"].casefold() for lines in CORPUS.values() for line in lines]
+    assert len(texts) == len(set(texts))
 
 
 @pytest.mark.parametrize("word", PER_SE)
@@ -64,19 +86,31 @@ def test_every_per_se_word_opts_out(word):
         assert classify(written) is Verdict.OPT_OUT, written
 
 
-def test_recall_on_the_corpus():
-    opted_out = verdicts("opt_out")
-    assert share(opted_out, Verdict.OPT_OUT) >= 0.98
-    assert share(opted_out, *SUPPRESSED) == 1
-    assert share(verdicts("opt_in"), Verdict.OPT_IN) == 1
-    assert share(verdicts("help"), Verdict.HELP) == 1
+@pytest.mark.parametrize("part", CORPUS)
+def test_recall_and_precision_on_the_corpus(part, capsys):
+    lines = CORPUS[part]
+    words, phrases = (verdicts(lines, "opt_out", keyword=keyword) for keyword in (True, False))
+    said = (
+        f"{part} corpus, {len(lines)} lines: recall {share(words, Verdict.OPT_OUT):.3f} of {len(words)} keywords,"
+        f" {share(phrases, Verdict.OPT_OUT):.3f} of {len(phrases)} phrases"
+        f" ({share(phrases, *SUPPRESSED):.3f} with those in doubt), precision {precision(lines):.3f},"
+        f" {share(verdicts(lines, 'other'), *SUPPRESSED):.3f} of what is none taken for one"
+    )
+    with capsys.disabled():
+        print(f"\n{said}")
+    assert share(words, Verdict.OPT_OUT) == 1
+    assert share(phrases, Verdict.OPT_OUT) >= 0.97
+    assert precision(lines) >= 0.98
+    assert share(verdicts(lines, "other"), *SUPPRESSED) <= 0.02
+    assert share(verdicts(lines, "opt_in"), Verdict.OPT_IN) == 1
+    assert share(verdicts(lines, "help"), Verdict.HELP) == 1
 
 
-def test_precision_on_the_corpus():
-    right = [line["verdict"] == "opt_out" for line in CORPUS if classify(line["text"]) is Verdict.OPT_OUT]
-    assert sum(right) / len(right) >= 0.98
-    assert share(verdicts("other"), *SUPPRESSED) <= 0.02
-    assert share(verdicts("ambiguous"), Verdict.AMBIGUOUS) == 1
+@pytest.mark.parametrize("language", ["fr", "en", "de", "es", "it", "nl", "pt"])
+def test_no_language_lags_behind(language):
+    theirs = [line for lines in CORPUS.values() for line in lines if line["language"] == language]
+    assert share(verdicts(theirs, "opt_out"), Verdict.OPT_OUT) >= 0.95
+    assert precision(theirs) >= 0.95
 
 
 @pytest.mark.parametrize(
@@ -90,6 +124,11 @@ def test_precision_on_the_corpus():
         "don't stop",
         "don’t stop",
         "Le bus s'arrête ?",
+        "je ne veux pas arreter",
+        "Je ne veux pas arrêter, surtout pas !",
+        "sans arrêt",
+        "Zwischenstopp",
+        "sin parar",
     ],
 )
 def test_what_only_looks_like_a_stop_word_changes_nothing(text):
@@ -114,6 +153,11 @@ def test_the_stop_in_it_is_found(text, verdict):
     assert classify(text) is verdict
 
 
+@pytest.mark.parametrize("word", words)
+def test_every_word_of_the_data_opts_out_by_itself(word):
+    assert classify(word) is Verdict.OPT_OUT
+
+
 @given(
     word=st.sampled_from(words),
     before=punctuation,
@@ -136,13 +180,42 @@ def test_every_text_has_a_verdict_and_normalising_twice_changes_nothing(text):
     assert normalise_text(normalise_text(text)) == normalise_text(text)
 
 
+@pytest.mark.parametrize(
+    ("typed", "verdict"),
+    [
+        ("unsubcribe", Verdict.OPT_OUT),
+        ("Desaboner svp", Verdict.OPT_OUT),
+        ("sotp", Verdict.OPT_OUT),
+        ("Anmelden", Verdict.OPT_IN),
+        ("shop", Verdict.OTHER),
+        ("spot", Verdict.OTHER),
+        ("top !", Verdict.OTHER),
+        ("step", Verdict.OTHER),
+    ],
+)
+def test_a_slip_of_the_finger_is_forgiven_where_it_makes_no_other_word(typed, verdict):
+    assert classify(typed) is verdict
+
+
 @given(st.sampled_from(sorted(vocabulary().stop)), st.text(max_size=60))
 def test_a_first_word_that_says_stop_never_goes_unheard(word, rest):
     assert classify(f"{word}. {rest}") is Verdict.OPT_OUT
 
 
 @pytest.mark.parametrize(
-    "typed", ["ARRÊT", "Arre\u0302t", "ＡＲＲＥＴ", "a\u200brret", "«arrêt»", "\ufeffARRET"]
+    "typed",
+    [
+        "АRRЕT",
+        "🅰🆁🆁🅴🆃",
+        "arre^t",
+        "arr3t",
+        "ARRÊT",
+        "Arre\u0302t",
+        "ＡＲＲＥＴ",
+        "a\u200brret",
+        "«arrêt»",
+        "\ufeffARRET",
+    ],
 )
 def test_one_word_is_one_word_however_it_is_encoded(typed):
     assert normalise_text(typed) == "arret"

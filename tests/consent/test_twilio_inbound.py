@@ -8,7 +8,7 @@ from twilio.request_validator import RequestValidator
 
 from consent import ledger, store
 from consent.entry import Channel, Purpose
-from consent.errors import ConsentError
+from consent.errors import ConsentError, StillSending
 from consent.inbound import InboundPolicy
 from consent.routes import router
 from consent.twilio_inbound import TwilioInbound
@@ -35,6 +35,8 @@ class Line:
     def __init__(self, records, tokens=("t0ken",), policy=POLICY):
         self.records = records
         self.told = []
+        self.settled = []
+        self.under_way = False
         app = FastAPI()
         app.include_router(
             router(
@@ -43,6 +45,7 @@ class Line:
                 now=SetClock(minute(5)),
                 withdrawing=lambda subject: self.told.append(("withdrawing", subject)),
                 changed=lambda subject: self.told.append(("changed", subject, self.allowed())),
+                settle=self.settle,
                 messages_of={},
                 on_erasure=[],
                 forget_devices=lambda _: None,
@@ -62,6 +65,11 @@ class Line:
         sent = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
         content = urlencode(form) if body is None else body
         return self.http.post(path, content=content, headers=sent | (headers or {}))
+
+    def settle(self, subject):
+        self.settled.append((subject, self.allowed()))
+        if self.under_way:
+            raise StillSending
 
     def allowed(self):
         with self.records.reads.connect() as connection:
@@ -174,3 +182,18 @@ def test_a_text_without_a_proper_id_is_refused(line):
 def test_a_tampered_form_is_refused(line):
     assert line.post(TEXT, body=urlencode(TEXT | {"Body": "START"})).status_code == 403
     assert line.allowed()
+
+
+def test_an_opt_out_is_answered_when_nothing_is_being_handed_over_any_more(line):
+    line.under_way = True
+    assert line.post(TEXT).status_code == 503
+    assert line.settled == [("ana", False)]
+    line.under_way = False
+    assert "c'est noté" in line.post(TEXT).text
+    assert line.settled == [("ana", False)] * 2
+
+
+def test_other_texts_wait_for_nothing(line):
+    for number, body in enumerate(["HELP", "START", "hello"]):
+        line.post(TEXT | {"Body": body, "MessageSid": f"SM{number}"})
+    assert line.settled == []

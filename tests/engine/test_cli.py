@@ -213,3 +213,10 @@ def test_nearness_needs_to_know_where_phones_were(tmp_path: Path):
     pings.write_text("")
     run = chaland("nearness", "--geofences", str(fences), "--pings", str(pings), data_dir=tmp_path)
     assert (run.returncode, run.stderr.strip()) == (2, "one of --tracks and --truth is needed")
+
+
+def test_texts_in_doubt_are_listed_and_settled_by_their_id(tmp_path: Path):
+    assert chaland("consent", "reviews", data_dir=tmp_path).stdout == ""
+    unknown = chaland("consent", "settle", "SM1", "confirm", data_dir=tmp_path)
+    assert (unknown.returncode, "no text with this id" in unknown.stderr) == (2, True)
+    assert chaland("consent", "settle", "SM1", "perhaps", data_dir=tmp_path).returncode == 2

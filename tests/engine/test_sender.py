@@ -19,6 +19,7 @@ from consent.entry import Action, Channel, Entry, Purpose
 from consent.ledger import record
 from consent.store import delete_subject, mark_of_subject, put_subject
 from consent.subject import Subject
+from engine.handover import open_handovers
 from engine.sender import ABANDONED_SECONDS, Sender
 from tests.campaigns.cast import BAKERY, BREAD, decided
 from tests.conftest import MONDAY_NINE
@@ -41,6 +42,7 @@ def sender_to(records, clock, channel):
         writes=records.writes,
         channels={Channel.SMS: channel} if channel else {},
         place_of=lambda connection, geofence: places.get(geofence),
+        handovers=open_handovers(records),
         now=clock,
     )
 

@@ -6,7 +6,7 @@ down, and the live store is told after the write has been committed.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -14,6 +14,8 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine
 
 from consent import ledger, store
+from consent.admission import MINORITY, refusal
+from consent.age import AgePolicy, is_too_young
 from consent.entry import Action, Entry, Purpose, questions, standing
 from consent.errors import SubjectNotFound
 from consent.inbound import ERASURE, InboundPolicy, InboundResult, answer_inbound
@@ -52,6 +54,7 @@ class Desk:
     changed: Callable[[str], None]
     records_of: Mapping[str, Records]
     on_erasure: Sequence[Erase]
+    ages: AgePolicy = field(default_factory=AgePolicy)
 
     def subject(self, subject: str) -> Subject:
         """The subject. Raises SubjectNotFound."""
@@ -59,19 +62,29 @@ class Desk:
             return _known(conn, subject)
 
     def put(self, subject: Subject) -> bool:
-        """Keep exactly this of the subject; tells whether it is new. Raises DeviceTaken."""
+        """Keep exactly this of the subject; tells whether it is new. One who turns out to be too young to consent is
+        withdrawn from everything at once. Raises DeviceTaken.
+        """
+        too_young = is_too_young(subject, self.ages, self.now())
         with self.reads.connect() as conn:
             before = store.get_subject(conn, subject.id)
         had = () if before is None else before.devices
         gives_up = {device.device for device in had} - {device.device for device in subject.devices}
-        with self._telling(subject.id, denied=bool(gives_up)), self.writes.begin() as conn:
-            return store.put_subject(conn, subject, self.now())
+        with self._telling(subject.id, denied=bool(gives_up) or too_young), self.writes.begin() as conn:
+            is_new = store.put_subject(conn, subject, self.now())
+            if too_young:
+                self._close(conn, subject.id, MINORITY, _allowed, source=MINORITY)
+            return is_new
 
     def record(self, entry: Entry) -> Entry:
-        """Write the entry into the ledger. Raises SubjectNotFound."""
+        """Write the entry into the ledger. Raises SubjectNotFound, and GrantRefused for a grant that may not be."""
         self.subject(entry.subject)
         denied = entry.action is Action.WITHDRAW and entry.purpose is Purpose.LOCATION
         with self._telling(entry.subject, denied=denied), self.writes.begin() as conn:
+            store.lock_subject(conn, entry.subject)
+            known, said = _known(conn, entry.subject), ledger.entries_of(conn, entry.subject)
+            if (refused := refusal(entry, known, said, self.ages, self.now())) is not None:
+                raise refused
             return ledger.record(conn, entry)
 
     def entries(self, subject: str) -> tuple[Entry, ...]:
@@ -127,6 +140,7 @@ class Desk:
         subject: str,
         actor: str,
         purposes_in: Callable[[Sequence[Entry], datetime], set[Purpose]],
+        source: str = ERASURE,
     ) -> None:
         """Withdraw purposes under the subject's lock, after everything said before, whichever clock wrote it."""
         if not store.lock_subject(conn, subject):
@@ -140,7 +154,7 @@ class Desk:
                 purpose=purpose,
                 channel=None,
                 action=Action.WITHDRAW,
-                source=ERASURE,
+                source=source,
                 text_version=None,
                 at=at,
                 recorded_at=now,

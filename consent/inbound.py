@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 from sqlalchemy import Connection
 
 from consent import ledger, store
+from consent.admission import MINORITY
 from consent.answers import Answer, language_of, words_of
 from consent.entry import Action, Channel, Entry, Purpose, Reason, standing
 from consent.errors import InvalidConsent
@@ -17,7 +18,9 @@ from consent.phone import normalise
 SOURCE = "sms"
 ACTOR = "subject"
 ERASURE = "erasure"
-"""The source of the withdrawals an erasure leaves behind: nothing granted before it is ever renewed."""
+"""The source of the withdrawals an erasure leaves behind."""
+NEVER_RENEWED = frozenset({ERASURE, MINORITY})
+"""Nothing granted before a withdrawal from these sources is ever renewed."""
 
 RepliesBy = Literal["provider", "engine", "none"]
 
@@ -134,7 +137,9 @@ def _renew(conn: Connection, sid: str, subject: str, at: datetime, *, renews: bo
 
 
 def _since_erasure(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    erased = max((place for place, entry in enumerate(entries, 1) if entry.source == ERASURE), default=0)
+    erased = max(
+        (place for place, entry in enumerate(entries, 1) if entry.source in NEVER_RENEWED), default=0
+    )
     return entries[erased:]
 
 

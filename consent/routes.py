@@ -1,13 +1,11 @@
 """HTTP calls about subjects and their consents."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from sqlalchemy import Engine
 
 from consent.bodies import (
     ID_PATTERN,
@@ -16,10 +14,9 @@ from consent.bodies import (
     EntryAnswer,
     SubjectAnswer,
     SubjectBody,
-    export_of,
     standings,
 )
-from consent.desk import Desk, Erase, Records
+from consent.desk import Desk
 from consent.entry import Entry, occurred
 from consent.errors import FieldError, InvalidConsent
 from consent.twilio_inbound import TwilioInbound, twilio_router
@@ -39,40 +36,23 @@ _EXPORT_EXAMPLE = {
 
 
 def router(
+    desk: Desk,
     *,
-    reads: Engine,
-    writes: Engine,
-    now: Callable[[], datetime],
-    withdrawing: Callable[[str], None],
-    changed: Callable[[str], None],
-    messages_of: Mapping[str, Records],
-    on_erasure: Sequence[Erase],
+    export: Callable[[str], dict[str, Any]],
     twilio: TwilioInbound | None,
     default_region: str = "FR",
 ) -> APIRouter:
-    """The consent calls, built from what they serve.
-
-    `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit. `messages_of`
-    names the other domains' records in an export, `on_erasure` deletes them. `default_region` (ISO 3166) reads a phone
-    number without a country code.
+    """The consent calls at one desk. `export` gathers everything held about a subject; `default_region` (ISO 3166) reads
+    a phone number without a country code.
     """
-    desk = Desk(
-        reads=reads,
-        writes=writes,
-        now=now,
-        withdrawing=withdrawing,
-        changed=changed,
-        records_of=messages_of,
-        on_erasure=on_erasure,
-    )
     api = APIRouter()
-    api.include_router(_subject_calls(desk, default_region))
+    api.include_router(_subject_calls(desk, export, default_region))
     api.include_router(_consent_calls(desk))
     api.include_router(twilio_router(desk, twilio))
     return api
 
 
-def _subject_calls(desk: Desk, region: str) -> APIRouter:
+def _subject_calls(desk: Desk, export: Callable[[str], dict[str, Any]], region: str) -> APIRouter:
     api = APIRouter(prefix="/v1/subjects/{id}", tags=["consent"])
 
     @api.put(
@@ -101,7 +81,7 @@ def _subject_calls(desk: Desk, region: str) -> APIRouter:
         responses={200: {"content": {"application/json": {"example": _EXPORT_EXAMPLE}}}},
     )
     def export_subject(subject: SubjectId) -> dict[str, Any]:
-        return export_of(desk.held(subject), desk.now())
+        return export(subject)
 
     return api
 

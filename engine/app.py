@@ -29,8 +29,11 @@ from campaigns.decide import decision_json
 from campaigns.message import message_json
 from campaigns.routes import TwilioReports
 from config import Settings
+from consent.desk import Desk
 from consent.entry import Channel
 from consent.inbound import InboundPolicy
+from consent.processor import Processor
+from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
 from engine import metrics
 from engine.clock import wall_clock
@@ -50,6 +53,7 @@ from engine.limits import RateLimit
 from engine.live import Live, open_live
 from engine.log import SignalLog
 from engine.places import Places
+from engine.privacy import Privacy, age_policy, declared_processors
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
@@ -132,6 +136,9 @@ class Engine:
             now=self.now,
         )
         self.intake = Intake(settings, self.now)
+        processors = declared_processors(settings)
+        self.desk = self._desk(processors)
+        self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
         self.gate.rebuild()
 
     def close(self) -> None:
@@ -165,6 +172,7 @@ class Engine:
             Job("campaign moves", 1, self.move_campaigns),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("beacon health", 600, self.count_unhealthy),
+            *self.privacy.jobs(),
         )
 
     def move_campaigns(self) -> int:
@@ -245,22 +253,36 @@ class Engine:
     def _consent_routes(self) -> APIRouter:
         settings = self.settings
         policy = InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
-        return consent.routes.router(
+        api = consent.routes.router(
+            self.desk,
+            export=self.privacy.export,
+            twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, policy)
+            if settings.twilio_auth_tokens
+            else None,
+            default_region=settings.default_region,
+        )
+        for routes in self.privacy.routes():
+            api.include_router(routes)
+        return api
+
+    def _desk(self, processors: tuple[Processor, ...]) -> Desk:
+        return Desk(
             reads=self.records.reads,
             writes=self.records.writes,
             now=self.now,
             withdrawing=self.gate.withdrawing,
             changed=self.gate.changed,
-            messages_of={
+            records_of={
                 "events": geofences.store.events_of,
                 "decisions": _as_json(campaigns.store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.store.messages_of, message_json),
             },
-            on_erasure=(campaigns.store.forget_subject, geofences.store.forget_subject),
-            twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, policy)
-            if settings.twilio_auth_tokens
-            else None,
-            default_region=settings.default_region,
+            on_erasure=(
+                campaigns.store.forget_subject,
+                geofences.store.forget_subject,
+                pass_on_erasure(processors, self.now),
+            ),
+            ages=age_policy(self.settings),
         )
 
     def _twilio_reports(self) -> TwilioReports | None:

@@ -9,6 +9,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 import campaigns.store
+import consent.access_log  # for its table, as the next ones
+import consent.activity
+import consent.processor_store
+import consent.request_store
 import consent.store
 import engine.store
 import geofences.tables

@@ -7,6 +7,8 @@ from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
 from consent import ledger, store
+from consent.bodies import export_of
+from consent.desk import Desk
 from consent.entry import Purpose
 from consent.errors import ConsentError
 from consent.routes import router
@@ -62,18 +64,18 @@ class Shop:
         self.clock = SetClock(minute(0))
         self.told = Told(records)
         self.erased = []
+        desk = Desk(
+            reads=records.reads,
+            writes=records.writes,
+            now=self.clock,
+            withdrawing=self.told.withdrawing,
+            changed=self.told.changed,
+            records_of={"messages": lambda _, subject: [{"id": "m-1", "subject": subject}]},
+            on_erasure=[lambda _, subject: self.erased.append(subject)],
+        )
         app = FastAPI()
         app.include_router(
-            router(
-                reads=records.reads,
-                writes=records.writes,
-                now=self.clock,
-                withdrawing=self.told.withdrawing,
-                changed=self.told.changed,
-                messages_of={"messages": lambda _, subject: [{"id": "m-1", "subject": subject}]},
-                on_erasure=[lambda _, subject: self.erased.append(subject)],
-                twilio=None,
-            )
+            router(desk, export=lambda subject: export_of(desk.held(subject), desk.now()), twilio=None)
         )
 
         @app.exception_handler(ConsentError)
@@ -361,18 +363,16 @@ def test_an_erasure_that_cannot_finish_keeps_the_subject_but_no_consent(shop):
         raise RuntimeError("the other domain failed")
 
     app = FastAPI()
-    app.include_router(
-        router(
-            reads=shop.records.reads,
-            writes=shop.records.writes,
-            now=shop.clock,
-            withdrawing=shop.told.withdrawing,
-            changed=shop.told.changed,
-            messages_of={},
-            on_erasure=[broken],
-            twilio=None,
-        )
+    desk = Desk(
+        reads=shop.records.reads,
+        writes=shop.records.writes,
+        now=shop.clock,
+        withdrawing=shop.told.withdrawing,
+        changed=shop.told.changed,
+        records_of={},
+        on_erasure=[broken],
     )
+    app.include_router(router(desk, export=lambda _: {}, twilio=None))
     shop.put(**ANA)
     shop.say(**LOCATION)
     with pytest.raises(RuntimeError):

@@ -13,6 +13,7 @@ from sqlalchemy_utc import UtcDateTime
 from consent.store import metadata
 
 REASON_LIMIT_CHARS = 200
+SUBJECT_LIMIT_CHARS = 128
 
 access_log = Table(
     "access_log",

@@ -1,5 +1,6 @@
 """What a shopper may ask of us by law, and by when it must be answered."""
 
+import re
 from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -106,19 +107,9 @@ def months_later(at: datetime, months: int) -> datetime:
 
 def has_card_number(text: str) -> bool:
     """Whether the text holds 13 to 19 digits, perhaps spaced, that pass the check of payment cards (Luhn)."""
-    digits: list[int] = []
-    for char in f"{text}.":
-        if char.isdigit() and char.isascii():
-            digits.append(int(char))
-        elif char not in " -":
-            if any(
-                _is_luhn(digits[start : start + size])
-                for size in range(13, 20)
-                for start in range(len(digits) - size + 1)
-            ):
-                return True
-            digits = []
-    return False
+    runs = re.findall(r"[0-9](?:[ -]?[0-9])*", text)
+    numbers = ([int(char) for char in run if char.isdigit()] for run in runs)
+    return any(13 <= len(digits) <= 19 and _is_luhn(digits) for digits in numbers)
 
 
 def _is_luhn(digits: list[int]) -> bool:

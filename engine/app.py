@@ -229,12 +229,12 @@ class Engine:
             geofences.routes.router(reads=reads, writes=writes, now=now),
             geofences.beacon_routes.router(reads=reads, writes=writes, now=now, figures_of=figures_of),
         ):
-            app.include_router(routes, dependencies=[Depends(requires(self.keys, Scope.MARKETING))])
+            app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         app.include_router(
             campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
-            dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
+            dependencies=self._permits(Scope.MARKETING),
         )
-        app.include_router(self._consent_routes(), dependencies=[Depends(requires(self.keys, Scope.PRIVACY))])
+        app.include_router(self._consent_routes(), dependencies=self._permits(Scope.PRIVACY))
         self._add_operations(app)
         speak_problem_json(app)
         if with_console:
@@ -249,6 +249,10 @@ class Engine:
             limit=self._rate_limit(),
             body_limit_bytes=self.settings.bulk_body_limit_bytes,
         )
+
+    def _permits(self, scope: Scope) -> list[Any]:
+        """What every call passes: its key must hold the scope, and a look at a subject's data is written down."""
+        return [Depends(requires(self.keys, scope)), Depends(self.privacy.watched)]
 
     def _consent_routes(self) -> APIRouter:
         settings = self.settings

@@ -487,6 +487,12 @@ def classify(
         typer.echo(json.dumps(fields | {"verdict": verdict_of(str(text))}, ensure_ascii=False))
 
 
+def _add_privacy_commands() -> None:
+    from engine.privacy_commands import add_privacy_commands
+
+    add_privacy_commands(consent_app, _opened, _fail)
+
+
 @keys_app.command("create")
 def create_key(
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],
@@ -596,6 +602,8 @@ def _fail(message: str) -> NoReturn:
     typer.echo(message, err=True)
     raise typer.Exit(2)
 
+
+_add_privacy_commands()
 
 if __name__ == "__main__":
     main()

@@ -5,22 +5,24 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from config import Settings
-from consent import processor_store, request_store
+from consent import access_log, processor_store, request_store
+from consent.access_log import Access
 from consent.age import AgePolicy
 from consent.desk import Desk
 from consent.preference_link import PreferenceLinks
-from consent.preference_routes import PreferenceDoor, link_calls, preference_pages
-from consent.preference_texts import Facts
+from consent.preference_routes import PreferenceDoor, link_calls, links_of, preference_pages
+from consent.preference_texts import Facts, words_in
 from consent.processor import Processor, read_processors
 from consent.processor_call import Courier
 from consent.request_routes import request_calls
 from consent.rights import Rights
 from engine import metrics
+from engine.dpia import counts_of, sheet
 from engine.export import everything_about
-from engine.holdings import holdings
+from engine.holdings import holdings, live_holdings
 from engine.link_key import link_keys
 from engine.live import Live
 from engine.live_holdings import held_of
@@ -59,6 +61,37 @@ class Privacy:
         """Everything held about a subject. Raises SubjectNotFound."""
         return everything_about(
             subject, self.desk, self.holdings, lambda devices: held_of(self._live, self._log, devices)
+        )
+
+    def links(self, subject: str) -> dict[str, dict[str, str]]:
+        """The shopper's signed links. Raises SubjectNotFound."""
+        return links_of(self.door, subject)
+
+    def note_access(self, actor: str, subject: str, what: str, reason: str | None) -> None:
+        """Write down that somebody looks at a subject's data."""
+        with self.desk.writes.begin() as conn:
+            access_log.note(conn, Access(self.desk.now(), actor, subject, what, reason))
+
+    def watched(self, request: Request) -> None:
+        """A route dependency, behind the one that checks the key: notes who looks at which subject's data, and why, as
+        the header `Access-Reason` says.
+        """
+        in_path = request.url.path.startswith("/v1/subjects/")
+        subject = (request.path_params.get("id") if in_path else None) or request.query_params.get("subject")
+        if request.method != "GET" or not subject:
+            return
+        reason = request.headers.get("access-reason", "").strip()[: access_log.REASON_LIMIT_CHARS]
+        what = request.scope["route"].operation_id or request.scope["route"].path
+        actor = str(getattr(request.state, "actor", "unknown"))
+        self.note_access(actor, subject[: access_log.SUBJECT_LIMIT_CHARS], what, reason or None)
+
+    def sheet(self, settings: Settings) -> str:
+        """The data-protection sheet."""
+        with self.desk.reads.connect() as conn:
+            counts = counts_of(conn, self.holdings)
+        words = words_in("en", self.door.facts)
+        return sheet(
+            settings, words, self.holdings, live_holdings(), self.processors, (), counts, self.desk.now()
         )
 
     def routes(self) -> Iterable[APIRouter]:

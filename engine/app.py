@@ -96,6 +96,7 @@ class Engine:
     def open(self) -> None:
         """Open both stores, bring the schema up to date and build the parts."""
         settings = self.settings
+        processors = declared_processors(settings)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.live: Live = open_live(
             settings.valkey_url,
@@ -136,7 +137,6 @@ class Engine:
             now=self.now,
         )
         self.intake = Intake(settings, self.now)
-        processors = declared_processors(settings)
         self.desk = self._desk(processors)
         self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
         self.gate.rebuild()

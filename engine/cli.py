@@ -543,6 +543,7 @@ def _settings(**given: Any) -> Settings:
 
 @contextlib.contextmanager
 def _opened(**given: Any) -> Iterator[Any]:
+    from consent.processor import InvalidProcessors
     from engine.app import Engine
     from engine.live import LiveStoreMismatch
     from engine.valkey import ValkeyDidNotStart
@@ -550,7 +551,7 @@ def _opened(**given: Any) -> Iterator[Any]:
     engine = Engine(_settings(**given))
     try:
         engine.open()
-    except (LiveStoreMismatch, ValkeyDidNotStart) as error:
+    except (InvalidProcessors, LiveStoreMismatch, ValkeyDidNotStart) as error:
         _fail(str(error))
     try:
         yield engine

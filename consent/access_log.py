@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Column, Connection, Index, Table, Text, insert, select
+from sqlalchemy import Column, Connection, Index, Table, Text, insert, select, update
 from sqlalchemy_utc import UtcDateTime
 
 from consent.store import metadata
@@ -59,3 +59,8 @@ def accesses_of(conn: Connection, subject: str) -> list[Access]:
         select(access_log).where(access_log.c.subject == subject).order_by(access_log.c.at, access_log.c.id)
     )
     return [Access(row.at, row.actor, row.subject, row.what, row.reason) for row in conn.execute(query)]
+
+
+def forget_words(conn: Connection, subject: str) -> None:
+    """Drop the reasons of looks at a subject; that there were looks stays."""
+    conn.execute(update(access_log).where(access_log.c.subject == subject).values(reason=None))

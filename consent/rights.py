@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from consent import processor_store, request_store
+from consent import access_log, processor_store, request_store
 from consent.admission import OBJECTION
 from consent.age import AgePolicy, is_too_young
 from consent.desk import Desk
@@ -127,6 +127,7 @@ def pass_on_erasure(
     def pass_on(conn: Connection, subject: str) -> None:
         request_store.close_all(conn, subject, ON_ERASURE, now())
         request_store.forget_words(conn, subject)
+        access_log.forget_words(conn, subject)
         processor_store.notify(conn, subject, told, now())
 
     return pass_on

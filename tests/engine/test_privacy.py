@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select
 import campaigns.store
 import geofences.tables
 from config import Settings
-from consent import activity, processor_store, request_store
+from consent import access_log, activity, processor_store, request_store
 from consent.inbound import InboundPolicy
 from consent.request import RequestKind, received
 from consent.store import inbound_messages
@@ -315,6 +315,9 @@ def test_an_erasure_answers_its_requests_and_forgets_the_words(engine: Engine, t
     }
     town.post("/v1/privacy-requests", json=asks).raise_for_status()
     town.delete("/v1/subjects/ana").raise_for_status()
+    with engine.records.reads.connect() as conn:
+        assert {each.reason for each in access_log.accesses_of(conn, "ana")} == {None}
+        assert {each.reason for each in access_log.accesses_of(conn, "ben")} == {"call of ben"}
     items = town.get("/v1/privacy-requests?subject=ana&open=false").json()["items"]
     assert {(each["kind"], each["outcome"], each["identity_check"]) for each in items} == {
         ("erasure", "done", None),

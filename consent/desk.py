@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
 
@@ -19,6 +18,7 @@ from consent.age import AgePolicy, is_too_young
 from consent.entry import Action, Entry, Purpose, questions, standing
 from consent.errors import SubjectNotFound
 from consent.inbound import ERASURE, InboundPolicy, InboundResult, answer_inbound
+from consent.preference import withdrawal
 from consent.store import Inbound
 from consent.subject import Subject
 
@@ -60,6 +60,11 @@ class Desk:
         """The subject. Raises SubjectNotFound."""
         with self.reads.connect() as conn:
             return _known(conn, subject)
+
+    def is_known(self, subject: str) -> bool:
+        """Whether there is such a subject."""
+        with self.reads.connect() as conn:
+            return store.dates_of_subject(conn, subject) is not None
 
     def put(self, subject: Subject) -> bool:
         """Keep exactly this of the subject; tells whether it is new. One who turns out to be too young to consent is
@@ -148,19 +153,7 @@ class Desk:
         entries, now = ledger.entries_of(conn, subject), self.now()
         at = max((now, *(entry.at for entry in entries)))
         for purpose in sorted(purposes_in(entries, at)):
-            withdrawal = Entry(
-                id=uuid4().hex,
-                subject=subject,
-                purpose=purpose,
-                channel=None,
-                action=Action.WITHDRAW,
-                source=source,
-                text_version=None,
-                at=at,
-                recorded_at=now,
-                actor=actor,
-            )
-            ledger.record(conn, withdrawal)
+            ledger.record(conn, withdrawal(purpose, subject, source, actor, entries, now))
 
     @contextmanager
     def _telling(self, subject: str, *, denied: bool) -> Iterator[None]:

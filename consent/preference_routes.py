@@ -82,9 +82,8 @@ class PreferenceDoor:
         """Record what the form changes; answers what to say."""
         shown = {str(each) for each in form.getlist("shown")} & NAMES
         chosen = {str(each) for each in form.getlist("allow")} & NAMES
-        versions = {name: notice.version for name, notice in visit.words.notices.items()}
         try:
-            made = self.rights.choose(visit.holder.subject, shown, chosen, versions)
+            made = self.rights.choose(visit.holder.subject, shown, chosen, visit.words)
         except GrantRefused:
             return "refused_young"
         return "saved" if made else "unchanged"

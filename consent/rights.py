@@ -27,6 +27,7 @@ from consent.preference import (
     withdrawal,
 )
 from consent.preference_link import Holder
+from consent.preference_texts import Words
 from consent.processor import Processor
 from consent.request import Outcome, PrivacyRequest, RequestKind, closed, received
 from consent.store import dates_of_subject
@@ -63,17 +64,15 @@ class Rights:
         entries, now = self.desk.entries(subject), self.desk.now()
         return any(standing(entries, Purpose.MARKETING, channel, now).allowed for channel in Channel)
 
-    def choose(
-        self, subject: str, shown: Collection[str], chosen: Collection[str], versions: dict[str, str]
-    ) -> int:
-        """Record what a form changes, each grant with the version of the text shown; answers how many. Raises
-        GrantRefused where a grant may not be.
+    def choose(self, subject: str, shown: Collection[str], chosen: Collection[str], words: Words) -> int:
+        """Record what a form with these words changes, each with the version of the notice shown; answers how many.
+        Raises GrantRefused where a grant may not be.
         """
         entries = self.desk.entries(subject)
         now = self.desk.now()
         made = list(changes(shown, chosen, allowed(entries, now)))
         for change in made:
-            version = versions[change.choice.name]
+            version = words.notices[change.choice.name].version
             self.desk.record(entry_of(change, subject, version, entries, now))
         return len(made)
 
@@ -92,12 +91,18 @@ class Rights:
 
     def see(self, subject: str, means: str, actor: str) -> dict[str, Any]:
         """Everything held about the subject; recorded as a request of access that was answered."""
+        held = self.export(subject)
         self._answered(subject, RequestKind.ACCESS, means, actor)
-        return self.export(subject)
+        return held
 
     def erase(self, subject: str, means: str, actor: str) -> None:
-        """Erase the subject; recorded as a request that was answered."""
-        self._answered(subject, RequestKind.ERASURE, means, actor)
+        """Erase the subject; recorded as a request, which the erasure answers in its own transaction: if it fails, the
+        request stays open. Raises SubjectNotFound.
+        """
+        self.desk.subject(subject)
+        request = self._received(subject, RequestKind.ERASURE, means, actor)
+        with self.desk.writes.begin() as conn:
+            request_store.add(conn, request)
         self.desk.erase(subject, actor)
 
     def withdraw(self, subject: str, purposes: Sequence[Purpose], source: str, actor: str) -> None:
@@ -106,15 +111,17 @@ class Rights:
         for purpose in purposes:
             self.desk.record(withdrawal(purpose, subject, source, actor, entries, now))
 
+    def _received(self, subject: str, kind: RequestKind, means: str, actor: str) -> PrivacyRequest:
+        check = "signed link" if actor == ACTOR else None
+        return received(uuid4().hex, subject, kind, means, actor, self.desk.now(), check)
+
     def _answered(self, subject: str, kind: RequestKind, means: str, actor: str) -> PrivacyRequest:
         """Keep a request that is answered in the moment in which it came."""
-        now = self.desk.now()
-        check = "signed link" if actor == ACTOR else None
-        request = received(uuid4().hex, subject, kind, means, actor, now, check)
-        done = closed(request, Outcome.DONE, None, now)
+        request = self._received(subject, kind, means, actor)
+        done = closed(request, Outcome.DONE, None, request.received_at)
         with self.desk.writes.begin() as conn:
             request_store.add(conn, done)
-            request_store.close_all(conn, subject, (kind,), now)
+            request_store.close_all(conn, subject, (kind,), request.received_at)
         return done
 
 

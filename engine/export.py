@@ -23,7 +23,7 @@ def everything_about(subject: str, desk: Desk, several: tuple[Holding, ...], liv
     told = export_of(held, desk.now())
     with desk.reads.connect() as conn:
         for holding in several:
-            if holding.about == "shopper" and holding.section.partition(".")[0] not in told:
+            if holding.is_exported and holding.section.partition(".")[0] not in told:
                 told[holding.section] = rows_of(conn, holding, several, subject)
     told["live"] = live([device.device for device in held.subject.devices])
     answer: dict[str, Any] = to_jsonable_python(told)

@@ -37,7 +37,7 @@ class Through:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One table: what is in it, whose it is, where the export shows it, and until when it is kept."""
+    """One table: what is in it, whose it is, where the export shows it (or why it is `hidden`), until when it is kept."""
 
     table: Table
     about: About
@@ -51,6 +51,12 @@ class Holding:
     periods: tuple[Period, ...] = ()
     activity: str | None = None
     reason: str = ""
+    hidden: str = ""
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether the rows of a subject are in their export."""
+        return self.about == "shopper" and not self.hidden
 
     @property
     def duration(self) -> str:
@@ -144,6 +150,7 @@ def _holding(table: Table, said: Mapping[str, Any], settings: Settings) -> Holdi
         periods=tuple(_period(each, settings) for each in said.get("periods", ())),
         activity=said.get("activity"),
         reason=said.get("reason", ""),
+        hidden=said.get("hidden", ""),
     )
 
 
@@ -154,7 +161,11 @@ def _period(said: Mapping[str, Any], settings: Settings) -> Period:
 
 def _in_words(period: Period) -> str:
     unless = "".join(f", unless {column} is {value}" for column, value in period.unless.items())
-    return f"{period.days} days from `{period.start}`{unless}"
+    return (
+        f"{period.days} days from `{period.start}`{unless}"
+        if period.days
+        else f"until `{period.start}`{unless}"
+    )
 
 
 def _pattern(key: str) -> str:

@@ -22,6 +22,7 @@ SHOWN_LIMIT = 1000
 def add_privacy_commands(app: typer.Typer, opened: Opened, fail: Fail) -> None:
     """Add them to `app`. `opened` opens the engine, `fail` ends the command with a message."""
     _add_subject_commands(app, opened, fail)
+    _add_coming_and_going(app, opened, fail)
     _add_clock_commands(app, opened, fail)
     _add_retention_commands(app, opened)
 
@@ -43,6 +44,48 @@ def _add_subject_commands(app: typer.Typer, opened: Opened, fail: Fail) -> None:
             engine.privacy.note_access(ACTOR, subject, "export", None)
         _write(json.dumps(held, ensure_ascii=False, indent=1), out)
 
+    @app.command("link")
+    def link(subject: SubjectId) -> None:
+        """Print a shopper's signed links: to the preference page, and to unsubscribe.
+
+        Example:  chaland consent link ana
+        """
+        from consent.errors import ConsentError
+
+        with opened() as engine:
+            try:
+                links = engine.privacy.links(subject)
+            except ConsentError as error:
+                fail(error.detail)
+        for name, made in links.items():
+            typer.echo(f"{name:12}  {made['url']}  until {made['expires_at']}")
+
+
+def _add_coming_and_going(app: typer.Typer, opened: Opened, fail: Fail) -> None:
+    @app.command("import")
+    def import_(
+        file: Annotated[
+            Path, typer.Argument(exists=True, dir_okay=False, help="What `consent export` wrote.")
+        ],
+    ) -> None:
+        """Take in a shopper's export from another installation: who they are, and what they allowed and withdrew.
+
+        Example:  chaland consent import ana.json
+        """
+        from consent.errors import ConsentError
+        from engine.portability import take_in
+
+        try:
+            export = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            fail(f"{file}: is no JSON")
+        with opened() as engine:
+            try:
+                subject, count = take_in(engine.desk, export)
+            except ConsentError as error:
+                fail(error.detail)
+        typer.echo(f"{subject} is known now, with {count} entries", err=True)
+
     @app.command("erase")
     def erase(
         subject: SubjectId,
@@ -62,22 +105,6 @@ def _add_subject_commands(app: typer.Typer, opened: Opened, fail: Fail) -> None:
             except ConsentError as error:
                 fail(error.detail)
         typer.echo(f"{subject} is erased", err=True)
-
-    @app.command("link")
-    def link(subject: SubjectId) -> None:
-        """Print a shopper's signed links: to the preference page, and to unsubscribe.
-
-        Example:  chaland consent link ana
-        """
-        from consent.errors import ConsentError
-
-        with opened() as engine:
-            try:
-                links = engine.privacy.links(subject)
-            except ConsentError as error:
-                fail(error.detail)
-        for name, made in links.items():
-            typer.echo(f"{name:12}  {made['url']}  until {made['expires_at']}")
 
 
 def _add_clock_commands(app: typer.Typer, opened: Opened, fail: Fail) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, tuple_
 from sqlalchemy_utc import UtcDateTime
 
 from consent import activity
@@ -86,14 +86,16 @@ class Retention:
         return total
 
     def _purge_portion(self, holding: Holding, period: Period, now: datetime) -> int:
-        [key] = holding.table.primary_key
+        columns = list(holding.table.primary_key)
+        key = tuple_(*columns) if len(columns) > 1 else columns[0]
         with self.writes.begin() as conn:
-            some = select(key).where(_past(holding, period, now)).order_by(key).limit(PORTION)
-            keys = list(conn.scalars(some.with_for_update(skip_locked=True)))
+            some = select(*columns).where(_past(holding, period, now)).order_by(*columns).limit(PORTION)
+            rows = conn.execute(some.with_for_update(skip_locked=True)).all()
+            these = key.in_([tuple(row) if len(columns) > 1 else row[0] for row in rows])
             if holding.activity is not None:
-                activity.carry_over(conn, self._newest(conn, holding, key.in_(keys)))
-            conn.execute(delete(holding.table).where(key.in_(keys)))
-        return len(keys)
+                activity.carry_over(conn, self._newest(conn, holding, these))
+            conn.execute(delete(holding.table).where(these))
+        return len(rows)
 
     def _signs_of_life(self) -> list[activity.Seen]:
         return [partial(self._seen, holding) for holding in self.holdings if holding.activity is not None]

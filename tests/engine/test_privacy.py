@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +15,16 @@ import geofences.tables
 from config import Settings
 from consent import access_log, activity, processor_store, request_store
 from consent.inbound import InboundPolicy
+from consent.processor import Processor
 from consent.request import RequestKind, received
+from consent.rights import pass_on_erasure
 from consent.store import inbound_messages
 from engine.app import Engine
 from engine.clock import SetClock
 from engine.export import rows_of
-from engine.holdings import Holding, holdings, live_holdings, undeclared, whose
+from engine.holdings import Holding, Period, holdings, live_holdings, undeclared, whose
+from engine.records import Records
+from engine.retention import Retention
 from engine.schema import METADATA
 from tests.conftest import MONDAY_NINE
 
@@ -80,8 +85,8 @@ def town(engine: Engine, client: TestClient) -> TestClient:
     return client
 
 
-def about_shoppers(engine: Engine) -> list[Holding]:
-    return [each for each in engine.privacy.holdings if each.about == "shopper"]
+def exported(engine: Engine) -> list[Holding]:
+    return [each for each in engine.privacy.holdings if each.is_exported]
 
 
 def test_every_table_is_declared_with_a_period_and_nothing_else_is(settings: Settings):
@@ -92,7 +97,7 @@ def test_every_table_is_declared_with_a_period_and_nothing_else_is(settings: Set
         assert bool(each.periods) == (each.kept == "days"), each.table.name
         assert each.kept not in ("with", "ever") or each.reason, each.table.name
         for period in each.periods:
-            assert period.days > 0
+            assert period.days >= 0
             assert {period.start, *period.unless} <= set(each.table.c.keys())
 
 
@@ -115,7 +120,7 @@ def test_an_undeclared_table_is_noticed():
 def test_the_export_shows_every_row_about_the_subject_and_none_of_others(engine: Engine, town: TestClient):
     held = town.get("/v1/subjects/ana/export").json()
     with engine.records.reads.connect() as conn:
-        for holding in about_shoppers(engine):
+        for holding in exported(engine):
             name = holding.table.name
             rows = rows_of(conn, holding, engine.privacy.holdings, "ana")
             everyone = conn.scalar(select(func.count()).select_from(holding.table))
@@ -247,6 +252,31 @@ def test_a_purge_goes_in_small_portions_and_tells_of_each(engine: Engine, monkey
     assert told == [10, 10, 5]
 
 
+def test_rows_with_a_key_of_two_columns_and_an_end_of_their_own_go_at_it(records: Records):
+    from sqlalchemy import Column, MetaData, Table, Text
+    from sqlalchemy_utc import UtcDateTime
+
+    marks = Table(
+        "marks",
+        MetaData(),
+        Column("mark", Text, primary_key=True),
+        Column("scope", Text, primary_key=True),
+        Column("keep_until", UtcDateTime, nullable=False),
+    )
+    own_end = Holding(marks, "shopper", "marks", "test", "days", periods=(Period(0, "keep_until", {}),))
+    retention = Retention(records.writes, records.reads, (), 1000)
+    with records.writes.begin() as conn:
+        marks.create(conn)
+        for number, scope in enumerate(["sms", "push", "sms"]):
+            end = MONDAY_NINE + timedelta(hours=number)
+            conn.execute(insert(marks).values(mark=f"m{number // 2}", scope=scope, keep_until=end))
+    assert retention._purge_portion(own_end, own_end.periods[0], MONDAY_NINE + timedelta(minutes=90)) == 2
+    with records.writes.begin() as conn:
+        assert conn.execute(select(marks.c.mark, marks.c.scope)).all() == [("m1", "sms")]
+        marks.drop(conn)
+    assert own_end.duration == "until `keep_until`"
+
+
 def test_a_dry_run_counts_what_a_run_removes(engine: Engine, town: TestClient):
     late = after(engine, days=400)
     expected = sum(each.rows for each in engine.privacy.retention.expired(late))
@@ -325,6 +355,25 @@ def test_an_erasure_answers_its_requests_and_forgets_the_words(engine: Engine, t
     }
 
 
+def test_an_erasure_that_fails_leaves_its_request_open(engine: Engine, town: TestClient):
+    def fails(_conn: Any, _subject: str) -> None:
+        raise RuntimeError("another domain failed")
+
+    tells = pass_on_erasure([Processor("call centre", "calls", "phone", "FR")], engine.now)
+    desk = replace(engine.desk, on_erasure=(tells, fails))
+    with pytest.raises(RuntimeError):
+        replace(engine.privacy.rights, desk=desk).erase("ana", "letter", "key:desk")
+    items = town.get("/v1/privacy-requests?subject=ana").json()["items"]
+    assert {each["kind"] for each in items} == {"erasure", "rectification"}
+    with engine.records.reads.connect() as conn:
+        assert [each.processor for each in processor_store.notices_of(conn, "ana")] == ["printer"]
+    replace(engine.desk, on_erasure=(*engine.desk.on_erasure, tells)).erase("ana", "key:desk")
+    with engine.records.reads.connect() as conn:
+        told = {each.processor for each in processor_store.notices_of(conn, "ana")}
+    assert told == {"printer", "call centre"}
+    assert town.get("/v1/privacy-requests?subject=ana").json()["items"] == []
+
+
 def test_the_clock_of_requests(engine: Engine, town: TestClient, clock: SetClock):
     [request] = town.get("/v1/privacy-requests?subject=ana").json()["items"]
     assert (request["due_at"], request["overdue"]) == ("2026-12-23T08:00:00Z", False)
@@ -351,6 +400,25 @@ def test_the_clock_of_requests(engine: Engine, town: TestClient, clock: SetClock
     assert second["next"] is None
     for cursor in ("x", "é", "MjAyNg=="):
         assert town.get("/v1/privacy-requests", params={"cursor": cursor}).status_code == 422
+
+
+def test_an_erasure_waits_for_each_declared_processor(settings: Settings, clock: SetClock, tmp_path: Path):
+    file = tmp_path / "processors.toml"
+    file.write_text('[[processor]]\nname = "call centre"\ntask = "calls"\ndata = "phone"\ncountry = "FR"\n')
+    engine = Engine(replace(settings, processors_path=str(file)), clock)
+    engine.open()
+    try:
+        key = {"Authorization": f"Bearer {settings.admin_key}"}
+        desk = TestClient(engine.web(), base_url=settings.public_url, headers=key)
+        desk.put("/v1/subjects/zoe", json={}).raise_for_status()
+        desk.delete("/v1/subjects/zoe").raise_for_status()
+        [notice] = desk.get("/v1/erasure-notices").raise_for_status().json()["items"]
+        assert (notice["processor"], notice["subject"], notice["state"]) == ("call centre", "zoe", "manual")
+        assert desk.post(f"/v1/erasure-notices/{notice['id']}/done").status_code == 204
+        assert desk.post(f"/v1/erasure-notices/{notice['id']}/done").status_code == 404
+        assert desk.get("/v1/erasure-notices").json()["items"] == []
+    finally:
+        engine.close()
 
 
 def test_an_objection_through_the_desk_is_in_force_when_it_is_answered(engine: Engine, town: TestClient):
@@ -428,5 +496,5 @@ def test_periods_follow_the_settings(settings: Settings):
 def test_whose_rows_they_are_is_known_for_every_table_about_shoppers(settings: Settings):
     several = holdings(settings)
     for each in several:
-        if each.about == "shopper":
+        if each.is_exported:
             assert whose(each, several)[1] is not None

@@ -10,8 +10,16 @@ from typing import Any, Literal, get_args, get_origin
 PREFIX = "CHALAND_"
 DEMO_TWILIO_TOKEN = "demo"  # noqa: S105  # known to everybody, and refused in production
 """Signs the texts of the demo's shoppers; known to everybody."""
+PREFERENCE_KEY_LEAST_CHARS = 32
+RETENTION_LIMITS_DAYS = {
+    "event_retention_days": (1, 90),
+    "message_retention_days": (367, 1826),
+    "inactive_days": (365, 1096),
+}
+"""The least and the most that may be set: a visit is kept three months at most, and a cap looks back a year."""
 DEVELOPMENT_VALUES = {
     "admin_key": ("",),
+    "preference_key": ("",),
     "public_url": ("http://127.0.0.1:8000",),
     "twilio_auth_token": (DEMO_TWILIO_TOKEN,),
     "country_rules": ("off",),
@@ -49,6 +57,15 @@ class Settings:
     ledger_key: str = field(default="", repr=False)
     checkpoint_seconds: int = 3600
     grants: Literal["named", "complete"] = "named"
+
+    preference_key: str = field(default="", repr=False)
+    preference_link_days: int = 30
+    unsubscribe_link_days: int = 400
+    processors_path: str = ""
+    age_must_be_known: Literal["no", "yes"] = "no"
+    event_retention_days: int = 30
+    message_retention_days: int = 395
+    inactive_days: int = 1096
 
     twilio_account_sid: str = ""
     twilio_auth_token: str = field(default="", repr=False)
@@ -88,6 +105,11 @@ class Settings:
     def second_yes(self) -> frozenset[str]:
         """The countries whose numbers must themselves agree to offers by SMS."""
         return frozenset(self.second_yes_regions.replace(",", " ").upper().split())
+
+    @property
+    def preference_keys(self) -> tuple[bytes, ...]:
+        """The keys of shoppers' links: the first signs, and the others are trusted while it is rotated."""
+        return tuple(key.strip().encode() for key in self.preference_key.split(",") if key.strip())
 
     @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:
@@ -157,6 +179,15 @@ def _impossible(settings: Settings) -> list[str]:
     ]
     if settings.durable_replicas < 0:
         problems.append("CHALAND_DURABLE_REPLICAS: must be zero or more")
+    problems += [
+        f"{PREFIX}{name.upper()}: must be from {least} to {most}"
+        for name, (least, most) in RETENTION_LIMITS_DAYS.items()
+        if not least <= getattr(settings, name) <= most
+    ]
+    if any(len(key) < PREFERENCE_KEY_LEAST_CHARS for key in settings.preference_keys):
+        problems.append(
+            f"{PREFIX}PREFERENCE_KEY: at least {PREFERENCE_KEY_LEAST_CHARS} characters, drawn at random"
+        )
     if settings.sms_channel == "twilio":
         problems += [
             f"{PREFIX}{name.upper()}: needed when CHALAND_SMS_CHANNEL is twilio"

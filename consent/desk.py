@@ -6,19 +6,21 @@ down, and the live store is told after the write has been committed.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
 
 from consent import address, erasure, ledger, opt_in, store, suppression
+from consent.admission import MINORITY, refusal
+from consent.age import AgePolicy, is_too_young
 from consent.entry import Action, Channel, Entry, Purpose, questions, standing
 from consent.errors import IncompleteGrant, NumberSuppressed, SubjectNotFound
 from consent.inbound import ACTOR, ERASURE, InboundPolicy, InboundResult, answer_inbound
 from consent.keywords import SUPPRESSING
 from consent.notice import notices_of
+from consent.preference import withdrawal
 from consent.store import Inbound
 from consent.subject import Subject
 
@@ -61,35 +63,51 @@ class Desk:
     forget_devices: Callable[[Sequence[str]], None]
     settle_erasures: Callable[[], object]
     second_yes_regions: frozenset[str] = frozenset()
+    ages: AgePolicy = field(default_factory=AgePolicy)
 
     def subject(self, subject: str) -> Subject:
         """The subject. Raises SubjectNotFound."""
         with self.reads.connect() as conn:
             return _known(conn, subject)
 
+    def is_known(self, subject: str) -> bool:
+        """Whether there is such a subject."""
+        with self.reads.connect() as conn:
+            return store.dates_of_subject(conn, subject) is not None
+
     def put(self, subject: Subject) -> bool:
-        """Keep exactly this of the subject; tells whether it is new. Raises DeviceTaken, and NumberSuppressed for a
-        number on the suppression list, unless the subject has it already.
+        """Keep exactly this of the subject; tells whether it is new. One who turns out to be too young to consent is
+        withdrawn from everything at once. Raises DeviceTaken, and NumberSuppressed for a number on the suppression list,
+        unless the subject has it already.
         """
+        too_young = is_too_young(subject, self.ages, self.now())
         with self.reads.connect() as conn:
             before = store.get_subject(conn, subject.id)
         had = () if before is None else before.devices
         gives_up = {device.device for device in had} - {device.device for device in subject.devices}
-        with self._telling(subject.id, denied=bool(gives_up)), self.writes.begin() as conn:
+        with self._telling(subject.id, denied=bool(gives_up) or too_young), self.writes.begin() as conn:
             _refuse_suppressed(conn, subject)
             if before is not None and before.phone != subject.phone:
                 address.revive(conn, [subject.id], Channel.SMS)
                 opt_in.forget_subject(conn, subject.id)
-            return store.put_subject(conn, subject, self.now())
+            is_new = store.put_subject(conn, subject, self.now())
+            if too_young:
+                self._close(conn, subject.id, MINORITY, _allowed, source=MINORITY)
+                opt_in.drop(conn, subject.id)
+        if too_young:
+            self.settle(subject.id)
+        return is_new
 
     def record(self, entry: Entry) -> Entry:
         """Write the entry into the ledger; a withdrawal is in force when this returns. Raises SubjectNotFound,
-        StillSending, and NumberSuppressed when somebody else than the subject grants SMS to a number on the suppression
-        list.
+        StillSending, GrantRefused for a grant that may not be, and NumberSuppressed when somebody else than the subject
+        grants SMS to a number on the suppression list.
         """
         self.subject(entry.subject)
         denied = entry.action is Action.WITHDRAW and entry.purpose is Purpose.LOCATION
         with self._telling(entry.subject, denied=denied), self.writes.begin() as conn:
+            store.lock_subject(conn, entry.subject)
+            self._admit(conn, entry)
             recorded = ledger.record(conn, entry)
             _heed_suppression(conn, recorded, self.now())
             if entry.action is Action.WITHDRAW and entry.purpose is Purpose.MARKETING:
@@ -100,12 +118,20 @@ class Desk:
 
     def ask_first(self, entry: Entry) -> datetime | None:
         """Where the number itself must agree: keep the grant aside and have it asked; until when its yes counts. None
-        where the entry can be recorded at once. Raises SubjectNotFound, OptInAsked.
+        where the entry can be recorded at once. Raises SubjectNotFound, OptInAsked, and GrantRefused.
         """
         if not opt_in.needs_second_yes(entry, self.subject(entry.subject).phone, self.second_yes_regions):
             return None
         with self.writes.begin() as conn:
+            store.lock_subject(conn, entry.subject)
+            self._admit(conn, entry)
             return opt_in.ask(conn, entry, self.now())
+
+    def _admit(self, conn: Connection, entry: Entry) -> None:
+        """Raises GrantRefused for a grant that may not be. The caller holds the subject's lock."""
+        known, said = _known(conn, entry.subject), ledger.entries_of(conn, entry.subject)
+        if (refused := refusal(entry, known, said, self.ages, self.now())) is not None:
+            raise refused
 
     def demand_complete(self, entry: Entry) -> None:
         """Refuse a grant without a published text, evidence or jurisdiction; one that a partner brings stands as
@@ -184,6 +210,7 @@ class Desk:
         subject: str,
         actor: str,
         purposes_in: Callable[[Sequence[Entry], datetime], set[Purpose]],
+        source: str = ERASURE,
     ) -> None:
         """Withdraw purposes under the subject's lock, after everything said before, whichever clock wrote it."""
         if not store.lock_subject(conn, subject):
@@ -191,19 +218,7 @@ class Desk:
         entries, now = ledger.entries_of(conn, subject), self.now()
         at = max((now, *(entry.at for entry in entries)))
         for purpose in sorted(purposes_in(entries, at)):
-            withdrawal = Entry(
-                id=uuid4().hex,
-                subject=subject,
-                purpose=purpose,
-                channel=None,
-                action=Action.WITHDRAW,
-                source=ERASURE,
-                text_version=None,
-                at=at,
-                recorded_at=now,
-                actor=actor,
-            )
-            ledger.record(conn, withdrawal)
+            ledger.record(conn, withdrawal(purpose, subject, source, actor, entries, now))
 
     @contextmanager
     def _telling(self, subject: str, *, denied: bool) -> Iterator[None]:

@@ -163,3 +163,38 @@ class NotSigned(ConsentError):
     def __init__(self) -> None:
         detail = "the signature is missing or wrong; check the auth token and the public URL in the settings"
         super().__init__(403, "not_signed", detail)
+
+
+class LinkUnknown(ConsentError):
+    """A link that we did not make, that was made for somebody who is not known any more, or for another number."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "link_unknown", "this link opens nothing; ask for a new one")
+
+
+class LinkExpired(ConsentError):
+    """A link of ours that is too old."""
+
+    def __init__(self) -> None:
+        super().__init__(410, "link_expired", "this link is too old; ask for a new one")
+
+
+class GrantRefused(ConsentError):
+    """A grant that may not be recorded: the subject is too young, or has objected."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(409, code, detail)
+
+
+class RequestNotFound(ConsentError):
+    """No such request."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "request_not_found", "no such request; GET /v1/privacy-requests lists them")
+
+
+class RequestClosed(ConsentError):
+    """A request that is closed, or was extended before, stays as it is."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(409, "request_closed", detail)

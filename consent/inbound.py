@@ -7,6 +7,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from consent import address, ledger, opt_in, review, store, suppression
+from consent.admission import MINORITY
 from consent.answers import Answer, language_of, words_of
 from consent.entry import Action, Channel, Entry, Purpose, Reason, standing
 from consent.errors import InvalidConsent
@@ -16,7 +17,9 @@ from consent.phone import normalise
 SOURCE = "sms"
 ACTOR = "subject"
 ERASURE = "erasure"
-"""The source of the withdrawals an erasure leaves behind: nothing granted before it is ever renewed."""
+"""The source of the withdrawals an erasure leaves behind."""
+NEVER_RENEWED = frozenset({ERASURE, MINORITY})
+"""Nothing granted before a withdrawal from these sources is ever renewed."""
 
 ANSWERED_WITHIN = timedelta(minutes=5)
 """A confirmation that is later than this is presumed to be no confirmation (47 CFR 64.1200(a)(12))."""
@@ -164,7 +167,9 @@ def _renew(conn: Connection, sid: str, subject: str, at: datetime, *, renews: bo
 
 
 def _since_erasure(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    erased = max((place for place, entry in enumerate(entries, 1) if entry.source == ERASURE), default=0)
+    erased = max(
+        (place for place, entry in enumerate(entries, 1) if entry.source in NEVER_RENEWED), default=0
+    )
     return entries[erased:]
 
 

@@ -1,14 +1,12 @@
 """HTTP calls about subjects and their consents."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from sqlalchemy import Engine
 
 from consent.bodies import (
     ID_PATTERN,
@@ -18,10 +16,9 @@ from consent.bodies import (
     EntryAnswer,
     SubjectAnswer,
     SubjectBody,
-    export_of,
     standings,
 )
-from consent.desk import Desk, Erase, Records
+from consent.desk import Desk
 from consent.entry import Entry, occurred
 from consent.errors import FieldError, InvalidConsent
 from consent.twilio_inbound import TwilioInbound, twilio_router
@@ -41,51 +38,24 @@ _EXPORT_EXAMPLE = {
 
 
 def router(
+    desk: Desk,
     *,
-    reads: Engine,
-    writes: Engine,
-    now: Callable[[], datetime],
-    withdrawing: Callable[[str], None],
-    changed: Callable[[str], None],
-    settle: Callable[[str], None],
-    messages_of: Mapping[str, Records],
-    on_erasure: Sequence[Erase],
-    forget_devices: Callable[[Sequence[str]], None],
-    settle_erasures: Callable[[], object],
+    export: Callable[[str], dict[str, Any]],
     twilio: TwilioInbound | None,
     default_region: str = "FR",
     complete_grants: bool = False,
-    second_yes_regions: frozenset[str] = frozenset(),
 ) -> APIRouter:
-    """The consent calls, built from what they serve.
-
-    `withdrawing` denies a subject's devices at once, `changed` projects a subject again after a commit, `settle` waits
-    until no message to it is being handed over. `messages_of` names the other domains' records in an export, `on_erasure`
-    deletes them; `forget_devices` and `settle_erasures` are as `Desk` has them. `default_region` (ISO 3166) reads a phone
-    number without a country code; in `second_yes_regions` a number must itself agree to offers by SMS. `complete_grants`
-    refuses a grant that does not bring all that proves it.
+    """The consent calls at one desk. `export` gathers everything held about a subject; `default_region` (ISO 3166) reads
+    a phone number without a country code; `complete_grants` refuses a grant that does not bring all that proves it.
     """
-    desk = Desk(
-        reads=reads,
-        writes=writes,
-        now=now,
-        withdrawing=withdrawing,
-        changed=changed,
-        settle=settle,
-        records_of=messages_of,
-        on_erasure=on_erasure,
-        forget_devices=forget_devices,
-        settle_erasures=settle_erasures,
-        second_yes_regions=second_yes_regions,
-    )
     api = APIRouter()
-    api.include_router(_subject_calls(desk, default_region))
+    api.include_router(_subject_calls(desk, export, default_region))
     api.include_router(_consent_calls(desk, complete_grants=complete_grants))
     api.include_router(twilio_router(desk, twilio))
     return api
 
 
-def _subject_calls(desk: Desk, region: str) -> APIRouter:
+def _subject_calls(desk: Desk, export: Callable[[str], dict[str, Any]], region: str) -> APIRouter:
     api = APIRouter(prefix="/v1/subjects/{id}", tags=["consent"])
 
     @api.put(
@@ -114,7 +84,7 @@ def _subject_calls(desk: Desk, region: str) -> APIRouter:
         responses={200: {"content": {"application/json": {"example": _EXPORT_EXAMPLE}}}},
     )
     def export_subject(subject: SubjectId) -> dict[str, Any]:
-        return export_of(desk.held(subject), desk.now())
+        return export(subject)
 
     return api
 

@@ -39,9 +39,12 @@ from config import Settings
 from consent import address, checkpoint, opt_in, review
 from consent.countries.pack import overdue
 from consent.countries.rule import Reach, Rule
+from consent.desk import Desk
 from consent.entry import Channel
 from consent.inbound import InboundPolicy
+from consent.processor import Processor
 from consent.review_routes import review_router
+from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
 from engine import events, idempotency, metrics
 from engine.asker import Asker
@@ -65,6 +68,7 @@ from engine.limits import RateLimit
 from engine.live import Live, open_live
 from engine.log import SignalLog
 from engine.places import Places
+from engine.privacy import Privacy, age_policy, declared_processors
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
@@ -113,6 +117,7 @@ class Engine:
     def open(self) -> None:
         """Open both stores, bring the schema up to date and build the parts."""
         settings = self.settings
+        processors = declared_processors(settings)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
@@ -166,6 +171,8 @@ class Engine:
             rules=rules,
         )
         self.intake = Intake(settings, self.now)
+        self.desk = self._desk(processors)
+        self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
         self.gate.rebuild()
 
     def close(self) -> None:
@@ -205,6 +212,7 @@ class Engine:
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
+            *self.privacy.jobs(),
         )
 
     def move_campaigns(self) -> int:
@@ -307,20 +315,21 @@ class Engine:
             ),
             geofences.beacon_routes.router(reads=reads, writes=writes, now=now, figures_of=figures_of),
         ):
-            app.include_router(routes, dependencies=[Depends(requires(self.keys, Scope.MARKETING))])
+            app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         app.include_router(
             campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
-            dependencies=[Depends(requires(self.keys, Scope.MARKETING))],
-        )
-        app.include_router(
-            campaigns.breach_routes.router(reads=reads),
-            dependencies=[Depends(requires(self.keys, Scope.PRIVACY))],
+            dependencies=self._permits(Scope.MARKETING),
         )
         ledger = consent.ledger_routes.ledger_router(
             reads=reads, writes=writes, now=now, ring=self.ring, renewed=self.gate.rebuild
         )
-        for routes in (self._consent_routes(), ledger, review_router(reads, writes, now)):
-            app.include_router(routes, dependencies=[Depends(requires(self.keys, Scope.PRIVACY))])
+        for routes in (
+            campaigns.breach_routes.router(reads=reads),
+            self._consent_routes(),
+            ledger,
+            review_router(reads, writes, now),
+        ):
+            app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
         self._add_operations(app)
         speak_problem_json(app)
         if with_console:
@@ -336,20 +345,38 @@ class Engine:
             body_limit_bytes=self.settings.bulk_body_limit_bytes,
         )
 
+    def _permits(self, scope: Scope) -> list[Any]:
+        """What every call passes: its key must hold the scope, and a look at a subject's data is written down."""
+        return [Depends(requires(self.keys, scope)), Depends(self.privacy.watched)]
+
     def _inbound_policy(self) -> InboundPolicy:
         settings = self.settings
         return InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
 
     def _consent_routes(self) -> APIRouter:
-        settings, policy = self.settings, self._inbound_policy()
-        return consent.routes.router(
+        settings = self.settings
+        api = consent.routes.router(
+            self.desk,
+            export=self.privacy.export,
+            twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, self._inbound_policy())
+            if settings.twilio_auth_tokens
+            else None,
+            default_region=settings.default_region,
+            complete_grants=settings.grants == "complete",
+        )
+        for routes in self.privacy.routes():
+            api.include_router(routes)
+        return api
+
+    def _desk(self, processors: tuple[Processor, ...]) -> Desk:
+        return Desk(
             reads=self.records.reads,
             writes=self.records.writes,
             now=self.now,
             withdrawing=self.gate.withdrawing,
             changed=self.gate.changed,
             settle=self.handovers.settle,
-            messages_of={
+            records_of={
                 "events": events.of_subject,
                 "decisions": _as_json(campaigns.store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.store.messages_of, message_json),
@@ -361,15 +388,12 @@ class Engine:
                 review.forget_subject,
                 opt_in.forget_subject,
                 idempotency.forget_subject,
+                pass_on_erasure(processors, self.now),
             ),
             forget_devices=self.erasures.forget_devices,
             settle_erasures=self.erasures.settle,
-            twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, policy)
-            if settings.twilio_auth_tokens
-            else None,
-            default_region=settings.default_region,
-            complete_grants=settings.grants == "complete",
-            second_yes_regions=settings.second_yes,
+            second_yes_regions=self.settings.second_yes,
+            ages=age_policy(self.settings),
         )
 
     def _twilio_reports(self) -> TwilioReports | None:

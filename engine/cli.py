@@ -747,6 +747,12 @@ def settle_review(
     typer.echo(f"{sid} is settled; {len(again)} grants stand again")
 
 
+def _add_privacy_commands() -> None:
+    from engine.privacy_commands import add_privacy_commands
+
+    add_privacy_commands(consent_app, _opened, _fail)
+
+
 @keys_app.command("create")
 def create_key(
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],
@@ -875,6 +881,7 @@ def _ring(settings: Settings, keys: Path | None) -> Any:
 @contextlib.contextmanager
 def _opened(**given: Any) -> Iterator[Any]:
     from consent.keyring import KeyMissing, UnreadableKeys
+    from consent.processor import InvalidProcessors
     from consent.signing import InvalidKey
     from engine.app import Engine
     from engine.live import LiveStoreMismatch
@@ -886,7 +893,14 @@ def _opened(**given: Any) -> Iterator[Any]:
         engine.open()
     except GeofenceError as error:
         _fail_with_fields(error)
-    except (InvalidKey, KeyMissing, LiveStoreMismatch, UnreadableKeys, ValkeyDidNotStart) as error:
+    except (
+        InvalidKey,
+        InvalidProcessors,
+        KeyMissing,
+        LiveStoreMismatch,
+        UnreadableKeys,
+        ValkeyDidNotStart,
+    ) as error:
         _fail(str(error))
     try:
         yield engine
@@ -938,6 +952,8 @@ def _fail(message: str) -> NoReturn:
     typer.echo(message, err=True)
     raise typer.Exit(2)
 
+
+_add_privacy_commands()
 
 if __name__ == "__main__":
     main()

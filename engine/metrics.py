@@ -37,3 +37,20 @@ TEXTS_IN_DOUBT = Gauge(
     "chaland_texts_in_doubt", "Texts of shoppers that were taken for an opt-out in doubt and wait to be read."
 )
 LOG_DEPTH = Gauge("chaland_log_depth_entries", "Signal log entries not yet processed, over all partitions.")
+REQUESTS_OPEN = Gauge("chaland_privacy_requests_open", "Shoppers' requests not yet answered.", ["kind"])
+REQUESTS_OVERDUE = Gauge(
+    "chaland_privacy_requests_overdue", "Shoppers' requests that had to be answered; alarm above 0.", ["kind"]
+)
+REQUESTS_OLDEST = Gauge(
+    "chaland_privacy_request_oldest_age_seconds", "Age of the oldest open request; 0 without one.", ["kind"]
+)
+ERASURE_NOTICES = Gauge(
+    "chaland_erasure_notices_waiting",
+    "Erasures that a processor has not taken; manual: a person is needed.",
+    ["state"],
+)
+ERASURE_NOTICES_OLDEST = Gauge(
+    "chaland_erasure_notice_oldest_age_seconds", "Age of the oldest of these; 0 without one.", ["state"]
+)
+RETENTION_REMOVED = Counter("chaland_retention_removed_total", "Rows removed after their period.")
+INACTIVE_ERASED = Counter("chaland_inactive_erased_total", "Subjects erased after years of silence.")

@@ -9,9 +9,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 import campaigns.store
+import consent.access_log  # for its table, as the next ones
+import consent.activity
 import consent.address
 import consent.log_tables
 import consent.opt_in
+import consent.processor_store
+import consent.request_store
 import consent.review
 import consent.store
 import engine.store

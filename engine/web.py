@@ -25,8 +25,10 @@ from geofences.errors import GeofenceError
 
 logger = logging.getLogger(__name__)
 
-SIGNED_PATHS = "/v1/twilio/"
-"""A provider's callbacks carry a signature in place of a key; their routes check it."""
+SIGNED_PATHS = ("/v1/twilio/", "/p/", "/u/")
+"""A provider's callbacks and a shopper's links carry a signature in place of a key; their routes check it."""
+GUARDED_PATHS = ("/v1/", "/p/", "/u/")
+"""What takes bodies."""
 DomainError = GeofenceError | ConsentError | CampaignError
 
 
@@ -69,7 +71,7 @@ def permitted(key: ApiKey | None, scope: Scope) -> ApiKey:
 
 
 class BodyGuard:
-    """Reads a request's body under `/v1/` within its limit, unzips it, and refuses JSON that breaks the contract."""
+    """Reads a request's body under `GUARDED_PATHS` within its limit, unzips it, and refuses JSON that breaks the contract."""
 
     def __init__(self, app: ASGIApp, limit_of: Callable[[str], int]) -> None:
         self._app = app
@@ -79,7 +81,7 @@ class BodyGuard:
         """Serve one request."""
         if (
             scope["type"] != "http"
-            or not scope["path"].startswith("/v1/")
+            or not scope["path"].startswith(GUARDED_PATHS)
             or scope["method"] in ("GET", "HEAD")
         ):
             await self._app(scope, receive, send)

@@ -38,11 +38,12 @@ def test_every_problem_is_named_at_once():
     ]
 
 
-@pytest.mark.parametrize("name", ["ADMIN_KEY", "PUBLIC_URL"])
+@pytest.mark.parametrize("name", ["ADMIN_KEY", "PREFERENCE_KEY", "PUBLIC_URL"])
 def test_production_refuses_development_values(name: str):
     good = {
         "CHALAND_ENV": "production",
         "CHALAND_ADMIN_KEY": "k" * 32,
+        "CHALAND_PREFERENCE_KEY": "p" * 32,
         "CHALAND_PUBLIC_URL": "https://offers.example.org",
     }
     assert load_settings(good).env == "production"
@@ -62,3 +63,21 @@ def test_replicas_may_be_none_and_not_fewer():
         load_settings({"CHALAND_DURABLE_REPLICAS": "-1"})
     with pytest.raises(InvalidSettings, match="CHALAND_DURABLE_ON: must be one of memory, disk"):
         load_settings({"CHALAND_DURABLE_ON": "paper"})
+
+
+def test_periods_of_retention_have_limits():
+    for name, days in [
+        ("EVENT_RETENTION_DAYS", 91),
+        ("MESSAGE_RETENTION_DAYS", 366),
+        ("INACTIVE_DAYS", 1097),
+    ]:
+        with pytest.raises(InvalidSettings, match=f"CHALAND_{name}: must be from"):
+            load_settings({f"CHALAND_{name}": str(days)})
+
+
+def test_a_key_of_links_is_long_and_may_be_rotated():
+    with pytest.raises(InvalidSettings, match="CHALAND_PREFERENCE_KEY"):
+        load_settings({"CHALAND_PREFERENCE_KEY": "short"})
+    settings = load_settings({"CHALAND_PREFERENCE_KEY": f"{'n' * 32}, {'o' * 32}"})
+    assert settings.preference_keys == (b"n" * 32, b"o" * 32)
+    assert "nnn" not in repr(settings)

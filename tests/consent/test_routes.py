@@ -6,6 +6,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from consent import ledger, store
+from consent.bodies import export_of
+from consent.desk import Desk
 from consent.entry import Purpose
 from consent.routes import router
 from engine.clock import SetClock
@@ -62,21 +64,21 @@ class Shop:
         self.told = Told(records)
         self.erased = []
         self.forgotten = []
+        desk = Desk(
+            reads=records.reads,
+            writes=records.writes,
+            now=self.clock,
+            withdrawing=self.told.withdrawing,
+            changed=self.told.changed,
+            settle=lambda _subject: None,
+            records_of={"messages": lambda _, subject: [{"id": "m-1", "subject": subject}]},
+            on_erasure=[lambda _, subject: self.erased.append(subject)],
+            forget_devices=self.forgotten.extend,
+            settle_erasures=lambda: None,
+        )
         app = FastAPI()
         app.include_router(
-            router(
-                reads=records.reads,
-                writes=records.writes,
-                now=self.clock,
-                withdrawing=self.told.withdrawing,
-                changed=self.told.changed,
-                settle=lambda _subject: None,
-                messages_of={"messages": lambda _, subject: [{"id": "m-1", "subject": subject}]},
-                on_erasure=[lambda _, subject: self.erased.append(subject)],
-                forget_devices=self.forgotten.extend,
-                settle_erasures=lambda: None,
-                twilio=None,
-            )
+            router(desk, export=lambda subject: export_of(desk.held(subject), desk.now()), twilio=None)
         )
 
         speak_problem_json(app)
@@ -363,21 +365,19 @@ def test_an_erasure_that_cannot_finish_keeps_the_subject_but_no_consent(shop):
         raise RuntimeError("the other domain failed")
 
     app = FastAPI()
-    app.include_router(
-        router(
-            reads=shop.records.reads,
-            writes=shop.records.writes,
-            now=shop.clock,
-            withdrawing=shop.told.withdrawing,
-            changed=shop.told.changed,
-            settle=lambda _subject: None,
-            messages_of={},
-            on_erasure=[broken],
-            forget_devices=shop.forgotten.extend,
-            settle_erasures=lambda: None,
-            twilio=None,
-        )
+    desk = Desk(
+        reads=shop.records.reads,
+        writes=shop.records.writes,
+        now=shop.clock,
+        withdrawing=shop.told.withdrawing,
+        changed=shop.told.changed,
+        settle=lambda _subject: None,
+        records_of={},
+        on_erasure=[broken],
+        forget_devices=shop.forgotten.extend,
+        settle_erasures=lambda: None,
     )
+    app.include_router(router(desk, export=lambda _: {}, twilio=None))
     shop.put(**ANA)
     shop.say(**LOCATION)
     with pytest.raises(RuntimeError):

@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 from twilio.request_validator import RequestValidator
 
 from consent import ledger, store
+from consent.desk import Desk
 from consent.entry import Channel, Purpose
 from consent.errors import ConsentError, StillSending
 from consent.inbound import InboundPolicy
@@ -38,21 +39,20 @@ class Line:
         self.settled = []
         self.under_way = False
         app = FastAPI()
-        app.include_router(
-            router(
-                reads=records.reads,
-                writes=records.writes,
-                now=SetClock(minute(5)),
-                withdrawing=lambda subject: self.told.append(("withdrawing", subject)),
-                changed=lambda subject: self.told.append(("changed", subject, self.allowed())),
-                settle=self.settle,
-                messages_of={},
-                on_erasure=[],
-                forget_devices=lambda _: None,
-                settle_erasures=lambda: None,
-                twilio=None if tokens is None else TwilioInbound(PUBLIC, tokens, policy),
-            )
+        desk = Desk(
+            reads=records.reads,
+            writes=records.writes,
+            now=SetClock(minute(5)),
+            withdrawing=lambda subject: self.told.append(("withdrawing", subject)),
+            changed=lambda subject: self.told.append(("changed", subject, self.allowed())),
+            settle=self.settle,
+            records_of={},
+            on_erasure=[],
+            forget_devices=lambda _: None,
+            settle_erasures=lambda: None,
         )
+        twilio = None if tokens is None else TwilioInbound(PUBLIC, tokens, policy)
+        app.include_router(router(desk, export=lambda _: {}, twilio=twilio))
 
         @app.exception_handler(ConsentError)
         def answer(_, error):

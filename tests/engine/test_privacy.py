@@ -13,7 +13,8 @@ from sqlalchemy import delete, func, insert, select
 import campaigns.store
 import geofences.tables
 from config import Settings
-from consent import access_log, activity, processor_store, request_store
+from consent import access_log, activity, address, opt_in, processor_store, request_store, review
+from consent.entry import Action, Channel, Entry, Purpose
 from consent.inbound import InboundPolicy
 from consent.processor import Processor
 from consent.request import RequestKind, received
@@ -82,7 +83,27 @@ def town(engine: Engine, client: TestClient) -> TestClient:
         with engine.records.writes.begin() as conn:
             processor_store.notify(conn, subject, [("printer", True)], engine.now())
             activity.carry_over(conn, {subject: engine.now()})
+            review.queue(conn, f"SM{subject}", f"words of {subject}")
+            failed = address.Failure(f"message to {subject}", "30003", 3, timedelta(days=1), engine.now())
+            address.note_failure(conn, subject, Channel.SMS, failed)
+            opt_in.ask(conn, grant_of(subject, engine.now()), engine.now())
     return client
+
+
+def grant_of(subject: str, at: datetime) -> Entry:
+    """A grant of offers that waits for the number's own yes."""
+    return Entry(
+        id=f"grant-{subject}",
+        subject=subject,
+        purpose=Purpose.MARKETING,
+        channel=Channel.SMS,
+        action=Action.GRANT,
+        source="form",
+        text_version="1",
+        at=at,
+        recorded_at=at,
+        actor="web",
+    )
 
 
 def exported(engine: Engine) -> list[Holding]:
@@ -134,7 +155,16 @@ def test_the_export_shows_every_row_about_the_subject_and_none_of_others(engine:
     text = json.dumps(held, ensure_ascii=False)
     assert all(
         trace in text
-        for trace in ("+33639980001", "Anaïs", "ana-phone", "letter of ana", "call of ana", "SMana")
+        for trace in (
+            "+33639980001",
+            "Anaïs",
+            "ana-phone",
+            "letter of ana",
+            "call of ana",
+            "SMana",
+            "words of ana",
+            "grant-ana",
+        )
     )
     assert not any(
         trace in text for trace in ("+33639980002", "Benoît", "ben", "letter of ben", "call of ben", "SMben")

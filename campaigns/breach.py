@@ -160,7 +160,7 @@ def _stood(refusal: Refusal, message: Handled, said: Sequence[Entry], at: dateti
     known = [entry for entry in said if entry.recorded_at <= at]
     withdrawal = next((entry for entry in known if entry.id == refusal.by), None)
     if withdrawal is None:
-        return True  # a suppressed number: nothing in the ledger takes it back
+        return message.channel is Channel.SMS  # a suppressed number: nothing in the ledger takes it back
     if withdrawal.channel not in (None, message.channel):
         return False
     channel = message.channel if withdrawal.purpose is Purpose.MARKETING else None

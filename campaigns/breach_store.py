@@ -21,6 +21,7 @@ from campaigns.breach import (
 from campaigns.message import MessageState
 from campaigns.store import attempts, breach_checks, messages
 from consent import ledger
+from consent import store as consent_store
 from consent.data_keys import IDS_PER_QUERY
 from consent.entry import Channel
 
@@ -28,10 +29,18 @@ CATCH_UP_DAYS = 7
 """Days back for which a check that is missing is made up."""
 
 Refusals = Callable[[Connection, datetime, datetime], Sequence[Refusal]]
-"""Further refusals that came into force from one instant up to before another: suppressed numbers, say."""
+"""Further refusals that came into force from one instant up to before another."""
 
 
-def check_day(conn: Connection, day: date, now: datetime, others: Sequence[Refusals] = ()) -> BreachCheck:
+def suppressed(conn: Connection, since: datetime, until: datetime) -> list[Refusal]:
+    """Those of numbers that were put on the suppression list."""
+    found = consent_store.subjects_suppressed(conn, since, until)
+    return [Refusal(subject, at, "suppression") for subject, at in found]
+
+
+def check_day(
+    conn: Connection, day: date, now: datetime, others: Sequence[Refusals] = (suppressed,)
+) -> BreachCheck:
     """Check the refusals of a UTC day against all messages since, and remember the result in place of an earlier one."""
     since, until = span_of(day)
     refusals = refusals_of(ledger.withdrawals_recorded(conn, since, until))

@@ -7,10 +7,10 @@ from sqlalchemy import Connection
 
 from campaigns.channels.twilio_codes import Effect, meaning_of
 from campaigns.outbox import ProviderReport, apply_report, cancel_of_subject, subject_of_report
-from consent import ledger
+from consent import ledger, suppression
 from consent.address import Failure, note_failure
 from consent.entry import Action, Channel, Entry, Purpose
-from consent.store import lock_subject
+from consent.store import lock_subject, mark_of_subject
 
 ACTOR = "provider"
 
@@ -29,6 +29,8 @@ def heed_code(
         return line.effect  # erased meanwhile: nobody is left to protect
     if line.effect is Effect.OPTED_OUT:
         ledger.record(conn, _withdrawal(subject, channel, message, code, now))
+        if channel is Channel.SMS and (mark := mark_of_subject(conn, subject)) is not None:
+            suppression.suppress(conn, mark, suppression.Because.PROVIDER, now)
         cancel_of_subject(conn, subject, channel)
     else:
         within = timedelta(days=line.within_days)

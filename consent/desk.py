@@ -118,13 +118,14 @@ class Desk:
 
     def ask_first(self, entry: Entry) -> datetime | None:
         """Where the number itself must agree: keep the grant aside and have it asked; until when its yes counts. None
-        where the entry can be recorded at once. Raises SubjectNotFound, OptInAsked, and GrantRefused.
+        where the entry can be recorded at once. Raises SubjectNotFound, OptInAsked, GrantRefused, NumberSuppressed.
         """
         if not opt_in.needs_second_yes(entry, self.subject(entry.subject).phone, self.second_yes_regions):
             return None
         with self.writes.begin() as conn:
             store.lock_subject(conn, entry.subject)
             self._admit(conn, entry)
+            _heed_suppression(conn, entry, self.now())
             return opt_in.ask(conn, entry, self.now())
 
     def _admit(self, conn: Connection, entry: Entry) -> None:

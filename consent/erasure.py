@@ -12,13 +12,16 @@ from consent import store, suppression
 from consent.sealing import seal_entries
 from consent.tables import erasures
 
+INACTIVITY = "retention"
+"""Who erases a subject that has been silent for years. That is no request to be left alone for ever."""
+
 
 def erase_subject(conn: Connection, subject: str, actor: str, at: datetime) -> None:
     """Remove all that this domain holds of a subject; of its ledger entries the leaves stay. The caller holds the
     subject's row.
     """
     mark = store.mark_of_subject(conn, subject)
-    if mark is not None:
+    if mark is not None and actor != INACTIVITY:
         suppression.suppress(conn, mark, suppression.Because.ERASURE, at)
     seal_entries(conn, subject, actor, at)
     store.delete_subject(conn, subject)

@@ -97,7 +97,7 @@ def entries_of_many(
 
 def withdrawals_recorded(conn: Connection, since: datetime, until: datetime) -> list[Entry]:
     """Every withdrawal that was written down from `since` up to before `until`, in the ledger's order."""
-    query = select(consent_entries).where(
+    query = _WITH_RENEWAL.where(
         consent_entries.c.action == Action.WITHDRAW.value,
         consent_entries.c.recorded_at >= since,
         consent_entries.c.recorded_at < until,

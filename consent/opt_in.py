@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import JSON, Column, Connection, Row, Table, Text, delete, insert, select, update
 from sqlalchemy_utc import UtcDateTime
 
-from consent import ledger
+from consent import ledger, suppression
 from consent.entry import Action, Channel, Entry, Purpose
 from consent.errors import OptInAsked, SubjectNotFound
 from consent.phone import region_of
 from consent.review import entry_id
-from consent.store import get_subject, lock_subject
+from consent.store import get_subject, lock_subject, mark_of_subject
 from consent.subject import Subject
 from consent.tables import metadata
 
@@ -104,6 +104,8 @@ def confirm(conn: Connection, sid: str, subject: str, at: datetime) -> bool:
         return False
     ledger.record(conn, _read(row.entry, entry_id(sid, subject), at))
     conn.execute(_update(subject).values(state=State.CONFIRMED.value))
+    if (mark := mark_of_subject(conn, subject)) is not None:
+        suppression.lift(conn, mark, at)
     return True
 
 

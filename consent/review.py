@@ -13,10 +13,10 @@ from uuid import NAMESPACE_URL, uuid5
 from sqlalchemy import Column, Connection, ForeignKey, Table, Text, delete, func, select, update
 from sqlalchemy_utc import UtcDateTime
 
-from consent import ledger
+from consent import ledger, suppression
 from consent.entry import Action, Channel, Entry, Purpose, standing
 from consent.errors import ReviewNotFound, ReviewSettled
-from consent.store import inbound_messages, inbound_subjects, insert_if_new, lock_subject
+from consent.store import inbound_messages, inbound_subjects, insert_if_new, lock_subject, mark_of_subject
 from consent.tables import metadata
 
 WORDS_LIMIT_CHARS = 1600
@@ -104,7 +104,11 @@ def settle(conn: Connection, sid: str, decision: Decision, actor: str, now: date
     if decision is Decision.CONFIRM:
         return ()
     again = [_as_before(conn, sid, subject, actor, now) for subject in concerned]
-    return tuple(ledger.record(conn, entry) for entry in again if entry is not None)
+    entries = [entry for entry in again if entry is not None]
+    for entry in entries:
+        if (mark := mark_of_subject(conn, entry.subject)) is not None:
+            suppression.lift(conn, mark, now)  # it was listed for the same text
+    return tuple(ledger.record(conn, entry) for entry in entries)
 
 
 def settle_unread(conn: Connection, now: datetime) -> int:

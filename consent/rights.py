@@ -14,8 +14,9 @@ from consent import access_log, processor_store, request_store
 from consent.admission import OBJECTION
 from consent.age import AgePolicy, is_too_young
 from consent.desk import Desk
-from consent.entry import Channel, Purpose, standing
+from consent.entry import Action, Channel, Purpose, standing
 from consent.errors import SubjectNotFound
+from consent.notice import Notice, publish
 from consent.preference import (
     ACTOR,
     DIRECT_MARKETING,
@@ -65,15 +66,20 @@ class Rights:
         return any(standing(entries, Purpose.MARKETING, channel, now).allowed for channel in Channel)
 
     def choose(self, subject: str, shown: Collection[str], chosen: Collection[str], words: Words) -> int:
-        """Record what a form with these words changes, each with the version of the notice shown; answers how many.
+        """Record what a form with these words changes, each with the version of the notice shown, which is in the log
+        from its first yes on; answers how many.
         Raises GrantRefused where a grant may not be.
         """
         entries = self.desk.entries(subject)
         now = self.desk.now()
         made = list(changes(shown, chosen, allowed(entries, now)))
         for change in made:
-            version = words.notices[change.choice.name].version
-            self.desk.record(entry_of(change, subject, version, entries, now))
+            shown_text = words.notices[change.choice.name]
+            if change.action is Action.GRANT:
+                text = f"{shown_text.label}\n{shown_text.text}"
+                with self.desk.writes.begin() as conn:
+                    publish(conn, Notice(shown_text.version, words.language, text, None, now, SOURCE))
+            self.desk.record(entry_of(change, subject, shown_text.version, entries, now))
         return len(made)
 
     def everything_off(self, subject: str) -> None:

@@ -42,7 +42,7 @@ from consent.data_keys import (
 )
 from consent.errors import DeviceTaken
 from consent.subject import Attribute, Device, Subject
-from consent.tables import metadata
+from consent.tables import metadata, suppressions
 from consent.vault import DataKey, Vault
 
 subjects = Table(
@@ -247,6 +247,18 @@ def reachable(conn: Connection, ids: Iterable[str]) -> dict[str, Reachable]:
 def mark_of_subject(conn: Connection, subject: str) -> str | None:
     """How the subject's number stands on the suppression list, if it is there; None for one without a number."""
     return conn.scalar(select(subjects.c.phone_mark).where(subjects.c.id == subject))
+
+
+def subjects_suppressed(conn: Connection, since: datetime, until: datetime) -> list[tuple[str, datetime]]:
+    """The subjects whose number was put on the suppression list from `since` up to before `until`, and is there still,
+    with when it was.
+    """
+    listed = select(subjects.c.id, suppressions.c.since).join(
+        suppressions, suppressions.c.mark == subjects.c.phone_mark
+    )
+    then = (suppressions.c.since >= since) & (suppressions.c.since < until)
+    rows = conn.execute(listed.where(then, suppressions.c.lifted_at.is_(None)))
+    return [(row.id, row.since) for row in rows]
 
 
 def phone_of(conn: Connection, subject: str) -> str | None:

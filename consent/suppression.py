@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.data_keys import KeysInUse, keys_in_use, vault_of
@@ -89,11 +89,6 @@ def suppressed_marks(conn: Connection, marks: list[str], scope: Scope = Scope.SM
     """Those of a few marks that are on the list."""
     stand = suppressions.c.mark.in_(marks) & (suppressions.c.scope == scope.value)
     return set(conn.scalars(select(suppressions.c.mark).where(stand, suppressions.c.lifted_at.is_(None))))
-
-
-def purge(conn: Connection, now: datetime) -> int:
-    """Forget lines that need not be kept any longer. Answers how many."""
-    return conn.execute(delete(suppressions).where(suppressions.c.keep_until < now)).rowcount
 
 
 def _stands(mark: str) -> ColumnElement[bool]:

@@ -39,7 +39,10 @@ def sheet(
         _section("Recipients", _recipients(settings, processors)),
         _section("Rights of shoppers", _rights(settings)),
         _section("Measures", _measures(settings)),
-        _section("Rules of countries", [f"* {line}" for line in rules] or ["None is configured."]),
+        _section(
+            "Rules of countries",
+            [f"They are {settings.country_rules}.", "", *(f"* {each}" for each in rules)],
+        ),
     ]
     return "\n".join(parts)
 

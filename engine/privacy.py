@@ -11,6 +11,7 @@ from config import Settings
 from consent import access_log, processor_store, request_store
 from consent.access_log import Access
 from consent.age import AgePolicy
+from consent.countries.pack import all_rules
 from consent.desk import Desk
 from consent.preference_link import PreferenceLinks
 from consent.preference_routes import PreferenceDoor, link_calls, links_of, preference_pages
@@ -90,8 +91,11 @@ class Privacy:
         with self.desk.reads.connect() as conn:
             counts = counts_of(conn, self.holdings)
         words = words_in("en", self.door.facts)
+        rules = (
+            f"{each.name} ({each.area}): {each.source}, to review by {each.review_by}" for each in all_rules()
+        )
         return sheet(
-            settings, words, self.holdings, live_holdings(), self.processors, (), counts, self.desk.now()
+            settings, words, self.holdings, live_holdings(), self.processors, rules, counts, self.desk.now()
         )
 
     def routes(self) -> Iterable[APIRouter]:

@@ -13,11 +13,11 @@ from sqlalchemy_utc import UtcDateTime
 
 from consent import activity
 from consent.desk import Desk
+from consent.erasure import INACTIVITY
 from engine.holdings import Holding, Period, in_order_of_reference, whose
 
 PORTION = 500
 """Rows that one transaction removes: others wait for it no longer than that takes."""
-ACTOR = "retention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Retention:
         """Erase them, each as if they had asked; answers how many."""
         total = 0
         for subject in self.inactive(now):
-            desk.erase(subject, ACTOR)
+            desk.erase(subject, INACTIVITY)
             total += 1
             erased(1)
         return total

@@ -84,7 +84,7 @@ def build(records):
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A ledger in an SQLite file, and the notes of its checkpoints."""
     file = tmp_path_factory.mktemp("audit") / "records.sqlite"
-    records = open_records(f"sqlite:///{file}")
+    records = open_records(f"sqlite:///{file}", file.with_name("vault.keys"))
     notes = build(records)
     records.close()
     with closing(sqlite3.connect(file)) as connection:
@@ -106,7 +106,7 @@ def raw(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def flaws_of(file: Path, elsewhere=(), ring=RING):
-    records = open_records(f"sqlite:///{file}")
+    records = open_records(f"sqlite:///{file}", file.with_name("vault.keys"))
     try:
         with records.reads.connect() as connection:
             return audit(connection, ring, elsewhere).flaws
@@ -372,7 +372,7 @@ def test_a_log_that_was_cut_back_with_all_that_tells_is_short_of_a_checkpoint_el
 
 
 def test_a_checkpoint_of_another_log_is_not_taken_for_one_of_this(copy):
-    records = open_records(f"sqlite:///{copy}")
+    records = open_records(f"sqlite:///{copy}", copy.with_name("vault.keys"))
     with records.reads.connect() as connection:
         strange = checkpoint.sign(KeyRing.new("chaland/test"), 1, bytes(32), minute(0)).note
         [first] = audit(connection, RING, [strange]).flaws

@@ -13,7 +13,7 @@ from consent.audit import audit
 from consent.signing import KeyRing
 from engine.records import open_records
 from engine.schema import _config, upgrade
-from tests.consent.cast import ANA, BEN, grant, minute, withdraw
+from tests.consent.cast import ANA, grant, minute, withdraw
 from tests.engine.test_cli import chaland
 
 
@@ -21,7 +21,7 @@ from tests.engine.test_cli import chaland
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with a ledger of four entries, and a checkpoint of it."""
     folder = tmp_path_factory.mktemp("shop")
-    records = open_records(f"sqlite:///{folder / 'records.sqlite'}")
+    records = open_records(f"sqlite:///{folder / 'records.sqlite'}", folder / "vault.keys")
     upgrade(records)
     with records.writes.begin() as connection:
         store.put_subject(connection, ANA, minute(0))
@@ -69,7 +69,7 @@ def test_the_first_bad_entry_is_named(shop: Path, tmp_path: Path):
 def test_a_database_cut_back_behind_the_checkpoint_beside_the_key_is_noticed(shop: Path, tmp_path: Path):
     for name in ("ledger.key", "ledger.checkpoint"):
         (tmp_path / name).write_bytes((shop / name).read_bytes())
-    records = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+    records = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}", tmp_path / "vault.keys")
     upgrade(records)
     records.close()
     run = chaland("consent", "verify", data_dir=tmp_path)
@@ -102,12 +102,13 @@ def test_without_keys_nothing_is_verified(tmp_path: Path):
     assert (run.returncode, "Traceback" in run.stderr) == (2, False)
 
 
-def test_the_entries_of_an_older_installation_come_into_the_log(database_url: str):
-    records = open_records(database_url)
+def test_the_entries_of_an_older_installation_come_into_the_log(database_url: str, tmp_path: Path):
+    records = open_records(database_url, tmp_path / "vault.keys")
     with records.writes.begin() as connection:
         command.upgrade(_config(connection), "0004")
-        store.put_subject(connection, ANA, minute(0))
-        store.put_subject(connection, BEN, minute(0))
+        known = "INSERT INTO subjects (id, attributes, created_at, updated_at) VALUES (:id, '{}', :at, :at)"
+        at = "2026-11-23 07:00:00.000000" + ("" if connection.dialect.name == "sqlite" else "+00")
+        connection.execute(text(known), [{"id": name, "at": at} for name in ("ana", "ben")])
         old = text(
             "INSERT INTO consent_entries (id, subject, purpose, channel, action, source, text_version, at, recorded_at, actor)"
             " VALUES (:id, :subject, 'marketing', 'sms', 'grant', 'till', 'offers-1', :at, :at, 'key:crm')"

@@ -20,7 +20,7 @@ from consent.inbound import InboundPolicy
 from consent.store import delete_subject
 from engine.handover import Handovers, open_handovers
 from engine.sender import Sender
-from tests.campaigns.cast import BREAD, decided
+from tests.campaigns.cast import BAKERY, BREAD, decided
 from tests.conftest import MONDAY_NINE
 from tests.consent.cast import withdraw
 from tests.engine.test_sender import welcome
@@ -93,7 +93,7 @@ class Rehearsal:
             reads=self.records.reads,
             writes=self.records.writes,
             channels={Channel.SMS: Line(self.log, self.random)},
-            zone_of=lambda _connection, _geofence: "Europe/Paris",
+            place_of=lambda _connection, _geofence: BAKERY,
             handovers=self.handovers,
             now=self.clock,
         ).run_once()

@@ -212,7 +212,7 @@ def _learn_from_stores(watch: Watch) -> Any:
     def learn(*args: Any) -> None:
         _, _, statement, _, context, _ = args
         if context is not None and statement.startswith(STORED):
-            for values in context.compiled_parameters:
+            for values in getattr(context, "compiled_parameters", ()):  # a statement in plain SQL has none
                 watch.private.learn_json(dict(values))
 
     event.listen(Engine, "before_cursor_execute", learn)

@@ -134,6 +134,7 @@ def test_what_is_held_at_the_moment_of_sending_names_the_rule_too():
         BREAD,
         marketing=granted(),
         location=granted(Purpose.LOCATION),
+        suppressed=False,
         geofence=BAKERY,
         origin=FRENCH.origin,
         earlier=(),

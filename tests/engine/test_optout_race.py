@@ -68,6 +68,8 @@ class Rehearsal:
             settle=handovers.settle,
             records_of={},
             on_erasure=[forget_subject],
+            forget_devices=lambda _devices: None,
+            settle_erasures=lambda: None,
         )
 
     def __enter__(self):

@@ -230,7 +230,9 @@ def test_erasure_is_asked_once_more_and_leaves_a_dead_link(ana):
     assert ana.desk.get("/v1/subjects/ana").status_code == 404
     assert ana.requests() == [("erasure", "done")]
     assert ana.get().status_code == ana.post("/off").status_code == ana.get(ana.way_out).status_code == 404
-    ana.make_known()
+    again = ana.desk.put("/v1/subjects/ana", json=ANA)
+    assert (again.status_code, again.json()["code"]) == (409, "number_suppressed")
+    ana.desk.put("/v1/subjects/ana", json={**ANA, "phone": None}).raise_for_status()
     assert ana.stands() == set()
 
 

@@ -252,6 +252,8 @@ def test_each_table_is_emptied_when_its_period_is_over_and_not_before(engine: En
             "attempts",
             "inbound_messages",
             "inbound_subjects",
+            "review_texts",
+            "opt_in_requests",
             "access_log",
         ),
         0,

@@ -13,7 +13,7 @@ TINY = Plan(
     geofences=(60,),
     main=60,
     crowd=Crowd(300, rounds=70, warm_rounds=5),
-    pings={1: 60, 10: 300, 100: 1_000, 1000: 2_000},
+    pings={1: 600, 10: 300, 100: 1_000, 1000: 2_000},
     rate_seconds=5.0,
     loads=(0.5,),
     latency_seconds=1.0,
@@ -37,7 +37,7 @@ def test_a_run_measures_everything_and_can_be_written_and_read():
     assert end_to_end["pings_per_cpu_second"]["1"] < end_to_end["pings_per_cpu_second"]["1000"]
     by_size = end_to_end["by_geofences"]["60"]
     assert {size: each["pings"] for size, each in by_size.items()} == {
-        "1": 60,
+        "1": 600,
         "10": 300,
         "100": 1000,
         "1000": 2000,

@@ -55,6 +55,7 @@ def test_old_keys_still_check_after_a_rotation():
         RING.text + str(SigningKey.new("other").public),
         RING.text.replace("PRIVATE+KEY+", "PRIVATE+KEY"),
     ],
+    ids=("empty", "comment", "name", "another name", "short", "two private", "another log", "misspelt"),
 )
 def test_what_is_no_ring_is_refused(text):
     with pytest.raises(InvalidKey):

@@ -34,17 +34,17 @@ demo: $(VENV)/.installed ## thirty seconds of the sample town in the terminal
 	$(BIN)/chaland demo --seconds 30 --port 0
 
 test: $(VENV)/.installed-dev ## every test, against real stores
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 rotation: $(VENV)/.installed-dev ## 100,000 subjects to new keys while traffic goes on (some minutes)
-	ROTATED_SUBJECTS=100000 $(BIN)/python -m pytest -s tests/consent/test_rotation.py -k no_lookup_fails
+	ROTATED_SUBJECTS=100000 $(BIN)/python -m pytest tests/consent/test_rotation.py -k no_lookup_fails
 
 check: $(VENV)/.installed-dev ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 format: $(VENV)/.installed-dev ## put the code in the house format
 	$(BIN)/ruff format .

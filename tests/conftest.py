@@ -19,7 +19,7 @@ from engine.records import Records, open_records
 from engine.schema import upgrade
 from engine.valkey import start_valkey
 
-pytest_plugins = ["tests.support.leaks"]
+pytest_plugins = ["tests.support.figures", "tests.support.leaks"]
 
 ADMIN_KEY = "test-admin-key"
 

@@ -87,7 +87,7 @@ def test_every_per_se_word_opts_out(word):
 
 
 @pytest.mark.parametrize("part", CORPUS)
-def test_recall_and_precision_on_the_corpus(part, capsys):
+def test_recall_and_precision_on_the_corpus(part, tell):
     lines = CORPUS[part]
     words, phrases = (verdicts(lines, "opt_out", keyword=keyword) for keyword in (True, False))
     said = (
@@ -96,8 +96,7 @@ def test_recall_and_precision_on_the_corpus(part, capsys):
         f" ({share(phrases, *SUPPRESSED):.3f} with those in doubt), precision {precision(lines):.3f},"
         f" {share(verdicts(lines, 'other'), *SUPPRESSED):.3f} of what is none taken for one"
     )
-    with capsys.disabled():
-        print(f"\n{said}")
+    tell(said)
     assert share(words, Verdict.OPT_OUT) == 1
     assert share(phrases, Verdict.OPT_OUT) >= 0.97
     assert precision(lines) >= 0.98

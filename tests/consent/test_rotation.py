@@ -148,7 +148,7 @@ def rotate_by_command(records, tmp_path):
     return subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
 
 
-def test_no_lookup_fails_while_both_keys_are_rotated(crowd, tmp_path):
+def test_no_lookup_fails_while_both_keys_are_rotated(crowd, tmp_path, tell):
     with crowd.reads.connect() as connection:
         old = {kind: ids_in_state(connection, kind, KeyState.CURRENT) for kind in rotation.ROTATED}
     readers = [Traffic(crowd, seed) for seed in range(READERS)]
@@ -163,8 +163,8 @@ def test_no_lookup_fails_while_both_keys_are_rotated(crowd, tmp_path):
         each.join()
     assert done.returncode == 0, done.stderr
     lookups, slowest = sum(each.lookups for each in readers), max(each.slowest for each in readers)
-    print(
-        f"\n{crowd.writes.dialect.name}: {SUBJECTS} subjects rotated in {took:.1f} s while {lookups} lookups and "
+    tell(
+        f"{crowd.writes.dialect.name}: {SUBJECTS} subjects rotated in {took:.1f} s while {lookups} lookups and "
         f"{writing.writes} writes went on; failed: {sum(len(each.failed) for each in threads)}; "
         f"the slowest four lookups took {slowest * 1000:.0f} ms together"
     )

@@ -177,16 +177,15 @@ def rehearse(records, clock, handovers, number):
     )
 
 
-def test_no_message_starts_after_the_answer(records, clock, request, capsys):
+def test_no_message_starts_after_the_answer(records, clock, request, tell):
     handovers = open_handovers(records, wait_limit_seconds=WAIT_SECONDS, pause=lambda _seconds: point())
     told = Counter()
     for number in range(request.config.getoption("--interleavings")):
         told += (came := rehearse(records, clock, handovers, number))
         assert came["calls_after"] == 0, f"interleaving {number}"
-    with capsys.disabled():
-        kinds = ("interleavings", "answered", "sent_before", "crashed", "unconfirmed", "calls_after")
-        said = ", ".join(f"{kind.replace('_', ' ')} {told[kind]}" for kind in kinds)
-        print(f"\nopt-out against sending on {records.writes.dialect.name}: {said}")
+    kinds = ("interleavings", "answered", "sent_before", "crashed", "unconfirmed", "calls_after")
+    said = ", ".join(f"{kind.replace('_', ' ')} {told[kind]}" for kind in kinds)
+    tell(f"opt-out against sending on {records.writes.dialect.name}: {said}")
     assert told["answered"] > told["interleavings"] / 2
     assert told["sent_before"]
     assert told["crashed"]

@@ -1,5 +1,4 @@
 import random
-import time
 from math import dist, exp, sqrt
 
 import msgspec
@@ -250,14 +249,3 @@ def test_a_course_is_the_azimuth_to_within_half_a_degree(lon, lat, azimuth, metr
 def test_two_fixes_of_one_place_give_no_course():
     assert course_deg(5.0, 47.0, 5.0, 47.0) is None
     assert course_deg(180.0, 47.0, -180.0, 47.0) is None
-
-
-def test_a_step_is_cheap():
-    """Room to spare for a slow machine: about 3 microseconds are usual."""
-    fixes = along(line((0.0, 50_000.0), (0.0, -10.0), 4000, 1.0), 1.0)
-    was, started = None, time.perf_counter()
-    for each in fixes:
-        was, _ = step(was, each)
-    each_us = (time.perf_counter() - started) / len(fixes) * 1e6
-    print(f"{each_us:.1f} us a step")
-    assert each_us < 40

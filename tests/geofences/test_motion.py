@@ -1,5 +1,4 @@
 import random
-import time
 from math import cos, dist, exp, sin, sqrt
 
 import msgspec
@@ -151,13 +150,3 @@ def test_a_long_silence_is_forgetful_and_a_fix_no_newer_says_nothing():
 def test_a_state_survives_its_encoding():
     motion = driven()
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(motion), type=Motion) == motion
-
-
-def test_a_step_is_cheap():
-    """Room to spare for a slow machine: about 4 microseconds are usual."""
-    motion, started = met(), time.perf_counter()
-    for _ in range(10_000):
-        motion = step(motion, 10.0, 1.4, 14.0, 10.0, POLICY)
-    each_us = (time.perf_counter() - started) * 100
-    print(f"{each_us:.1f} us a step")
-    assert each_us < 40

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import httpx2
 from tests.service.crowd import Body, assert_same, send, set_up, settled, stream
 from tests.service.process import Served, chaland
 
-PINGS = 50_000
+PINGS = 20_000
 DEVICES = 250
 BODY = 500
 KILLS = 4
@@ -45,13 +46,13 @@ def _until_killed(
     return number
 
 
-def test_a_killed_engine_loses_nothing_and_doubles_nothing(tmp_path: Path):
+def test_a_killed_engine_loses_nothing_and_doubles_nothing(tmp_path: Path, tell: Callable[[str], None]):
     bodies = list(stream(11, time.time() - 3600, PINGS, DEVICES, BODY))
     kills = set(random.Random(5).sample(range(5, len(bodies) - 5), KILLS))
     (tmp_path / "calm").mkdir()
     (tmp_path / "stormy").mkdir()
     calm = run(tmp_path / "calm", bodies, set())
     stormy = run(tmp_path / "stormy", bodies, kills)
-    assert len(calm[0]) > 1000
+    assert len(calm[0]) > 400
     assert_same(calm, stormy)
-    print(f"{PINGS} pings, {KILLS} kills: {len(calm[0])} events, {len(calm[1])} messages, in both runs")
+    tell(f"{PINGS} pings, {KILLS} kills: {len(calm[0])} events, {len(calm[1])} messages, in both runs")

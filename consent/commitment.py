@@ -9,7 +9,6 @@ These forms are never changed: a new field is one more that is null for what was
 import secrets
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 
@@ -97,8 +96,3 @@ def entry_line(entry: Entry) -> EntryLine:
 def instant(at: datetime) -> str:
     """A UTC time as it stands in a line: RFC 3339 with a space and six decimals."""
     return f"{at:%Y-%m-%d %H:%M:%S.%f}Z"
-
-
-def from_json(line: Any) -> EntryLine:
-    """The line that JSON values stand for. Raises msgspec.ValidationError."""
-    return msgspec.convert(line, EntryLine, strict=True)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import TypeVar, cast
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.keyring import KeyKind, KeyMissing
@@ -140,11 +140,6 @@ def key_for(conn: Connection, subject: str, in_use: KeysInUse | None = None) -> 
 def destroy_key(conn: Connection, subject: str) -> bool:
     """Destroy the subject's data key, and with it all that it sealed, wherever it is kept. False if there was none."""
     return conn.execute(delete(subject_keys).where(subject_keys.c.subject == subject)).rowcount > 0
-
-
-def count_keys(conn: Connection) -> int:
-    """How many subjects have a data key."""
-    return conn.scalar(select(func.count()).select_from(subject_keys)) or 0
 
 
 def batches(ids: Iterable[str]) -> Iterator[list[str]]:

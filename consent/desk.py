@@ -199,9 +199,8 @@ class Desk:
         for subject in result.subjects:
             self.changed(subject)
         if result.verdict in SUPPRESSING:
-            for (
-                subject
-            ) in result.subjects:  # again when the text comes again: it is answered once this is done
+            # Again when the text comes again: it is answered once this is done.
+            for subject in result.subjects:
                 self.settle(subject)
         return result
 

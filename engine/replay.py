@@ -23,8 +23,6 @@ from geofences.index import GeofenceIndex
 BATCH_SECONDS = 2.0
 """Timers are looked at so often, by the stream's own time."""
 BATCH_LIMIT = 2000
-FORGET_SECONDS = 3600.0
-"""A phone that was silent for so long is dropped, as the live store would have done."""
 
 
 @dataclass(slots=True)

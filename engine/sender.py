@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
-from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
+from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules, Reading
 from campaigns.decide import may_still_send
 from campaigns.failure import heed_code
 from campaigns.gates import Answer, Reason
@@ -128,9 +128,8 @@ class Sender:
             return
         try:
             if self._ticks() - claim.asked_ticks > START_LIMIT_SECONDS:
-                raise DeliveryError(
-                    "too long since consent was asked for", permanent=False
-                )  # asked for again
+                # Due again, and consent is then asked for again.
+                raise DeliveryError("too long since consent was asked for", permanent=False)
             receipt = claim.channel.send(claim.outgoing)
         except DeliveryError as error:
             self._record_failure(claim, _outcome(error), error.code)
@@ -151,10 +150,8 @@ class Sender:
             message = lock_due(connection, due.message)
             if message is None:
                 return None
-            now, ticks = (
-                self._now(),
-                self._ticks(),
-            )  # under the lock: nothing recorded before is in their future
+            # Read under the lock, so that nothing recorded before it is in its future.
+            now, ticks = self._now(), self._ticks()
             dead = is_dead(connection, due.subject, message.channel)
             mark = (
                 mark_of_subject(connection, due.subject)
@@ -191,6 +188,9 @@ class Sender:
         campaign = get_campaign(connection, message.campaign)
         since = counted_since(campaign.caps if campaign else (), now)
         at = now + CLOCK_SKEW
+        geofence = self._place_of(connection, message.geofence) if message.geofence else None
+        origin = origin_of(address) if address else None
+        asks = self._rules.caps(Reading(geofence, origin, message.channel), now)
         return may_still_send(
             message,
             campaign,
@@ -199,12 +199,14 @@ class Sender:
             ),
             location=standing_of(connection, message.subject, consent.Purpose.LOCATION, None, at),
             suppressed=suppression_of(connection, mark) is not None,
-            geofence=self._place_of(connection, message.geofence) if message.geofence else None,
-            origin=origin_of(address) if address else None,
+            geofence=geofence,
+            origin=origin,
             earlier=recent_messages(connection, message.subject, message.campaign, since, before=message),
             earlier_of_all=recent_messages(
                 connection, message.subject, None, now - LONGEST_CAP, before=message
-            ),
+            )
+            if asks
+            else (),
             has_address=mark is not None,
             rules=self._rules,
             now=now,

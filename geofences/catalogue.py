@@ -113,10 +113,6 @@ class Catalogue:
         """The boxes that hold all within `pad_m` of the geofences in these slots; the owner is a place in `slots`."""
         return boxes_around(self._bounds[slots], self._reach_m[slots] + pad_m)
 
-    def extents(self, slots: Slots) -> tuple[Floats, Floats]:
-        """The bounds of the coordinates of these slots' shapes, and the metres by which they reach beyond them."""
-        return self._bounds[slots], self._reach_m[slots]
-
     def may_hold(self, slots: Slots, lons: Floats, lats: Floats, pads_m: Floats) -> Booleans:
         """Whether each position may be within its pad of the shape in the slot beside it. Near a pole it always may."""
         rows = self._frames[slots]

@@ -62,13 +62,6 @@ class Served:
             spent[name] += sum(psutil.Process(pid).cpu_times()[:2])
         return spent
 
-    def resident_bytes(self) -> dict[str, int]:
-        """Memory that is held, by what the processes are."""
-        held = dict.fromkeys((DOOR, WORKER, LIVE_STORE), 0)
-        for pid, name in self.processes.items():
-            held[name] += psutil.Process(pid).memory_info().rss
-        return held
-
     def depth(self) -> int:
         """Log entries that wait."""
         return SignalLog(self.live, 0).depth()

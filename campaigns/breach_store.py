@@ -19,7 +19,7 @@ from campaigns.breach import (
     span_of,
 )
 from campaigns.message import MessageState
-from campaigns.store import attempts, breach_checks, messages
+from campaigns.tables import attempts, breach_checks, messages
 from consent import ledger
 from consent import store as consent_store
 from consent.data_keys import IDS_PER_QUERY

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from campaigns.gates import Reason
 from campaigns.message import Message, MessageState, after_receipt
-from campaigns.store import attempts, messages, messages_of_rows
+from campaigns.message_store import messages_of_rows
+from campaigns.tables import attempts, messages
 from consent.entry import Channel
 
 TAKEN_SECONDS = 60

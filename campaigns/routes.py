@@ -13,19 +13,19 @@ from starlette.datastructures import FormData
 from campaigns.campaign import Action, Campaign, CampaignState, Trigger, campaign_json, due_state, next_state
 from campaigns.channels.twilio_status import STATES
 from campaigns.decide import Outcome, decision_json
+from campaigns.decision_store import decisions_page
 from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
 from campaigns.failure import heed_report
 from campaigns.form import ID_PATTERN, CampaignForm, Instant, Line, PreviewForm, campaign_of
+from campaigns.listing import Filters
 from campaigns.message import message_json
+from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
 from campaigns.store import (
-    Filters,
     campaign_report,
     campaigns_page,
-    decisions_page,
     delete_campaign,
     get_campaign,
-    messages_page,
     put_campaign,
     set_state,
 )

@@ -19,6 +19,8 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
 import campaigns.breach_routes
+import campaigns.decision_store
+import campaigns.message_store
 import campaigns.routes
 import campaigns.store
 import consent.ledger_routes
@@ -378,11 +380,11 @@ class Engine:
             settle=self.handovers.settle,
             records_of={
                 "events": events.of_subject,
-                "decisions": _as_json(campaigns.store.decisions_of, decision_json),
-                "messages": _as_json(campaigns.store.messages_of, message_json),
+                "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
+                "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
-                campaigns.store.forget_subject,
+                campaigns.decision_store.forget_subject,
                 geofences.store.forget_subject,
                 address.forget_subject,
                 review.forget_subject,

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from campaigns import outbox
+from campaigns import decision_store, message_store, outbox
 from campaigns import store as campaign_store
 from campaigns.campaign import Campaign
 from campaigns.cap import counted_since
@@ -192,7 +192,7 @@ class Decider:
         """When messages of any campaign went, read only where a country's cap asks for it."""
         if not self._rules.caps(Reading(geofence, recipient.origin, campaign.channel), now):
             return ()
-        return campaign_store.recent_messages(connection, recipient.id, None, now - LONGEST_CAP)
+        return message_store.recent_messages(connection, recipient.id, None, now - LONGEST_CAP)
 
     def _revise(self, connection: Connection, event: PlaceEvent) -> None:
         """Correct what is kept of an event; what it was to bring about is called off if it did not happen."""
@@ -217,14 +217,14 @@ class Decider:
                 recipient=recipient,
                 marketing=standing(entries, Purpose.MARKETING, campaign.channel, now),
                 location=standing(entries, Purpose.LOCATION, None, now),
-                recent=campaign_store.recent_messages(
+                recent=message_store.recent_messages(
                     connection, subject.id, campaign.id, counted_since(campaign.caps, now)
                 ),
                 recent_of_all=self._recent_of_all(connection, campaign, geofence, recipient, now),
                 rules=self._rules,
             )
             decision = decide(campaign, moment, now)
-            if campaign_store.record_decision(connection, decision, compose(decision, campaign, moment)):
+            if decision_store.record_decision(connection, decision, compose(decision, campaign, moment)):
                 decisions.append(decision)
         return decisions
 

@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
-import campaigns.store
+import campaigns.tables
 import consent.access_log  # for its table, as the next ones
 import consent.activity
 import consent.address
@@ -27,7 +27,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 METADATA: tuple[MetaData, ...] = (
     consent.tables.metadata,
     geofences.tables.metadata,
-    campaigns.store.metadata,
+    campaigns.tables.metadata,
     engine.store.metadata,
 )
 _UPGRADE_LOCK = 7_301_902

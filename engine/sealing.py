@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
 
-import campaigns.store
+import campaigns.message_store
+import campaigns.tables
 import geofences.tables
 from consent import suppression
 from consent.data_keys import key_for, keys_in_use, vault_of
@@ -71,11 +72,11 @@ def _seal(connection: Connection, subject: str) -> None:
 
 
 def _seal_history(connection: Connection, subject: str, key: DataKey) -> None:
-    messages, events = campaigns.store.messages, geofences.tables.place_events
+    messages, events = campaigns.tables.messages, geofences.tables.place_events
     for row in connection.execute(
         select(messages.c.id, messages.c.text).where(messages.c.subject == subject)
     ).all():
-        text = key.seal(campaigns.store.text_field(row.id), row.text)
+        text = key.seal(campaigns.message_store.text_field(row.id), row.text)
         connection.execute(update(messages).where(messages.c.id == row.id).values(text=text))
     names = select(events.c.device).where(events.c.subject == subject).distinct()
     for device in connection.scalars(names).all():

@@ -16,6 +16,7 @@ from campaigns.decide import may_still_send
 from campaigns.failure import heed_code
 from campaigns.gates import Answer, Reason
 from campaigns.message import Message
+from campaigns.message_store import recent_messages
 from campaigns.outbox import (
     AttemptOutcome,
     Due,
@@ -28,7 +29,7 @@ from campaigns.outbox import (
     refuse,
     take_due,
 )
-from campaigns.store import get_campaign, recent_messages
+from campaigns.store import get_campaign
 from consent import entry as consent
 from consent.address import is_dead
 from consent.ledger import standing_of

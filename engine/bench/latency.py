@@ -17,7 +17,8 @@ from sqlalchemy import select
 
 from campaigns.campaign import Campaign, CampaignState, Trigger
 from campaigns.cap import Cap
-from campaigns.store import messages, put_campaign
+from campaigns.store import put_campaign
+from campaigns.tables import messages
 from consent.entry import Channel as MessageChannel
 from engine.bench.event_watch import watching
 from engine.bench.installation import Served

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from campaigns import store as campaign_store
+from campaigns import decision_store, listing, message_store
 from campaigns.decide import Decision, Outcome
 from campaigns.gates import Reason
 from campaigns.message import Message
@@ -65,9 +65,9 @@ class Feed:
             names = {geofence.id: geofence.name for geofence in geofences}
             zones = {geofence.id: geofence.timezone for geofence in geofences}
             events, _ = geofence_store.events_page(connection, geofence_store.EventFilters(), None, rows)
-            messages = campaign_store.messages_page(connection, campaign_store.Filters(), rows).items
-            refused = campaign_store.Filters(outcome=Outcome.REFUSED)
-            decisions = campaign_store.decisions_page(connection, refused, rows).items
+            messages = message_store.messages_page(connection, listing.Filters(), rows).items
+            refused = listing.Filters(outcome=Outcome.REFUSED)
+            decisions = decision_store.decisions_page(connection, refused, rows).items
             totals = _totals(connection)
         newest = {
             each.event.geofence: each.event.kind.value
@@ -93,7 +93,7 @@ class Feed:
 
 
 def _totals(connection: Connection) -> dict[str, int]:
-    outcomes = campaign_store.outcome_totals(connection)
+    outcomes = decision_store.outcome_totals(connection)
     return {
         "geofences": geofence_store.count(connection),
         "events": geofence_store.count_events(connection),

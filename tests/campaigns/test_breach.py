@@ -4,9 +4,10 @@ import pytest
 
 from campaigns import breach_store
 from campaigns.breach import GRACE, OVERLAP, Kind, check_json
+from campaigns.decision_store import record_decision
 from campaigns.gates import Reason
 from campaigns.outbox import begin_attempt, refuse
-from campaigns.store import put_campaign, record_decision
+from campaigns.store import put_campaign
 from consent.entry import Action, Channel, Purpose
 from consent.ledger import record
 from consent.store import put_subject

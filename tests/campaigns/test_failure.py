@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.channels.twilio_codes import Effect, meaning_of, table
+from campaigns.decision_store import record_decision
 from campaigns.failure import heed_code, heed_report
 from campaigns.message import MessageState
+from campaigns.message_store import messages_of
 from campaigns.outbox import ProviderReport, begin_attempt, lock_due
-from campaigns.store import messages_of, put_campaign, record_decision
+from campaigns.store import put_campaign
 from consent.address import is_dead
 from consent.entry import Action, Channel, Purpose
 from consent.ledger import entries_of, standing_of

@@ -3,8 +3,10 @@ from datetime import timedelta
 
 import pytest
 
+from campaigns.decision_store import forget_subject, record_decision
 from campaigns.gates import Reason
 from campaigns.message import MessageState
+from campaigns.message_store import messages_of
 from campaigns.outbox import (
     BACKOFF_SECONDS,
     TAKEN_SECONDS,
@@ -20,7 +22,7 @@ from campaigns.outbox import (
     refuse,
     take_due,
 )
-from campaigns.store import attempts, forget_subject, messages_of, record_decision
+from campaigns.tables import attempts
 from tests.campaigns.cast import decided
 from tests.conftest import MONDAY_NINE
 

@@ -6,9 +6,11 @@ from fastapi.testclient import TestClient
 from twilio.request_validator import RequestValidator
 
 from campaigns.campaign import CampaignState
+from campaigns.decision_store import record_decision
+from campaigns.message_store import messages_of
 from campaigns.outbox import begin_attempt, lock_due, record_sent
 from campaigns.routes import STATUS_PATH, TwilioReports, router
-from campaigns.store import get_campaign, messages_of, record_decision
+from campaigns.store import get_campaign
 from consent.store import put_subject
 from consent.subject import Device, Subject
 from engine.web import speak_problem_json

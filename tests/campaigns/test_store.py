@@ -8,31 +8,29 @@ from sqlalchemy import inspect
 from campaigns.audience import parse_audience
 from campaigns.campaign import CampaignState
 from campaigns.decide import Outcome, compose, decide
-from campaigns.errors import InvalidCursor
-from campaigns.message import MessageState
-from campaigns.paging import write_cursor
-from campaigns.store import (
-    Filters,
-    attempts,
-    campaign_report,
-    campaigns_page,
+from campaigns.decision_store import (
     decisions_of,
     decisions_page,
+    forget_subject,
+    outcome_totals,
+    record_decision,
+)
+from campaigns.errors import InvalidCursor
+from campaigns.listing import Filters
+from campaigns.message import MessageState
+from campaigns.message_store import messages_of, messages_page, recent_messages
+from campaigns.paging import write_cursor
+from campaigns.store import (
+    campaign_report,
+    campaigns_page,
     delete_campaign,
     due_moves,
-    forget_subject,
     get_campaign,
     live_campaigns,
-    messages,
-    messages_of,
-    messages_page,
-    metadata,
-    outcome_totals,
     put_campaign,
-    recent_messages,
-    record_decision,
     set_state,
 )
+from campaigns.tables import attempts, messages, metadata
 from consent.countries.hours import window_from_json
 from tests.campaigns.cast import BREAD, decided, event, moment
 from tests.conftest import MONDAY_NINE

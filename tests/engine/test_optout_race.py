@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import event
 
 from campaigns.channels.channel import DeliveryError, Receipt
-from campaigns.store import forget_subject, put_campaign, record_decision
+from campaigns.decision_store import forget_subject, record_decision
+from campaigns.store import put_campaign
 from consent.desk import Desk
 from consent.entry import Channel, Purpose
 from consent.errors import StillSending, SubjectNotFound

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import delete, func, insert, select
 
-import campaigns.store
+import campaigns.tables
 import geofences.tables
 from config import Settings
 from consent import access_log, activity, address, opt_in, processor_store, request_store, review
@@ -232,7 +232,7 @@ def test_each_table_is_emptied_when_its_period_is_over_and_not_before(engine: En
     with engine.records.writes.begin() as conn:
         refused = {"outcome": "refused", "reason": "window_closed", "gates": [], "at": engine.now()}
         conn.execute(
-            insert(campaigns.store.decisions).values(
+            insert(campaigns.tables.decisions).values(
                 id="d", event="e", campaign="c", subject="ana", **refused
             )
         )

@@ -7,8 +7,9 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
-import campaigns.store
-from campaigns.store import Filters, messages_page
+import campaigns.tables
+from campaigns.listing import Filters
+from campaigns.message_store import messages_page
 from consent import store
 from consent.subject import Device, Subject
 from engine import events, schema, sealing
@@ -87,7 +88,7 @@ def check(records):
 
 def dump(records, file: Path):
     with records.reads.connect() as connection:
-        tables = (*store.metadata.sorted_tables, *campaigns.store.metadata.sorted_tables, place_events)
+        tables = (*store.metadata.sorted_tables, *campaigns.tables.metadata.sorted_tables, place_events)
         rows = [str(row) for table in tables for row in connection.execute(table.select())]
     file.write_text("\n".join(rows))
     return [file, *(each for each in file.parent.iterdir() if each.name.startswith("records.sqlite"))]

@@ -1,0 +1,76 @@
+"""Every decision with its gates, once per event and campaign.
+
+Every function takes an open connection; the caller owns the transaction.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select
+
+from campaigns.decide import Decision, Outcome
+from campaigns.gates import Gate, GateName, Reason, Verdict, gate_json
+from campaigns.listing import Filters, newest
+from campaigns.message import Message
+from campaigns.message_store import insert_message, insert_new
+from campaigns.paging import Page
+from campaigns.tables import decisions, messages
+
+
+def record_decision(conn: Connection, decision: Decision, message: Message | None) -> bool:
+    """Record a decision and the message it became, once per event and campaign. False if it was decided before."""
+    row = {
+        "id": decision.id,
+        "event": decision.event,
+        "campaign": decision.campaign,
+        "subject": decision.subject,
+        "geofence": decision.geofence,
+        "outcome": decision.outcome.value,
+        "reason": decision.reason.value,
+        "gates": [gate_json(gate) for gate in decision.gates],
+        "at": decision.at,
+    }
+    if not insert_new(conn, decisions, row):
+        return False
+    return message is None or insert_message(conn, message)
+
+
+def decisions_page(
+    conn: Connection, filters: Filters, limit: int, cursor: str | None = None
+) -> Page[Decision]:
+    """Decisions, the newest first."""
+    rows, following = newest(conn, decisions, decisions.c.at, filters, limit, cursor)
+    return Page(tuple(map(_decision, rows)), following)
+
+
+def decisions_of(conn: Connection, subject: str) -> list[Decision]:
+    """Every decision about a subject, oldest first; for the subject's export."""
+    query = select(decisions).where(decisions.c.subject == subject).order_by(decisions.c.at, decisions.c.id)
+    return [_decision(row) for row in conn.execute(query)]
+
+
+def outcome_totals(conn: Connection) -> dict[str, int]:
+    """How many decisions of each outcome there are, over all campaigns."""
+    query = select(decisions.c.outcome, func.count()).group_by(decisions.c.outcome)
+    return {row[0]: row[1] for row in conn.execute(query)}
+
+
+def forget_subject(conn: Connection, subject: str) -> None:
+    """Remove every decision about a subject and every message to them."""
+    conn.execute(delete(messages).where(messages.c.subject == subject))
+    conn.execute(delete(decisions).where(decisions.c.subject == subject))
+
+
+def _decision(row: Row[Any]) -> Decision:
+    return Decision(
+        id=row.id,
+        event=row.event,
+        campaign=row.campaign,
+        subject=row.subject,
+        geofence=row.geofence,
+        outcome=Outcome(row.outcome),
+        reason=Reason(row.reason),
+        gates=tuple(
+            Gate(GateName(gate["gate"]), Verdict(gate["verdict"]), gate["input"]) for gate in row.gates
+        ),
+        at=row.at,
+    )

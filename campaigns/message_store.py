@@ -1,0 +1,127 @@
+"""The messages that decisions became.
+
+Every function takes an open connection; the caller owns the transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, and_, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy_utc import UtcDateTime
+
+from campaigns.listing import Filters, newest
+from campaigns.message import NEVER_SENT, Message, MessageState
+from campaigns.paging import Page
+from campaigns.tables import messages
+from consent.data_keys import key_for, keys_of
+from consent.entry import Channel
+
+
+def insert_message(conn: Connection, message: Message) -> bool:
+    """Keep a new message, once per event and campaign; False if there is one already."""
+    return insert_new(conn, messages, _message_row(conn, message))
+
+
+def recent_messages(
+    conn: Connection,
+    subject: str,
+    campaign: str | None,
+    since: datetime,
+    *,
+    before: Message | None = None,
+) -> list[datetime]:
+    """When the campaign's messages (None: all campaigns') to the subject after `since` went, or will go, oldest first.
+
+    Those that never reached anyone do not count. With `before`, only those made before that message.
+    """
+    went = func.coalesce(messages.c.sent_at, messages.c.created_at, type_=UtcDateTime())
+    query = select(went).where(
+        messages.c.subject == subject,
+        messages.c.state.not_in([state.value for state in NEVER_SENT]),
+        went > since,
+    )
+    if campaign is not None:
+        query = query.where(messages.c.campaign == campaign)
+    if before is not None:
+        query = query.where(
+            or_(
+                messages.c.created_at < before.created_at,
+                and_(messages.c.created_at == before.created_at, messages.c.id < before.id),
+            )
+        )
+    return list(conn.scalars(query.order_by(went)))
+
+
+def messages_page(conn: Connection, filters: Filters, limit: int, cursor: str | None = None) -> Page[Message]:
+    """Messages, the newest first."""
+    rows, following = newest(conn, messages, messages.c.created_at, filters, limit, cursor)
+    return Page(tuple(messages_of_rows(conn, rows)), following)
+
+
+def messages_of(conn: Connection, subject: str) -> list[Message]:
+    """Every message to a subject, oldest first; for the subject's export."""
+    query = (
+        select(messages).where(messages.c.subject == subject).order_by(messages.c.created_at, messages.c.id)
+    )
+    return messages_of_rows(conn, conn.execute(query).all())
+
+
+def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message]:
+    """The messages that rows of `messages` hold, their texts unsealed; empty where the subject's key is destroyed."""
+    keys = keys_of(conn, {row.subject for row in rows})
+    return [
+        Message(
+            id=row.id,
+            event=row.event,
+            campaign=row.campaign,
+            subject=row.subject,
+            geofence=row.geofence,
+            channel=Channel(row.channel),
+            text=keys[row.subject].open(text_field(row.id), row.text) if row.subject in keys else "",
+            created_at=row.created_at,
+            valid_until=row.valid_until,
+            state=MessageState(row.state),
+            sent_at=row.sent_at,
+            provider_id=row.provider_id,
+            error_code=row.error_code,
+            reason=row.reason,
+            rule=row.rule,
+        )
+        for row in rows
+    ]
+
+
+def text_field(message_id: str) -> str:
+    """The field that a message's text is sealed for."""
+    return f"text of {message_id}"
+
+
+def insert_new(conn: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row if none is in its way; whether it was."""
+    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    written = insert(table).values(dict(row)).on_conflict_do_nothing().returning(table.c.id)
+    return conn.execute(written).first() is not None
+
+
+def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
+    sealed = key_for(conn, message.subject).seal(text_field(message.id), message.text)
+    return {
+        "id": message.id,
+        "event": message.event,
+        "campaign": message.campaign,
+        "subject": message.subject,
+        "geofence": message.geofence,
+        "channel": message.channel.value,
+        "text": sealed,
+        "created_at": message.created_at,
+        "valid_until": message.valid_until,
+        "state": message.state.value,
+        "next_at": message.created_at,
+        "sent_at": message.sent_at,
+        "provider_id": message.provider_id,
+        "error_code": message.error_code,
+        "reason": message.reason,
+        "rule": message.rule,
+    }

@@ -1,0 +1,97 @@
+"""The tables of campaigns: the campaigns themselves, every decision, the messages they became, and every attempt."""
+
+from sqlalchemy import JSON, Column, Date, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy_utc import UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("starts_at", UtcDateTime),
+    Column("ends_at", UtcDateTime),
+    Column("definition", JSON, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Index(None, "state"),
+)
+
+# Decisions and messages outlive their campaign: why someone was messaged must stay answerable. No foreign key.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("event", Text, nullable=False),
+    Column("campaign", Text, nullable=False),
+    Column("subject", Text),
+    Column("geofence", Text),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("gates", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    UniqueConstraint("event", "campaign"),
+    Index(None, "at", "id"),
+    Index(None, "subject", "at"),
+    Index(None, "campaign", "at"),
+    Index(None, "geofence", "at"),
+    Index(None, "outcome", "at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("event", Text, nullable=False),
+    Column("campaign", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("geofence", Text),
+    Column("channel", Text, nullable=False),
+    Column("text", Text, nullable=False),  # sealed
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("valid_until", UtcDateTime, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),  # not to be tried before
+    Column("sent_at", UtcDateTime),
+    Column("provider_id", Text),
+    Column("error_code", Text),
+    Column("reason", Text),
+    Column("rule", Text),
+    UniqueConstraint("event", "campaign"),
+    Index(None, "state", "next_at"),
+    Index(None, "created_at", "id"),
+    Index(None, "subject", "campaign"),
+    Index(None, "campaign", "created_at"),
+    Index(None, "geofence", "created_at"),
+    Index(None, "provider_id"),
+)
+
+breach_checks = Table(
+    "breach_checks",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("checked_at", UtcDateTime, nullable=False),
+    Column("withdrawals", Integer, nullable=False),
+    Column("messages", Integer, nullable=False),
+    Column("breaches", JSON, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("message", Text, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("outcome", Text),
+    Column("error_code", Text),
+)

@@ -52,7 +52,8 @@ class Campaign:
     """One campaign. Its state changes through `next_state` and `due_state` alone.
 
     `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
-    Of several campaigns that fit a moment the higher `priority` (0 to 100) is judged first.
+    Of several campaigns that fit a moment the higher `priority` (0 to 100) is judged first. `version` counts from 1;
+    `campaigns/version.py` tells when it goes up.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Campaign:
     channel: Channel
     template: str
     state: CampaignState = CampaignState.DRAFT
+    version: int = 1
     audience: Audience = EVERYONE
     windows: tuple[Window, ...] = ()
     caps: tuple[Cap, ...] = (ONCE_A_DAY,)
@@ -125,6 +127,7 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
     return {
         "id": campaign.id,
         "name": campaign.name,
+        "version": campaign.version,
         "state": campaign.state.value,
         "trigger": {
             "event": trigger.event.value,
@@ -151,6 +154,7 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
     return Campaign(
         id=raw["id"],
         name=raw["name"],
+        version=raw["version"],
         state=CampaignState(raw["state"]),
         trigger=Trigger(
             EventKind(trigger["event"]), tuple(trigger["geofences"]), tuple(trigger["tags"]), trigger["any"]

@@ -42,7 +42,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One judgement, unique per event and campaign. `gates` holds every `GateName` once, in order."""
+    """One judgement, unique per event and campaign. `gates` holds every `GateName` once, in order.
+
+    `version` is the campaign's that was judged; None of those from before versions.
+    """
 
     id: str
     event: str
@@ -53,6 +56,7 @@ class Decision:
     reason: Reason
     gates: tuple[Gate, ...]
     at: datetime
+    version: int | None
 
 
 def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
@@ -80,6 +84,7 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
         reason=reason,
         gates=tuple(gates),
         at=now,
+        version=campaign.version,
     )
 
 
@@ -97,6 +102,7 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         text=render(campaign.template, text_values(campaign, moment)),
         created_at=decision.at,
         valid_until=moment.event.at + timedelta(seconds=campaign.shelf_life_seconds),
+        version=campaign.version,
     )
 
 
@@ -156,6 +162,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "id": decision.id,
         "event": decision.event,
         "campaign": decision.campaign,
+        "version": decision.version,
         "subject": decision.subject,
         "geofence": decision.geofence,
         "outcome": decision.outcome.value,

@@ -28,6 +28,7 @@ def record_decision(conn: Connection, decision: Decision, message: Message | Non
         "reason": decision.reason.value,
         "gates": [gate_json(gate) for gate in decision.gates],
         "at": decision.at,
+        "version": decision.version,
     }
     if not insert_new(conn, decisions, row):
         return False
@@ -73,4 +74,5 @@ def _decision(row: Row[Any]) -> Decision:
             Gate(GateName(gate["gate"]), Verdict(gate["verdict"]), gate["input"]) for gate in row.gates
         ),
         at=row.at,
+        version=row.version,
     )

@@ -49,7 +49,8 @@ class Message:
 
     `geofence` is where it was earned; its wall clock rules. `provider_id` is the provider's name for the
     message and `error_code` the provider's own; `reason` says why it was cancelled or expired, and `rule` by which
-    country's rule and version, where it was one.
+    country's rule and version, where it was one. `version` is the campaign's that rendered the text; None of those from before
+    versions.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Message:
     error_code: str | None = None
     reason: str | None = None
     rule: str | None = None
+    version: int | None = None
 
     def __post_init__(self) -> None:
         if self.created_at.tzinfo is None or self.valid_until.tzinfo is None:
@@ -100,6 +102,7 @@ def message_json(message: Message) -> dict[str, Any]:
         "id": message.id,
         "event": message.event,
         "campaign": message.campaign,
+        "version": message.version,
         "subject": message.subject,
         "geofence": message.geofence,
         "channel": message.channel.value,

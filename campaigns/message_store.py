@@ -88,6 +88,7 @@ def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message
             error_code=row.error_code,
             reason=row.reason,
             rule=row.rule,
+            version=row.version,
         )
         for row in rows
     ]
@@ -124,4 +125,5 @@ def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
         "error_code": message.error_code,
         "reason": message.reason,
         "rule": message.rule,
+        "version": message.version,
     }

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from campaigns.errors import InvalidCursor
 
 Item = TypeVar("Item")
+MAX_NUMBER_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,14 @@ def read_cursor(cursor: str, parts: int) -> list[str]:
     ):
         return place
     raise InvalidCursor
+
+
+def read_number_cursor(cursor: str) -> int:
+    """The number that a cursor names."""
+    [number] = read_cursor(cursor, parts=1)
+    if not (number.isascii() and number.isdecimal() and len(number) < MAX_NUMBER_DIGITS):
+        raise InvalidCursor
+    return int(number)
 
 
 def read_time_cursor(cursor: str) -> tuple[datetime, str]:

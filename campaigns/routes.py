@@ -30,6 +30,8 @@ from campaigns.store import (
     set_state,
 )
 from campaigns.template import TextRefused, render
+from campaigns.version import numbered
+from campaigns.version_store import latest_version
 from consent.entry import Channel
 from consent.store import subject_of_device
 from consent.twilio_signature import is_signed, public_address
@@ -81,7 +83,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> N
     @api.put(
         "/v1/campaigns/{campaign_id}",
         operation_id="putCampaign",
-        summary="Save a campaign; a new one is a draft",
+        summary="Save a campaign; a new one is a draft. Once let speak, other content makes the next version",
         tags=["campaigns"],
         responses={200: _example(_CAMPAIGN), 201: _example(_CAMPAIGN)},
     )
@@ -95,6 +97,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> N
                     raise StateConflict(f"campaign {campaign_id} has ended; save the change under a new id")
                 campaign = replace(campaign, state=was.state)
                 campaign = replace(campaign, state=due_state(campaign, at))
+            campaign = numbered(was, campaign, latest_version(connection, campaign_id))
             put_campaign(connection, campaign, at)
         response.status_code = 201 if was is None else 200
         return campaign_json(campaign)
@@ -113,7 +116,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> N
     @api.delete(
         "/v1/campaigns/{campaign_id}",
         operation_id="deleteCampaign",
-        summary="Delete a draft or ended campaign; its decisions and messages stay",
+        summary="Delete a draft or ended campaign; its versions, decisions and messages stay",
         tags=["campaigns"],
         status_code=204,
     )
@@ -340,6 +343,7 @@ _DECISION = {
     "id": "0b3f7c5e9d1a4b6c8e2f0a1b3c5d7e9f",
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
     "campaign": "bread",
+    "version": 1,
     "subject": "ana",
     "geofence": "bakery",
     "outcome": "refused",
@@ -363,6 +367,7 @@ _MESSAGE = {
     "id": "7d2c4b6a8f0e1d3c5b7a9f8e6d4c2b0a",
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
     "campaign": "bread",
+    "version": 1,
     "subject": "ana",
     "geofence": "bakery",
     "channel": "sms",

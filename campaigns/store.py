@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from campaigns.campaign import Campaign, CampaignState, campaign_from_json, campaign_json, due_state
 from campaigns.paging import Page, read_cursor, write_cursor
 from campaigns.tables import campaigns, decisions, messages
+from campaigns.version_store import freeze_version, keep_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,11 @@ class Report:
 
 
 def put_campaign(conn: Connection, campaign: Campaign, at: datetime) -> None:
-    """Save a campaign, new or changed."""
+    """Save a campaign, new or changed, and keep its version."""
     row = _campaign_row(campaign, at)
     insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
     conn.execute(insert(campaigns).values(row).on_conflict_do_update(index_elements=["id"], set_=row))
+    keep_version(conn, campaign, at)
 
 
 def get_campaign(conn: Connection, campaign_id: str, *, lock: bool = False) -> Campaign | None:
@@ -40,7 +42,7 @@ def get_campaign(conn: Connection, campaign_id: str, *, lock: bool = False) -> C
 
 
 def delete_campaign(conn: Connection, campaign_id: str) -> bool:
-    """Forget a campaign; its decisions and messages stay. False if there was none."""
+    """Forget a campaign; its versions, decisions and messages stay. False if there was none."""
     return conn.execute(delete(campaigns).where(campaigns.c.id == campaign_id)).rowcount > 0
 
 
@@ -63,6 +65,8 @@ def set_state(conn: Connection, campaign_id: str, state: CampaignState, at: date
     if definition is not None:
         changed = {"state": state.value, "changed_at": at, "definition": {**definition, "state": state.value}}
         conn.execute(update(campaigns).where(campaigns.c.id == campaign_id).values(changed))
+        if state is not CampaignState.DRAFT:
+            freeze_version(conn, campaign_id, definition["version"], at)
 
 
 def live_campaigns(conn: Connection) -> list[Campaign]:

@@ -1,4 +1,4 @@
-"""The tables of campaigns: the campaigns themselves, every decision, the messages they became, and every attempt."""
+"""The tables of campaigns: the campaigns themselves and their versions, every decision, the messages they became, and every attempt."""
 
 from sqlalchemy import JSON, Column, Date, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
 from sqlalchemy_utc import UtcDateTime
@@ -26,6 +26,17 @@ campaigns = Table(
     Index(None, "state"),
 )
 
+campaign_versions = Table(
+    "campaign_versions",
+    metadata,
+    Column("campaign", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("definition", JSON, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("frozen_at", UtcDateTime),
+)
+
 # Decisions and messages outlive their campaign: why someone was messaged must stay answerable. No foreign key.
 decisions = Table(
     "decisions",
@@ -39,6 +50,7 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("gates", JSON, nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Column("version", Integer),
     UniqueConstraint("event", "campaign"),
     Index(None, "at", "id"),
     Index(None, "subject", "at"),
@@ -66,6 +78,7 @@ messages = Table(
     Column("error_code", Text),
     Column("reason", Text),
     Column("rule", Text),
+    Column("version", Integer),
     UniqueConstraint("event", "campaign"),
     Index(None, "state", "next_at"),
     Index(None, "created_at", "id"),

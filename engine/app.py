@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 
 import campaigns.breach_routes
 import campaigns.decision_store
+import campaigns.lifecycle_routes
 import campaigns.message_store
 import campaigns.routes
 import campaigns.store
@@ -318,10 +319,11 @@ class Engine:
             geofences.beacon_routes.router(reads=reads, writes=writes, now=now, figures_of=figures_of),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
-        app.include_router(
+        for routes in (
             campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
-            dependencies=self._permits(Scope.MARKETING),
-        )
+            campaigns.lifecycle_routes.router(reads=reads),
+        ):
+            app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(
             reads=reads, writes=writes, now=now, ring=self.ring, renewed=self.gate.rebuild
         )

@@ -70,6 +70,7 @@ def test_the_smallest_campaign_takes_the_stated_defaults(client):
     assert answer.json() == {
         "id": "bread",
         "name": "Bread",
+        "version": 1,
         "state": "draft",
         "trigger": {"event": "enter", "geofences": ["bakery"], "tags": [], "any": False},
         "audience": {"all": []},

@@ -39,6 +39,7 @@ NOW = MONDAY_NINE
 HOUR = timedelta(hours=1)
 FULL = replace(
     BREAD,
+    version=2,
     audience=parse_audience({"any": [{"attribute": "tier", "in": ["gold", 1, True]}]})[0],
     windows=(window_from_json({"days": ["mon"], "from": "22:00", "to": "02:00"}),),
     starts_at=NOW - HOUR,

@@ -177,7 +177,7 @@ def pause(connection):
 
 
 def end_by_the_clock(connection):
-    put_campaign(connection, replace(BREAD, ends_at=NOW), NOW)
+    put_campaign(connection, replace(BREAD, version=2, ends_at=NOW), NOW)
 
 
 def delete(connection):
@@ -186,7 +186,7 @@ def delete(connection):
 
 def close(connection):
     windows = (window_from_json({"days": ["mon"], "from": "10:00", "to": "20:00"}),)
-    put_campaign(connection, replace(BREAD, windows=windows), NOW)
+    put_campaign(connection, replace(BREAD, version=2, windows=windows), NOW)
 
 
 def erase(connection):

@@ -1,0 +1,60 @@
+"""Versions of a campaign: what it says, to whom and when, numbered; one that was let speak is never changed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from campaigns.campaign import Campaign, CampaignState, campaign_json
+
+NOT_CONTENT = ("id", "version", "state")
+"""Fields that say which campaign it is and how it fares, and not what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version as it is kept. `frozen_at` is when it was let speak first; until then edits are written over it."""
+
+    campaign: str
+    number: int
+    content: Mapping[str, Any]
+    content_hash: str
+    made_at: datetime
+    frozen_at: datetime | None
+
+
+def content_of(campaign: Campaign) -> dict[str, Any]:
+    """What a campaign does, every default spelled out."""
+    return {name: value for name, value in campaign_json(campaign).items() if name not in NOT_CONTENT}
+
+
+def content_hash(campaign: Campaign) -> str:
+    """SHA-256, in hex, over the canonical JSON of the content: keys in order, no spaces, UTF-8."""
+    written = json.dumps(content_of(campaign), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(written.encode()).hexdigest()
+
+
+def numbered(was: Campaign | None, wanted: Campaign, latest: int) -> Campaign:
+    """`wanted` under the number that it is saved by. `latest` is the highest that this id ever had, 0 for none.
+
+    A draft is written over. Whatever was let speak is frozen, and other content makes the next version.
+    """
+    if was is None:
+        return replace(wanted, version=latest + 1)
+    if was.state is CampaignState.DRAFT or content_hash(was) == content_hash(wanted):
+        return replace(wanted, version=was.version)
+    return replace(wanted, version=latest + 1)
+
+
+def version_json(version: Version) -> dict[str, Any]:
+    """A version as the API writes it."""
+    return {
+        "campaign": version.campaign,
+        "version": version.number,
+        "content_hash": version.content_hash,
+        "made_at": version.made_at.isoformat(),
+        "frozen_at": version.frozen_at.isoformat() if version.frozen_at else None,
+        "content": version.content,
+    }

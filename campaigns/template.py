@@ -24,8 +24,8 @@ from campaigns.errors import FieldError
 
 MAX_TEMPLATE_CHARS = 1600
 MAX_VALUE_CHARS = 80
-MAX_TEXT_CHARS = 612
-"""Four SMS segments of 153 GSM-7 characters; a longer text is not sent."""
+MAX_TEXT_CHARS = 1530
+"""Ten SMS segments of 153 GSM-7 characters; a longer text is not sent on any channel."""
 
 ALWAYS_KNOWN = frozenset({"first_name", "last_name", "geofence", "campaign"})
 """Names that need no default; a subject without a first name renders as nothing."""

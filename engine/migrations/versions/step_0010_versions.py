@@ -54,6 +54,7 @@ def _first_version(row: sa.Row[tuple[str, str, dict[str, object], datetime]]) ->
     content = {
         name: value for name, value in row.definition.items() if name not in ("id", "version", "state")
     }
+    content.setdefault("max_segments", 4)  # what it is taken to be where it is not said
     written = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     at = row.changed_at.astimezone(UTC)
     return {

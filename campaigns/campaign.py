@@ -1,6 +1,6 @@
 """A campaign: what is said at which moment, to whom, when and how often, and the life it leads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,13 +9,19 @@ from typing import Any
 from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
 from campaigns.cap import ONCE_A_DAY, Cap
 from campaigns.errors import FieldError, StateConflict
-from campaigns.template import check_template
+from campaigns.segments import outside_gsm, sms_size
+from campaigns.template import TextRefused, check_template, render
 from consent.countries.hours import Window, window_from_json, window_json
 from consent.entry import Channel
 from geofences.event import EventKind
 
 DEFAULT_PRIORITY = 50
 DEFAULT_SHELF_LIFE_SECONDS = 900
+DEFAULT_MAX_SEGMENTS = 4
+MAX_SEGMENTS = 10
+MAX_PUSH_CHARS = 612
+"""Of every channel that is not paid by the segment."""
+_SHOWN_CHARACTERS = 20
 
 
 class CampaignState(StrEnum):
@@ -52,7 +58,8 @@ class Campaign:
     """One campaign. Its state changes through `next_state` and `due_state` alone.
 
     `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
-    Of several campaigns that fit a moment the higher `priority` (0 to 100) is judged first.
+    Of several campaigns that fit a moment the higher `priority` (0 to 100) is judged first. An SMS takes at most
+    `max_segments` segments.
     """
 
     id: str
@@ -66,6 +73,7 @@ class Campaign:
     caps: tuple[Cap, ...] = (ONCE_A_DAY,)
     priority: int = DEFAULT_PRIORITY
     shelf_life_seconds: int = DEFAULT_SHELF_LIFE_SECONDS
+    max_segments: int = DEFAULT_MAX_SEGMENTS
     starts_at: datetime | None = None
     ends_at: datetime | None = None
 
@@ -106,9 +114,27 @@ def due_state(campaign: Campaign, now: datetime) -> CampaignState:
     return CampaignState.PAUSED if campaign.state is CampaignState.PAUSED else _running(campaign, now)
 
 
+def finished_text(campaign: Campaign, values: Mapping[str, Any]) -> str:
+    """The text of a message with these values.
+
+    Raises `TextRefused` where `render` does, and if it is longer than the campaign's channel allows; it does not show the text.
+    """
+    text = render(campaign.template, values)
+    if campaign.channel is not Channel.SMS:
+        if len(text) > MAX_PUSH_CHARS:
+            raise TextRefused(f"the text comes out longer than {MAX_PUSH_CHARS} characters")
+        return text
+    size = sms_size(text)
+    if size.segments > campaign.max_segments:
+        raise TextRefused(
+            f"the text takes {size.segments} SMS segments in {size.encoding}; max_segments allows {campaign.max_segments}"
+        )
+    return text
+
+
 def campaign_problems(campaign: Campaign) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
-    problems = list(check_template(campaign.template))
+    problems = list(check_template(campaign.template)) or list(_length_problems(campaign))
     trigger = campaign.trigger
     if not (trigger.geofences or trigger.tags or trigger.any):
         problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
@@ -139,6 +165,7 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "channel": campaign.channel.value,
         "template": campaign.template,
         "shelf_life_seconds": campaign.shelf_life_seconds,
+        "max_segments": campaign.max_segments,
         "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
         "ends_at": campaign.ends_at.isoformat() if campaign.ends_at else None,
     }
@@ -162,9 +189,20 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         channel=Channel(raw["channel"]),
         template=raw["template"],
         shelf_life_seconds=raw["shelf_life_seconds"],
+        max_segments=raw.get("max_segments", DEFAULT_MAX_SEGMENTS),
         starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,
         ends_at=datetime.fromisoformat(raw["ends_at"]) if raw["ends_at"] else None,
     )
+
+
+def _length_problems(campaign: Campaign) -> Iterator[FieldError]:
+    """A text that is too long already without any value."""
+    try:
+        finished_text(campaign, {})
+    except TextRefused as refused:
+        odd = list(outside_gsm(campaign.template)) if campaign.channel is Channel.SMS else []
+        told = f"; UCS-2 because of {' '.join(odd[:_SHOWN_CHARACTERS])}" if odd else ""
+        yield FieldError("template", f"{refused}{told}")
 
 
 def _running(campaign: Campaign, now: datetime) -> CampaignState:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from campaigns.campaign import Campaign, CampaignState, due_state
+from campaigns.campaign import Campaign, CampaignState, due_state, finished_text
 from campaigns.cap import full_cap
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.gates import (
@@ -24,7 +24,6 @@ from campaigns.gates import (
     text_values,
 )
 from campaigns.message import Message, derived_id, message_id
-from campaigns.template import render
 from consent.countries.hours import is_open
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
@@ -94,7 +93,7 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         subject=moment.recipient.id,
         geofence=decision.geofence,
         channel=campaign.channel,
-        text=render(campaign.template, text_values(campaign, moment)),
+        text=finished_text(campaign, text_values(campaign, moment)),
         created_at=decision.at,
         valid_until=moment.event.at + timedelta(seconds=campaign.shelf_life_seconds),
     )

@@ -15,8 +15,10 @@ from pydantic import (
 
 from campaigns.audience import EVERYONE, MAX_TEXT_CHARS, audience_json, parse_audience
 from campaigns.campaign import (
+    DEFAULT_MAX_SEGMENTS,
     DEFAULT_PRIORITY,
     DEFAULT_SHELF_LIFE_SECONDS,
+    MAX_SEGMENTS,
     Campaign,
     CampaignState,
     Trigger,
@@ -151,6 +153,14 @@ class CampaignForm(BaseModel):
     ]
     priority: Annotated[int, Field(ge=0, le=100)] = DEFAULT_PRIORITY
     shelf_life_seconds: Annotated[int, Field(ge=1, le=MAX_SHELF_LIFE_SECONDS)] = DEFAULT_SHELF_LIFE_SECONDS
+    max_segments: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MAX_SEGMENTS,
+            description="The most segments that an SMS may take; a longer one is not sent.",
+        ),
+    ] = DEFAULT_MAX_SEGMENTS
 
 
 def campaign_of(form: CampaignForm, campaign_id: str, state: CampaignState) -> Campaign:
@@ -176,6 +186,7 @@ def campaign_of(form: CampaignForm, campaign_id: str, state: CampaignState) -> C
         channel=form.channel,
         template=form.template,
         shelf_life_seconds=form.shelf_life_seconds,
+        max_segments=form.max_segments,
         starts_at=form.starts_at,
         ends_at=form.ends_at,
     )

@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.audience import attribute_names, matches
-from campaigns.campaign import Campaign, CampaignState, Trigger, due_state
+from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
 from campaigns.cap import full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
-from campaigns.template import TextRefused, render
+from campaigns.segments import sms_size
+from campaigns.template import TextRefused
 from consent.countries.hours import day_and_time, is_open, local_time
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
@@ -259,7 +260,7 @@ def _country_words(campaign: Campaign, moment: Moment, who: Recipient, now: date
     if moment.rules.sender is None:
         return Answer({"rule": None})
     try:
-        text = render(campaign.template, text_values(campaign, moment))
+        text = finished_text(campaign, text_values(campaign, moment))
     except TextRefused:
         return Answer({"rule": None})  # the gate before says so
     hold = moment.rules.by_words(Reading(moment.geofence, who.origin, campaign.channel), text, now)
@@ -296,10 +297,18 @@ def _address(campaign: Campaign, recipient: Recipient) -> Answer:
 
 def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
-        text = render(campaign.template, text_values(campaign, moment))
+        text = finished_text(campaign, text_values(campaign, moment))
     except TextRefused as refused:
         return Answer({"problem": str(refused)}, Reason.TEXT_REFUSED)
-    return Answer({"characters": len(text)})
+    told: dict[str, Any] = {"characters": len(text)}
+    if campaign.channel is Channel.SMS:
+        size = sms_size(text)
+        told |= {
+            "encoding": size.encoding.value,
+            "segments": size.segments,
+            "max_segments": campaign.max_segments,
+        }
+    return Answer(told)
 
 
 def text_values(campaign: Campaign, moment: Moment) -> dict[str, Any]:

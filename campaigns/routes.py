@@ -10,7 +10,16 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import Connection, Engine
 from starlette.datastructures import FormData
 
-from campaigns.campaign import Action, Campaign, CampaignState, Trigger, campaign_json, due_state, next_state
+from campaigns.campaign import (
+    Action,
+    Campaign,
+    CampaignState,
+    Trigger,
+    campaign_json,
+    due_state,
+    finished_text,
+    next_state,
+)
 from campaigns.channels.twilio_status import STATES
 from campaigns.decide import Outcome, decision_json
 from campaigns.decision_store import decisions_page
@@ -21,6 +30,7 @@ from campaigns.listing import Filters
 from campaigns.message import message_json
 from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
+from campaigns.segments import outside_gsm, sms_size
 from campaigns.store import (
     campaign_report,
     campaigns_page,
@@ -29,7 +39,7 @@ from campaigns.store import (
     put_campaign,
     set_state,
 )
-from campaigns.template import TextRefused, render
+from campaigns.template import TextRefused
 from consent.entry import Channel
 from consent.store import subject_of_device
 from consent.twilio_signature import is_signed, public_address
@@ -168,16 +178,17 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now) -> None:
         operation_id="previewCampaign",
         summary="The text that a subject with these attributes would get",
         tags=["campaigns"],
-        responses={200: _example({"text": "Ana, a coffee while you wait?"})},
+        responses={200: _example(_PREVIEW)},
     )
-    def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, str]:
+    def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, Any]:
         with reads.connect() as connection:
             campaign = _known(connection, campaign_id)
         values = {**form.attributes, "geofence": form.geofence, "campaign": campaign.name}
         try:
-            return {"text": render(campaign.template, values)}
+            text = finished_text(campaign, values)
         except TextRefused as refused:
             raise InvalidCampaign(str(refused), (FieldError("attributes", str(refused)),)) from refused
+        return preview_json(campaign, text)
 
     @api.get(
         "/v1/campaigns/{campaign_id}/report",
@@ -299,6 +310,24 @@ def _add_reports(
                 unknown_report()
 
 
+def preview_json(campaign: Campaign, text: str) -> dict[str, Any]:
+    """A finished text, and for SMS its size: `units` are septets or 16-bit units, `ucs2_because` the characters that
+    the GSM alphabet lacks, `sms_limit` the segments that the campaign allows.
+    """
+    if campaign.channel is not Channel.SMS:
+        return {"text": text}
+    size = sms_size(text)
+    return {
+        "text": text,
+        "encoding": size.encoding.value,
+        "characters": len(text),
+        "units": size.units,
+        "segments": size.segments,
+        "sms_limit": campaign.max_segments,
+        "ucs2_because": list(outside_gsm(text)),
+    }
+
+
 def _narrowed(connection: Connection, filters: Filters, device: str | None) -> Filters | None:
     """The filters with the device's subject among them; None if they cannot be met."""
     if device is None:
@@ -373,6 +402,15 @@ _MESSAGE = {
     "valid_until": "2026-11-23T08:16:00+00:00",
     "reason": None,
     "error_code": None,
+}
+_PREVIEW = {
+    "text": "Pain frais jusqu’à dix heures",
+    "encoding": "UCS-2",
+    "characters": 29,
+    "units": 29,
+    "segments": 1,
+    "sms_limit": 4,
+    "ucs2_because": ["’"],
 }
 _REPORT = {
     "campaign": "bread",

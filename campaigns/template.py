@@ -24,13 +24,13 @@ from campaigns.errors import FieldError
 
 MAX_TEMPLATE_CHARS = 1600
 MAX_VALUE_CHARS = 80
-MAX_TEXT_CHARS = 612
-"""Four SMS segments of 153 GSM-7 characters; a longer text is not sent."""
+MAX_TEXT_CHARS = 1530
+"""Ten SMS segments of 153 GSM-7 characters; a longer text is not sent on any channel."""
 
 ALWAYS_KNOWN = frozenset({"first_name", "last_name", "geofence", "campaign"})
 """Names that need no default; a subject without a first name renders as nothing."""
 
-_LINK = re.compile(r"://|\bwww\.|\b[\w-]+\.[a-z]{2,}(/|\b)", re.IGNORECASE)
+_LINK = re.compile(r"//|\bwww\.|[\w-][.\u3002][^\W\d_]{2}|\b\d{1,3}(\.\d{1,3}){3}\b", re.IGNORECASE)
 _CONTROL = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _UNSEEN = _CONTROL | {
     "Cf"

@@ -136,9 +136,16 @@ def test_what_is_written_is_read_back():
         caps=(Cap(2, 3600), Cap(5, 86_400)),
         starts_at=NOW,
         ends_at=NOW + HOUR,
+        max_segments=2,
     )
     assert campaign_from_json(campaign_json(full)) == full
     assert campaign_from_json(campaign_json(BREAD)) == BREAD
+
+
+def test_a_campaign_of_before_segments_were_counted_is_read_back():
+    stored = campaign_json(BREAD)
+    del stored["max_segments"]
+    assert campaign_from_json(stored) == BREAD
 
 
 def test_a_naive_time_is_refused():

@@ -48,6 +48,15 @@ def test_when_everything_is_as_it_should_be_there_is_a_message():
     assert "fresh bread" not in repr(message)
 
 
+def test_the_text_gate_tells_the_size_and_never_the_text():
+    told = gate(decide(BREAD, moment(), NOW), GateName.TEXT)
+    assert told.input == {"characters": 26, "encoding": "GSM-7", "segments": 1, "max_segments": 4}
+    long = replace(BREAD, template="{{ first_name }}, " * 3, max_segments=1)
+    who = replace(ANA, attributes={"first_name": "Loïc " * 10})
+    told = gate(decide(long, moment(recipient=who), NOW), GateName.TEXT)
+    assert told.input == {"problem": "the text takes 3 SMS segments in UCS-2; max_segments allows 1"}
+
+
 @pytest.mark.parametrize(
     ("name", "reason", "campaign", "changes", "later"),
     [
@@ -104,6 +113,13 @@ def test_when_everything_is_as_it_should_be_there_is_a_message():
             Reason.TEXT_REFUSED,
             {"template": "{{ first_name }}"},
             {"recipient": replace(ANA, attributes={})},
+            0,
+        ),
+        (
+            GateName.TEXT,
+            Reason.TEXT_REFUSED,
+            {"template": "{{ first_name }}" * 3, "max_segments": 1},
+            {"recipient": replace(ANA, attributes={"first_name": "ç" * 30})},
             0,
         ),
     ],

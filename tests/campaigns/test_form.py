@@ -64,12 +64,33 @@ def test_the_smallest_form_has_no_fault():
         ({"priority": "50"}, "priority"),
         ({"priority": 101}, "priority"),
         ({"shelf_life_seconds": 0}, "shelf_life_seconds"),
+        ({"max_segments": 0}, "max_segments"),
+        ({"max_segments": 11}, "max_segments"),
+        ({"max_segments": True}, "max_segments"),
+        ({"template": "x" * 613}, "template"),
+        ({"template": "x" * 161, "max_segments": 1}, "template"),
+        ({"template": "ç" * 269}, "template"),
+        ({"template": "x" * 613, "channel": "push", "max_segments": 10}, "template"),
         ({"template": "{{ tier }}"}, "template"),
         ({"template": "{% for x in y %}{% endfor %}"}, "template"),
     ],
 )
 def test_a_wrong_field_is_refused_by_name(change, field):
     assert fields_at_fault(BREAD | change) == [field]
+
+
+def test_as_many_segments_as_are_allowed_are_no_fault():
+    assert fields_at_fault(BREAD | {"template": "x" * 612}) == []
+    assert fields_at_fault(BREAD | {"template": "x" * 1530, "max_segments": 10}) == []
+    assert fields_at_fault(BREAD | {"template": "ç" * 670, "max_segments": 10}) == []
+
+
+def test_an_error_names_what_makes_a_text_so_long():
+    raw = BREAD | {"template": "ça " + "x" * 70, "max_segments": 1}
+    with pytest.raises(InvalidCampaign) as found:
+        campaign_of(CampaignForm.model_validate(raw), "bread", CampaignState.DRAFT)
+    [error] = found.value.errors
+    assert error.detail == "the text takes 2 SMS segments in UCS-2; max_segments allows 1; UCS-2 because of ç"
 
 
 def test_all_broken_rules_are_named_together():

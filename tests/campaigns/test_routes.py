@@ -79,6 +79,7 @@ def test_the_smallest_campaign_takes_the_stated_defaults(client):
         "channel": "sms",
         "template": "Fresh bread until ten",
         "shelf_life_seconds": 900,
+        "max_segments": 4,
         "starts_at": None,
         "ends_at": None,
     }
@@ -169,6 +170,31 @@ def test_a_preview_fills_the_template_in(client):
     assert preview(attributes={"first_name": "Ana"}).json() == {"text": "Ana, a coffee while you wait?"}
     assert preview().json() == {"text": "Hello, a coffee while you wait?"}
     assert preview(attributes={"first_name": "x"}, phone="+33639980001").status_code == 422
+
+
+def test_a_preview_of_an_sms_tells_its_size(client):
+    client.put(
+        "/v1/campaigns/b", json=BREAD | {"template": "Pain frais, {{ first_name }}", "max_segments": 1}
+    )
+
+    def preview(name):
+        return client.post("/v1/campaigns/b/preview", json={"attributes": {"first_name": name}})
+
+    assert preview("Ana").json() == {
+        "text": "Pain frais, Ana",
+        "encoding": "GSM-7",
+        "characters": 15,
+        "units": 15,
+        "segments": 1,
+        "sms_limit": 1,
+        "ucs2_because": [],
+    }
+    odd = preview("François 🥐").json()
+    assert (odd["encoding"], odd["characters"], odd["units"]) == ("UCS-2", 22, 23)
+    assert odd["ucs2_because"] == ["ç", "🥐"]
+    long = preview("ç" * 80)
+    assert long.status_code == 422
+    assert "2 SMS segments in UCS-2" in long.json()["errors"][0]["detail"]
 
 
 def test_a_preview_that_comes_out_wrong_says_so(client):

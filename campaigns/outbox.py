@@ -151,6 +151,8 @@ def record_sent(
         return None  # erased with its subject meanwhile
     state = after_receipt(was, MessageState.SENT)
     _change(conn, message_id, state=state.value, sent_at=now, provider_id=provider_id)
+    if state is not was:
+        _change(conn, message_id, error_code=None)  # of an earlier attempt
     return state
 
 
@@ -216,7 +218,7 @@ def apply_report(conn: Connection, report: ProviderReport, now: datetime) -> boo
             state=state.value,
             sent_at=row.sent_at or now,
             provider_id=row.provider_id or report.provider_id,
-            error_code=report.error_code or row.error_code,
+            error_code=report.error_code,  # of the state that stands, whatever came before
         )
     return True
 

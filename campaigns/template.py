@@ -30,7 +30,7 @@ MAX_TEXT_CHARS = 1530
 ALWAYS_KNOWN = frozenset({"first_name", "last_name", "geofence", "campaign"})
 """Names that need no default; a subject without a first name renders as nothing."""
 
-_LINK = re.compile(r"://|\bwww\.|\b[\w-]+\.[a-z]{2,}(/|\b)", re.IGNORECASE)
+_LINK = re.compile(r"//|\bwww\.|[\w-][.\u3002][^\W\d_]{2}|\b\d{1,3}(\.\d{1,3}){3}\b", re.IGNORECASE)
 _CONTROL = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _UNSEEN = _CONTROL | {
     "Cf"

@@ -1,5 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import combinations, permutations
 
 import pytest
 
@@ -98,6 +99,55 @@ def test_a_report_that_overtakes_the_answer_finds_its_message(connection, messag
     assert not apply_report(connection, ProviderReport(MessageState.DELIVERED, None, "SM1", None), NOW)
     assert apply_report(connection, ProviderReport(MessageState.DELIVERED, message.id, "SM1", None), NOW)
     assert record_sent(connection, message.id, number, "SM1", NOW + SECOND) is MessageState.DELIVERED
+
+
+ANSWER = "the provider's answer to our call"
+REPORTS = {
+    MessageState.SENT: None,
+    MessageState.FAILED: "30008",
+    MessageState.UNDELIVERED: "30003",
+    MessageState.DELIVERED: None,
+}
+"""With their error codes, the later the further; Twilio reports only some of them about one message."""
+
+
+def hear(connection, message, number, what):
+    if what is ANSWER:
+        record_sent(connection, message.id, number, "SM1", NOW)
+    else:
+        apply_report(connection, ProviderReport(what, message.id, "SM1", REPORTS[what]), NOW)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_whatever_is_heard_ends_the_same_in_every_order(connection, twice):
+    """Any of it may be missing; with `twice`, every report comes again at the end, in the same order."""
+    everything = (ANSWER, *REPORTS)
+    heard = [
+        order for n in range(1, 6) for some in combinations(everything, n) for order in permutations(some)
+    ]
+    assert len(heard) == 325
+    messages = []
+    for place, order in enumerate(heard):
+        decision, message = decided(f"fix-{place}")
+        record_decision(connection, decision, message)
+        number = attempt(connection, message)
+        again = [what for what in order if what is not ANSWER] if twice else []
+        for what in (*order, *again):
+            hear(connection, message, number, what)
+        messages.append(message.id)
+    ended = {message.id: message for message in messages_of(connection, "ana")}
+    for message_id, order in zip(messages, heard, strict=True):
+        furthest = max(order, key=everything.index)
+        state = MessageState.SENT if furthest is ANSWER else furthest
+        end = ended[message_id]
+        assert (end.state, end.error_code, end.provider_id) == (state, REPORTS[state], "SM1"), order
+
+
+def test_a_message_that_went_out_after_a_retry_keeps_no_error_code(connection, message):
+    number = attempt(connection, message)
+    record_failure(connection, message, number, AttemptOutcome.RETRY, "20429", NOW)
+    record_sent(connection, message.id, attempt(connection, message), "SM1", NOW + SECOND)
+    assert stored(connection).error_code is None
 
 
 def test_a_report_settles_what_was_unknown(connection, message):

@@ -126,6 +126,11 @@ def test_a_value_cannot_break_the_line(value):
         "evil.com",
         "EVIL.COM/x",
         "Ana evil.co.uk",
+        "//1.2.3.4",
+        "192.0.2.7/x",
+        "пример.рф",
+        "evil\u3002com",
+        "xn--e1afmkfd.xn--p1ai",
         "ｅｖｉｌ．ｃｏｍ",
         ["a"],
         {"a": 1},
@@ -135,6 +140,11 @@ def test_a_value_cannot_break_the_line(value):
 )
 def test_a_value_with_a_link_or_without_a_meaning_counts_as_missing(value):
     assert render(HELLO, {"first_name": value}).startswith("Hello,")
+
+
+@pytest.mark.parametrize("value", ["J. Martin", "Ana-Maria", "O'Neill", "3.50", "St. Éloi", "12.5.2026"])
+def test_a_value_that_only_has_dots_is_no_link(value):
+    assert render(HELLO, {"first_name": value}).startswith(value)
 
 
 def test_a_value_is_text_not_template():

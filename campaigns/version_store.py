@@ -3,6 +3,7 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +29,7 @@ def keep_version(conn: Connection, campaign: Campaign, at: datetime) -> None:
             "made_at": at,
         }
         conn.execute(insert(campaign_versions).values(row))
-    elif kept.content_hash != hashed:
+    elif kept.content_hash != hashed and not (kept.frozen_at and _agrees(kept.definition, campaign)):
         if kept.frozen_at is not None:
             raise ValueError(
                 f"version {campaign.version} of campaign {campaign.id} is frozen; number a new one"
@@ -61,6 +62,12 @@ def versions_page(conn: Connection, campaign_id: str, limit: int, cursor: str | 
     rows = conn.execute(query.order_by(table.version.desc()).limit(limit + 1)).all()
     found = tuple(map(_version, rows[:limit]))
     return Page(found, write_cursor(str(found[-1].number)) if len(rows) > limit else None)
+
+
+def _agrees(kept: Mapping[str, Any], campaign: Campaign) -> bool:
+    """Whether a version says nothing else; one that is older than a field says nothing of it, and keeps its hash."""
+    content = content_of(campaign)
+    return all(name in content and content[name] == value for name, value in kept.items())
 
 
 def _version(row: Row[Any]) -> Version:

@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
 from campaigns import lifecycle_routes, routes
 from campaigns.campaign import CampaignState
@@ -11,7 +12,8 @@ from campaigns.decision_store import decisions_page, record_decision
 from campaigns.listing import Filters
 from campaigns.message_store import messages_page
 from campaigns.store import delete_campaign, get_campaign, put_campaign, set_state
-from campaigns.version import content_hash, numbered
+from campaigns.tables import campaign_versions
+from campaigns.version import content_hash, content_of, numbered
 from campaigns.version_store import latest_version, versions_page
 from engine.web import speak_problem_json
 from tests.campaigns.cast import BREAD, decided
@@ -110,6 +112,18 @@ def test_the_store_never_changes_a_frozen_version(records):
         with pytest.raises(ValueError, match="frozen"):
             put_campaign(connection, replace(BREAD, name="Cake"), NOW)
         assert versions_page(connection, "bread", 9).items[0].content["name"] == "Bread"
+
+
+def test_a_version_from_before_a_field_was_known_stays_as_it_was(records):
+    with records.writes.begin() as connection:
+        put_campaign(connection, BREAD, NOW)
+        older = {name: value for name, value in content_of(BREAD).items() if name != "max_segments"}
+        connection.execute(update(campaign_versions).values(definition=older, content_hash="of then"))
+        put_campaign(connection, BREAD, NOW)
+        [kept] = versions_page(connection, "bread", 9).items
+        assert (kept.content, kept.content_hash) == (older, "of then")
+        with pytest.raises(ValueError, match="frozen"):
+            put_campaign(connection, replace(BREAD, name="Cake"), NOW)
 
 
 def test_decisions_and_messages_say_by_which_version(records):

@@ -144,13 +144,17 @@ def begin_attempt(conn: Connection, message: Message, now: datetime) -> int:
 def record_sent(
     conn: Connection, message_id: str, number: int, provider_id: str | None, now: datetime
 ) -> MessageState | None:
-    """The provider took the message. Its report may have come first; then the further state stands."""
+    """The provider took the message. Its report may have come first; then the further state stands, the instant at which
+    we first heard of it, and the name that the report gave.
+    """
     _end_attempt(conn, message_id, number, AttemptOutcome.SENT, None, now)
-    was = _locked_state(conn, message_id)
-    if was is None:
+    row = conn.execute(select(messages).where(messages.c.id == message_id).with_for_update()).first()
+    if row is None:
         return None  # erased with its subject meanwhile
+    was = MessageState(row.state)
     state = after_receipt(was, MessageState.SENT)
-    _change(conn, message_id, state=state.value, sent_at=now, provider_id=provider_id)
+    first_heard = {"sent_at": row.sent_at or now, "provider_id": row.provider_id or provider_id}
+    _change(conn, message_id, state=state.value, **first_heard)
     if state is not was:
         _change(conn, message_id, error_code=None)  # of an earlier attempt
     return state

@@ -36,11 +36,17 @@ _UNSEEN = _CONTROL | {
     "Cf"
 }  # zero-width and direction characters: right in a template's emoji, not in a value
 _MAX_OUTPUT_BYTES = 16_384
+_SAMPLE = "Ana"
+"""A value to try a template with."""
 _NO_VALUES = dict.fromkeys((*ALWAYS_KNOWN, "now", "today"))  # Liquid's own now and today read the wall clock
 
 
 class TextRefused(Exception):
     """The template and these values do not make a text that may be sent; the message says why, without them."""
+
+
+class LinkMade(TextRefused):
+    """A value became part of a link, or made one."""
 
 
 class _SmallLiquid(Environment):
@@ -91,6 +97,7 @@ def check_template(text: str, field: str = "template") -> tuple[FieldError, ...]
         problems = _problems(template)
         if not problems:
             render(text, {})
+            _try_with_values(text, template)
     except LiquidError as error:
         return (FieldError(field, f"not understood: {error.message}; {_allowed()}"),)
     except TextRefused as refused:
@@ -102,7 +109,8 @@ def render(text: str, values: Mapping[str, Any]) -> str:
     """The finished text. Raises `TextRefused` if it comes out empty or longer than `MAX_TEXT_CHARS`.
 
     Values lose line breaks and control characters and end after `MAX_VALUE_CHARS`; one that holds a link, or
-    is neither text, number nor boolean, counts as missing.
+    is neither text, number nor boolean, counts as missing. Raises it also where values make a link together, or with
+    the words beside them: every link must stand in the template as it is sent.
     """
     known = {name: clean for name, value in values.items() if (clean := _clean(value)) is not None}
     try:
@@ -111,9 +119,29 @@ def render(text: str, values: Mapping[str, Any]) -> str:
         raise TextRefused("the template does not render with these values") from None
     if not rendered:
         raise TextRefused("the text comes out empty")
+    if _has_joined_link(text, rendered):
+        raise LinkMade("a value becomes part of a link, or makes one; put a space before and after it")
     if len(rendered) > MAX_TEXT_CHARS:
         raise TextRefused(f"the text comes out longer than {MAX_TEXT_CHARS} characters")
     return rendered
+
+
+def _try_with_values(text: str, template: BoundTemplate) -> None:
+    """Raises `LinkMade` for a template that would make a link of a name that is filled in."""
+    try:
+        render(text, dict.fromkeys(_names(template), _SAMPLE))
+    except LinkMade:
+        raise
+    except TextRefused:
+        return  # whether it comes out empty, or too long, depends on the values of the day
+
+
+def _has_joined_link(template: str, rendered: str) -> bool:
+    """Whether a word of the text that holds a link does not stand so in the template."""
+    if not _LINK.search(text := unicodedata.normalize("NFKC", rendered)):
+        return False
+    written = unicodedata.normalize("NFKC", template)
+    return any(_LINK.search(word) and word not in written for word in text.split())
 
 
 @lru_cache(maxsize=256)
@@ -155,6 +183,17 @@ def _nodes(nodes: list[Node], template: BoundTemplate) -> Iterator[Node]:
     for node in nodes:
         yield node
         yield from _nodes(list(node.children(context, include_partials=False)), template)
+
+
+def _names(template: BoundTemplate) -> set[str]:
+    """Every name that a template asks for."""
+    return {
+        str(part.path[0])
+        for node in _nodes(template.nodes, template)
+        for expression in node.expressions()
+        for part in _parts(expression)
+        if isinstance(part, Path)
+    }
 
 
 def _parts(expression: Expression) -> Iterator[Expression]:

@@ -150,6 +150,14 @@ def test_a_message_that_went_out_after_a_retry_keeps_no_error_code(connection, m
     assert stored(connection).error_code is None
 
 
+def test_an_answer_that_comes_after_its_report_changes_neither_name_nor_instant(connection, message):
+    number = attempt(connection, message)
+    apply_report(connection, ProviderReport(MessageState.DELIVERED, message.id, "SM1", None), NOW)
+    record_sent(connection, message.id, number, None, NOW + SECOND)
+    found = stored(connection)
+    assert (found.state, found.provider_id, found.sent_at) == (MessageState.DELIVERED, "SM1", NOW)
+
+
 def test_a_report_settles_what_was_unknown(connection, message):
     number = attempt(connection, message)
     assert (

@@ -8,6 +8,7 @@ from campaigns.template import (
     MAX_TEMPLATE_CHARS,
     MAX_TEXT_CHARS,
     MAX_VALUE_CHARS,
+    LinkMade,
     TextRefused,
     check_template,
     render,
@@ -189,3 +190,33 @@ def test_no_value_brings_a_control_character(value):
     text = render("Hi {{ first_name }}!", {"first_name": value})
     assert text.isprintable() or not value.isprintable()
     assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("template", "values"),
+    [
+        ("Hi {{ first_name }}.{{ last_name }}", {"first_name": "evil", "last_name": "com"}),
+        ("Hi {{ first_name }}{{ last_name }}", {"first_name": "evil.", "last_name": "com"}),
+        ("Hi {{ first_name }}.example", {"first_name": "evil"}),
+        ("Hi {{ first_name }}{{ last_name }}evil", {"first_name": "/", "last_name": "/"}),
+        ("See shop.example/{{ first_name }}", {"first_name": "Ana"}),
+        ("{{ a | default: 1 }}.{{ b | default: 2 }}.3.4", {"a": 192, "b": 0}),
+    ],
+)
+def test_values_make_no_link_together_or_with_the_words_beside_them(template, values):
+    with pytest.raises(LinkMade, match="space before and after"):
+        render(template, values)
+
+
+@pytest.mark.parametrize("template", ["Bonjour.{{ first_name }}", "See shop.example/{{ first_name }}"])
+def test_a_template_that_would_make_links_of_names_is_refused_when_it_is_saved(template):
+    [problem] = check_template(template)
+    assert "space before and after" in problem.detail
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ first_name }}: see https://shop.example/a?b=c.", "{{ geofence }}. Open"]
+)
+def test_a_link_that_stands_in_the_template_stays(template):
+    assert check_template(template) == ()
+    assert render(template, {"first_name": "J.", "geofence": "St. Ann"})

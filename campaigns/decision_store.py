@@ -11,9 +11,10 @@ from campaigns.decide import Decision, Outcome
 from campaigns.gates import Gate, GateName, Reason, Verdict, gate_json
 from campaigns.listing import Filters, newest
 from campaigns.message import Message
-from campaigns.message_store import insert_message, insert_new
+from campaigns.message_store import insert_message
 from campaigns.paging import Page
 from campaigns.tables import decisions, messages
+from consent.store import insert_if_new
 
 
 def record_decision(conn: Connection, decision: Decision, message: Message | None) -> bool:
@@ -30,7 +31,7 @@ def record_decision(conn: Connection, decision: Decision, message: Message | Non
         "at": decision.at,
         "version": decision.version,
     }
-    if not insert_new(conn, decisions, row):
+    if not insert_if_new(conn, decisions, row):
         return False
     return message is None or insert_message(conn, message)
 

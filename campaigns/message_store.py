@@ -3,12 +3,11 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, and_, func, or_, select
 from sqlalchemy_utc import UtcDateTime
 
 from campaigns.listing import Filters, newest
@@ -17,11 +16,12 @@ from campaigns.paging import Page
 from campaigns.tables import messages
 from consent.data_keys import key_for, keys_of
 from consent.entry import Channel
+from consent.store import insert_if_new
 
 
 def insert_message(conn: Connection, message: Message) -> bool:
     """Keep a new message, once per event and campaign; False if there is one already."""
-    return insert_new(conn, messages, _message_row(conn, message))
+    return insert_if_new(conn, messages, _message_row(conn, message))
 
 
 def recent_messages(
@@ -97,13 +97,6 @@ def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message
 def text_field(message_id: str) -> str:
     """The field that a message's text is sealed for."""
     return f"text of {message_id}"
-
-
-def insert_new(conn: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-    """Insert a row if none is in its way; whether it was."""
-    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    written = insert(table).values(dict(row)).on_conflict_do_nothing().returning(table.c.id)
-    return conn.execute(written).first() is not None
 
 
 def _message_row(conn: Connection, message: Message) -> dict[str, Any]:

@@ -148,15 +148,20 @@ def record_sent(
     we first heard of it, and the name that the report gave.
     """
     _end_attempt(conn, message_id, number, AttemptOutcome.SENT, None, now)
-    row = conn.execute(select(messages).where(messages.c.id == message_id).with_for_update()).first()
+    known = messages.c.state, messages.c.sent_at, messages.c.provider_id, messages.c.error_code
+    row = conn.execute(select(*known).where(messages.c.id == message_id).with_for_update()).first()
     if row is None:
         return None  # erased with its subject meanwhile
     was = MessageState(row.state)
     state = after_receipt(was, MessageState.SENT)
-    first_heard = {"sent_at": row.sent_at or now, "provider_id": row.provider_id or provider_id}
-    _change(conn, message_id, state=state.value, **first_heard)
-    if state is not was:
-        _change(conn, message_id, error_code=None)  # of an earlier attempt
+    _change(
+        conn,
+        message_id,
+        state=state.value,
+        sent_at=row.sent_at or now,
+        provider_id=row.provider_id or provider_id,
+        error_code=row.error_code if state is was else None,  # of the state that stands, as in `apply_report`
+    )
     return state
 
 

@@ -29,13 +29,12 @@ def keep_version(conn: Connection, campaign: Campaign, at: datetime) -> None:
             "made_at": at,
         }
         conn.execute(insert(campaign_versions).values(row))
-    elif kept.content_hash != hashed and not (kept.frozen_at and _agrees(kept.definition, campaign)):
-        if kept.frozen_at is not None:
-            raise ValueError(
-                f"version {campaign.version} of campaign {campaign.id} is frozen; number a new one"
-            )
+    elif kept.frozen_at is None:
         changed = {"definition": content_of(campaign), "content_hash": hashed, "made_at": at}
-        conn.execute(update(campaign_versions).where(*this).values(changed))
+        if kept.content_hash != hashed:
+            conn.execute(update(campaign_versions).where(*this).values(changed))
+    elif not _agrees(kept.definition, campaign):
+        raise ValueError(f"version {campaign.version} of campaign {campaign.id} is frozen; number a new one")
     if campaign.state is not CampaignState.DRAFT:
         freeze_version(conn, campaign.id, campaign.version, at)
 

@@ -37,10 +37,10 @@ def upgrade() -> None:
     op.add_column("messages", sa.Column("version", sa.Integer(), nullable=True))
     connection = op.get_bind()
     for row in connection.execute(sa.select(_CAMPAIGNS)).all():
-        connection.execute(versions.insert().values(_first_version(row)))
-        numbered = {**row.definition, "version": 1}
+        definition = {"max_segments": 4, **row.definition, "version": 1}
+        connection.execute(versions.insert().values(_first_version(row, definition)))
         this = sa.update(_CAMPAIGNS).where(_CAMPAIGNS.c.id == row.id)
-        connection.execute(this.values(definition=numbered))
+        connection.execute(this.values(definition=definition))
 
 
 def downgrade() -> None:
@@ -49,12 +49,11 @@ def downgrade() -> None:
     op.drop_table("campaign_versions")
 
 
-def _first_version(row: sa.Row[tuple[str, str, dict[str, object], datetime]]) -> dict[str, object]:
+def _first_version(
+    row: sa.Row[tuple[str, str, dict[str, object], datetime]], definition: dict[str, object]
+) -> dict[str, object]:
     """What a campaign was when versions began."""
-    content = {
-        name: value for name, value in row.definition.items() if name not in ("id", "version", "state")
-    }
-    content.setdefault("max_segments", 4)  # what it is taken to be where it is not said
+    content = {name: value for name, value in definition.items() if name not in ("id", "version", "state")}
     written = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     at = row.changed_at.astimezone(UTC)
     return {

@@ -1,7 +1,7 @@
 """A campaign: what is said at which moment, to whom, when and how often, and the life it leads."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
 from campaigns.cap import ONCE_A_DAY, Cap
 from campaigns.errors import FieldError, StateConflict
+from campaigns.experiment import Experiment, experiment_from_json, experiment_json
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.template import TextRefused, check_template, render
 from consent.countries.hours import Window, window_from_json, window_json
@@ -77,6 +78,7 @@ class Campaign:
     max_segments: int = DEFAULT_MAX_SEGMENTS
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    experiment: Experiment | None = None
 
     def __post_init__(self) -> None:
         if any(at is not None and at.tzinfo is None for at in (self.starts_at, self.ends_at)):
@@ -115,6 +117,13 @@ def due_state(campaign: Campaign, now: datetime) -> CampaignState:
     return CampaignState.PAUSED if campaign.state is CampaignState.PAUSED else _running(campaign, now)
 
 
+def speaking(campaign: Campaign, variant: str | None) -> Campaign:
+    """The campaign as it speaks in one of its variants; as it is where there is none of that name."""
+    variants = campaign.experiment.variants if campaign.experiment else ()
+    template = next((each.template for each in variants if each.name == variant), None)
+    return campaign if template is None else replace(campaign, template=template)
+
+
 def finished_text(campaign: Campaign, values: Mapping[str, Any]) -> str:
     """The text of a message with these values.
 
@@ -135,7 +144,7 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any]) -> str:
 
 def campaign_problems(campaign: Campaign) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
-    problems = list(check_template(campaign.template)) or list(_length_problems(campaign))
+    problems = [*_template_problems(campaign), *_variant_problems(campaign)]
     trigger = campaign.trigger
     if not (trigger.geofences or trigger.tags or trigger.any):
         problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
@@ -170,6 +179,7 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "max_segments": campaign.max_segments,
         "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
         "ends_at": campaign.ends_at.isoformat() if campaign.ends_at else None,
+        "experiment": experiment_json(campaign.experiment),
     }
 
 
@@ -195,7 +205,19 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         max_segments=raw.get("max_segments", DEFAULT_MAX_SEGMENTS),
         starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,
         ends_at=datetime.fromisoformat(raw["ends_at"]) if raw["ends_at"] else None,
+        experiment=experiment_from_json(raw.get("experiment")),
     )
+
+
+def _template_problems(campaign: Campaign) -> list[FieldError]:
+    return list(check_template(campaign.template)) or list(_length_problems(campaign))
+
+
+def _variant_problems(campaign: Campaign) -> Iterator[FieldError]:
+    for i, variant in enumerate(campaign.experiment.variants if campaign.experiment else ()):
+        if variant.template != campaign.template:
+            for problem in _template_problems(speaking(campaign, variant.name)):
+                yield replace(problem, field=f"experiment.variants[{i}].{problem.field}")
 
 
 def _length_problems(campaign: Campaign) -> Iterator[FieldError]:

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from campaigns.campaign import Campaign, CampaignState, due_state, finished_text
+from campaigns.campaign import Campaign, CampaignState, due_state, finished_text, speaking
 from campaigns.cap import full_cap
 from campaigns.country_rules import CountryRules, Reading
+from campaigns.experiment import draw_variant
 from campaigns.gates import (
     Answer,
     Gate,
@@ -43,7 +44,8 @@ class Outcome(StrEnum):
 class Decision:
     """One judgement, unique per event and campaign. `gates` holds every `GateName` once, in order.
 
-    `version` is the campaign's that was judged; None of those from before versions.
+    `version` is the campaign's that was judged; None of those from before versions. `variant` is what the subject was, or
+    would have been, told; None where nothing is varied.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Decision:
     gates: tuple[Gate, ...]
     at: datetime
     version: int | None
+    variant: str | None = None
 
 
 def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
@@ -64,6 +67,8 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
     For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.recent`
     and records the decision; otherwise both might find room under the cap.
     """
+    variant = draw_variant(campaign.experiment, moment.recipient.id) if moment.recipient else None
+    campaign = speaking(campaign, variant.name) if variant else campaign
     gates, reasons = [], []
     for name in GateName:
         answer = ask(name, campaign, moment, now)
@@ -84,6 +89,7 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
         gates=tuple(gates),
         at=now,
         version=campaign.version,
+        variant=variant.name if variant else None,
     )
 
 
@@ -98,10 +104,11 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         subject=moment.recipient.id,
         geofence=decision.geofence,
         channel=campaign.channel,
-        text=finished_text(campaign, text_values(campaign, moment)),
+        text=finished_text(speaking(campaign, decision.variant), text_values(campaign, moment)),
         created_at=decision.at,
         valid_until=moment.event.at + timedelta(seconds=campaign.shelf_life_seconds),
         version=campaign.version,
+        variant=decision.variant,
     )
 
 
@@ -162,6 +169,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "event": decision.event,
         "campaign": decision.campaign,
         "version": decision.version,
+        "variant": decision.variant,
         "subject": decision.subject,
         "geofence": decision.geofence,
         "outcome": decision.outcome.value,

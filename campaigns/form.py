@@ -26,6 +26,7 @@ from campaigns.campaign import (
 )
 from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
 from campaigns.errors import FieldError, InvalidCampaign
+from campaigns.experiment_form import ExperimentForm, experiment_of, experiment_problems
 from campaigns.template import MAX_TEMPLATE_CHARS
 from consent.countries.hours import Day, window_from_json
 from consent.entry import Channel
@@ -71,7 +72,7 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)
 
 
 class PreviewForm(BaseModel):
-    """A made-up subject to render a template for; `geofence` is the name of the place."""
+    """A made-up subject to render a template for; `geofence` is the name of the place, `variant` one of the experiment's."""
 
     model_config = ConfigDict(
         **_STRICT,
@@ -82,6 +83,7 @@ class PreviewForm(BaseModel):
         Field(max_length=50),
     ] = {}
     geofence: Line | None = None
+    variant: Line | None = None
 
 
 class TriggerForm(BaseModel):
@@ -161,6 +163,7 @@ class CampaignForm(BaseModel):
             description="The most segments that an SMS may take; a longer one is not sent.",
         ),
     ] = DEFAULT_MAX_SEGMENTS
+    experiment: ExperimentForm | None = None
 
 
 def campaign_of(form: CampaignForm, campaign_id: str, state: CampaignState) -> Campaign:
@@ -189,8 +192,9 @@ def campaign_of(form: CampaignForm, campaign_id: str, state: CampaignState) -> C
         max_segments=form.max_segments,
         starts_at=form.starts_at,
         ends_at=form.ends_at,
+        experiment=experiment_of(form.experiment, campaign_id, form.template),
     )
-    problems += campaign_problems(campaign)
+    problems += (*campaign_problems(campaign), *experiment_problems(campaign.experiment))
     if problems:
         raise InvalidCampaign("the campaign breaks a rule; see errors", problems)
     return campaign

@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.audience import attribute_names, matches
-from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
+from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text, speaking
 from campaigns.cap import full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.experiment import NO_CONTROL, Control, draw_lot
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
 from consent.countries.hours import day_and_time, is_open, local_time
@@ -40,6 +41,8 @@ class GateName(StrEnum):
     COUNTRY_SENDER = "country_sender"
     TEXT = "text"
     COUNTRY_WORDS = "country_words"
+    HOLDOUT = "holdout"
+    """After all that decides whether somebody may have the offer, so that those held out compare with those who get it."""
 
 
 class Verdict(StrEnum):
@@ -72,6 +75,9 @@ class Reason(StrEnum):
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
     COUNTRY_WORDS = "country_words"
+    HOLDOUT = "holdout"
+    GLOBAL_CONTROL = "global_control"
+    SWITCHED_OFF = "switched_off"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
     CONSENT_NEEDS_RENEWAL = "consent_needs_renewal"
@@ -119,6 +125,7 @@ class Moment:
     recent: Sequence[datetime] = ()
     recent_of_all: Sequence[datetime] = ()
     rules: CountryRules = COUNTRY_RULES
+    control: Control = NO_CONTROL
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +303,12 @@ def _address(campaign: Campaign, recipient: Recipient) -> Answer:
 
 
 def _text(campaign: Campaign, moment: Moment) -> Answer:
+    values = text_values(campaign, moment)
     try:
-        text = finished_text(campaign, text_values(campaign, moment))
+        text = finished_text(campaign, values)
+        # Whoever cannot be told one of the variants is told none: who compares must not depend on what was drawn.
+        for variant in campaign.experiment.variants if campaign.experiment else ():
+            finished_text(speaking(campaign, variant.name), values)
     except TextRefused as refused:
         return Answer({"problem": str(refused)}, Reason.TEXT_REFUSED)
     told: dict[str, Any] = {"characters": len(text)}
@@ -309,6 +320,11 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
             "max_segments": campaign.max_segments,
         }
     return Answer(told)
+
+
+def _holdout(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+    lot = draw_lot(campaign.experiment, moment.control, who.id, moment.event.geofence, now)
+    return Answer(lot.drawn, Reason(lot.group.value) if lot.group else Reason.OK)
 
 
 def text_values(campaign: Campaign, moment: Moment) -> dict[str, Any]:
@@ -339,4 +355,5 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
     GateName.COUNTRY_SENDER: _country_sender,
     GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),
     GateName.COUNTRY_WORDS: _country_words,
+    GateName.HOLDOUT: _holdout,
 }

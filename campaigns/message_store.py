@@ -89,6 +89,7 @@ def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message
             reason=row.reason,
             rule=row.rule,
             version=row.version,
+            variant=row.variant,
         )
         for row in rows
     ]
@@ -119,4 +120,5 @@ def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
         "reason": message.reason,
         "rule": message.rule,
         "version": message.version,
+        "variant": message.variant,
     }

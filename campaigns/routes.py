@@ -19,6 +19,7 @@ from campaigns.campaign import (
     due_state,
     finished_text,
     next_state,
+    speaking,
 )
 from campaigns.channels.twilio_status import STATES
 from campaigns.decide import Outcome, decision_json
@@ -185,7 +186,7 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now) -> None:
     )
     def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, Any]:
         with reads.connect() as connection:
-            campaign = _known(connection, campaign_id)
+            campaign = _in_variant(_known(connection, campaign_id), form.variant)
         values = {**form.attributes, "geofence": form.geofence, "campaign": campaign.name}
         try:
             text = finished_text(campaign, values)
@@ -341,6 +342,14 @@ def _narrowed(connection: Connection, filters: Filters, device: str | None) -> F
     return replace(filters, subject=subject)
 
 
+def _in_variant(campaign: Campaign, name: str | None) -> Campaign:
+    known = [each.name for each in campaign.experiment.variants] if campaign.experiment else []
+    if name is not None and name not in known:
+        problem = FieldError("variant", f"one of {', '.join(known) or 'none'} is expected")
+        raise InvalidCampaign(problem.detail, (problem,))
+    return speaking(campaign, name)
+
+
 def _known(connection: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:
     campaign = get_campaign(connection, campaign_id, lock=lock)
     if campaign is None:
@@ -373,6 +382,7 @@ _DECISION = {
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
     "campaign": "bread",
     "version": 1,
+    "variant": None,
     "subject": "ana",
     "geofence": "bakery",
     "outcome": "refused",
@@ -397,6 +407,7 @@ _MESSAGE = {
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
     "campaign": "bread",
     "version": 1,
+    "variant": None,
     "subject": "ana",
     "geofence": "bakery",
     "channel": "sms",

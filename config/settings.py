@@ -25,7 +25,7 @@ DEVELOPMENT_VALUES = {
     "country_rules": ("off",),
 }
 """Values that production refuses, by setting."""
-MAY_BE_ZERO = ("durable_replicas",)
+MAY_BE_ZERO = ("durable_replicas", "global_control_percent")
 
 
 class InvalidSettings(ValueError):
@@ -53,6 +53,8 @@ class Settings:
     country_rules: Literal["enforced", "off"] = "enforced"
     sending_hours: Literal["default", "latest"] = "default"
     sensitive_places: str = ""
+    global_control_percent: int = 0
+    global_control_salt: str = "global"
 
     ledger_key: str = field(default="", repr=False)
     checkpoint_seconds: int = 3600
@@ -177,6 +179,8 @@ def _impossible(settings: Settings) -> list[str]:
         for each in fields(Settings)
         if each.type in (int, float) and getattr(settings, each.name) <= 0 and each.name not in MAY_BE_ZERO
     ]
+    if not 0 <= settings.global_control_percent <= 50:
+        problems.append("CHALAND_GLOBAL_CONTROL_PERCENT: must be from 0 to 50")
     if settings.durable_replicas < 0:
         problems.append("CHALAND_DURABLE_REPLICAS: must be zero or more")
     problems += [

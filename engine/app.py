@@ -36,6 +36,7 @@ from campaigns.channels.log import LogChannel
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
+from campaigns.experiment import Control
 from campaigns.message import message_json
 from campaigns.routes import TwilioReports
 from config import Settings
@@ -158,7 +159,8 @@ class Engine:
             log_kept_entries=settings.log_limit_entries // 2,
         )
         rules = self._country_rules()
-        self.decider = Decider(self.live, self.records, self.leases, self.now, rules)
+        control = Control(settings.global_control_percent, settings.global_control_salt)
+        self.decider = Decider(self.live, self.records, self.leases, self.now, rules, control)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(

@@ -21,6 +21,7 @@ from campaigns.campaign import Campaign
 from campaigns.cap import counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules, Reading
 from campaigns.decide import Decision, compose, decide
+from campaigns.experiment import NO_CONTROL, Control
 from campaigns.gates import Moment, Recipient, fits
 from consent import ledger
 from consent import store as consent_store
@@ -70,6 +71,7 @@ class Decider:
         leases: Leases,
         now: Callable[[], datetime],
         rules: CountryRules = COUNTRY_RULES,
+        control: Control = NO_CONTROL,
     ) -> None:
         self._live = live
         self._records = records
@@ -79,6 +81,7 @@ class Decider:
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
         self._rules = rules
+        self._control = control
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -222,6 +225,7 @@ class Decider:
                 ),
                 recent_of_all=self._recent_of_all(connection, campaign, geofence, recipient, now),
                 rules=self._rules,
+                control=self._control,
             )
             decision = decide(campaign, moment, now)
             if decision_store.record_decision(connection, decision, compose(decision, campaign, moment)):

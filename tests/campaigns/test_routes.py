@@ -83,6 +83,7 @@ def test_the_smallest_campaign_takes_the_stated_defaults(client):
         "max_segments": 4,
         "starts_at": None,
         "ends_at": None,
+        "experiment": None,
     }
     assert client.get("/v1/campaigns/bread").json() == answer.json()
 
@@ -171,6 +172,18 @@ def test_a_preview_fills_the_template_in(client):
     assert preview(attributes={"first_name": "Ana"}).json() == {"text": "Ana, a coffee while you wait?"}
     assert preview().json() == {"text": "Hello, a coffee while you wait?"}
     assert preview(attributes={"first_name": "x"}, phone="+33639980001").status_code == 422
+
+
+def test_a_preview_shows_the_variant_that_is_asked_for(client):
+    tried = {"variants": [{"name": "plain"}, {"name": "warm", "template": "Warm bread"}]}
+    client.put("/v1/campaigns/b", json=BREAD | {"experiment": tried})
+    texts = {
+        name: client.post("/v1/campaigns/b/preview", json={"variant": name}).json()["text"]
+        for name in ("plain", "warm")
+    }
+    assert texts == {"plain": BREAD["template"], "warm": "Warm bread"}
+    answer = client.post("/v1/campaigns/b/preview", json={"variant": "hot"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "variant")
 
 
 def test_a_preview_of_an_sms_tells_its_size(client):

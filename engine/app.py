@@ -55,6 +55,7 @@ from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
+from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
@@ -70,6 +71,7 @@ from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
 from engine.live import Live, open_live
 from engine.log import SignalLog
+from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
 from engine.records import Records, open_records
@@ -125,6 +127,7 @@ class Engine:
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.ring = opened_ring(settings)
+        self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
             settings.data_dir,
@@ -186,6 +189,7 @@ class Engine:
         for thread in self._threads:
             thread.join()
         self.worker.close()
+        self.outbound.close()
         self.records.close()
         self.live.close()
 

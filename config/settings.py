@@ -48,6 +48,7 @@ class Settings:
 
     sms_channel: Literal["log", "twilio"] = "log"
     brand: str = "Chaland"
+    link_domains: str = ""
     contact: str = "contact@example.org"
     replies_by: Literal["engine", "provider", "none"] = "engine"
     default_region: str = "FR"

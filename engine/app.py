@@ -36,6 +36,7 @@ from campaigns.channels.log import LogChannel
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
+from campaigns.links import link_policy
 from campaigns.message import message_json
 from campaigns.routes import TwilioReports
 from config import Settings
@@ -161,7 +162,8 @@ class Engine:
             log_kept_entries=settings.log_limit_entries // 2,
         )
         rules = self._country_rules()
-        self.decider = Decider(self.live, self.records, self.leases, self.now, rules)
+        self.links = link_policy(settings.link_domains, settings.public_url)
+        self.decider = Decider(self.live, self.records, self.leases, self.now, rules, self.links)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -324,7 +326,9 @@ class Engine:
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         for routes in (
-            campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
+            campaigns.routes.router(
+                reads=reads, writes=writes, now=now, twilio=self._twilio_reports(), links=self.links
+            ),
             campaigns.lifecycle_routes.router(reads=reads),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))

@@ -12,6 +12,7 @@ from campaigns.errors import FieldError, StateConflict
 from campaigns.experiment import Experiment, experiment_from_json, experiment_json
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.template import TextRefused, check_template, render
+from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Window, window_from_json, window_json
 from consent.entry import Channel
 from geofences.event import EventKind
@@ -124,12 +125,12 @@ def speaking(campaign: Campaign, variant: str | None) -> Campaign:
     return campaign if template is None else replace(campaign, template=template)
 
 
-def finished_text(campaign: Campaign, values: Mapping[str, Any]) -> str:
-    """The text of a message with these values.
+def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wording = PLAIN) -> str:
+    """The text of a message with these values, under these circumstances.
 
     Raises `TextRefused` where `render` does, and if it is longer than the campaign's channel allows; it does not show the text.
     """
-    text = render(campaign.template, values)
+    text = render(campaign.template, values, links=wording.links, locale=wording.locale, zone=wording.zone)
     if campaign.channel is not Channel.SMS:
         if len(text) > MAX_PUSH_CHARS:
             raise TextRefused(f"the text comes out longer than {MAX_PUSH_CHARS} characters")
@@ -142,9 +143,9 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any]) -> str:
     return text
 
 
-def campaign_problems(campaign: Campaign) -> tuple[FieldError, ...]:
+def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
-    problems = [*_template_problems(campaign), *_variant_problems(campaign)]
+    problems = [*_template_problems(campaign, wording), *_variant_problems(campaign, wording)]
     trigger = campaign.trigger
     if not (trigger.geofences or trigger.tags or trigger.any):
         problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
@@ -209,21 +210,22 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
     )
 
 
-def _template_problems(campaign: Campaign) -> list[FieldError]:
-    return list(check_template(campaign.template)) or list(_length_problems(campaign))
+def _template_problems(campaign: Campaign, wording: Wording) -> list[FieldError]:
+    problems = list(check_template(campaign.template, links=wording.links))
+    return problems or list(_length_problems(campaign, wording))
 
 
-def _variant_problems(campaign: Campaign) -> Iterator[FieldError]:
+def _variant_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
     for i, variant in enumerate(campaign.experiment.variants if campaign.experiment else ()):
         if variant.template != campaign.template:
-            for problem in _template_problems(speaking(campaign, variant.name)):
+            for problem in _template_problems(speaking(campaign, variant.name), wording):
                 yield replace(problem, field=f"experiment.variants[{i}].{problem.field}")
 
 
-def _length_problems(campaign: Campaign) -> Iterator[FieldError]:
+def _length_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
     """A text that is too long already without any value."""
     try:
-        finished_text(campaign, {})
+        finished_text(campaign, {}, wording)
     except TextRefused as refused:
         odd = list(outside_gsm(campaign.template)) if campaign.channel is Channel.SMS else []
         told = f"; UCS-2 because of {' '.join(odd[:_SHOWN_CHARACTERS])}" if odd else ""

@@ -37,6 +37,7 @@ from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
 from campaigns.experiment import Control
+from campaigns.links import link_policy
 from campaigns.message import message_json
 from campaigns.routes import TwilioReports
 from config import Settings
@@ -56,6 +57,7 @@ from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
+from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
@@ -71,6 +73,7 @@ from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
 from engine.live import Live, open_live
 from engine.log import SignalLog
+from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
 from engine.records import Records, open_records
@@ -126,6 +129,7 @@ class Engine:
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.ring = opened_ring(settings)
+        self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
             settings.data_dir,
@@ -159,8 +163,9 @@ class Engine:
             log_kept_entries=settings.log_limit_entries // 2,
         )
         rules = self._country_rules()
+        self.links = link_policy(settings.link_domains, settings.public_url)
         control = Control(settings.global_control_percent, settings.global_control_salt)
-        self.decider = Decider(self.live, self.records, self.leases, self.now, rules, control)
+        self.decider = Decider(self.live, self.records, self.leases, self.now, rules, self.links, control)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -188,6 +193,7 @@ class Engine:
         for thread in self._threads:
             thread.join()
         self.worker.close()
+        self.outbound.close()
         self.records.close()
         self.live.close()
 
@@ -322,7 +328,9 @@ class Engine:
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         for routes in (
-            campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
+            campaigns.routes.router(
+                reads=reads, writes=writes, now=now, twilio=self._twilio_reports(), links=self.links
+            ),
             campaigns.lifecycle_routes.router(reads=reads),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))

@@ -23,6 +23,7 @@ from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules, Re
 from campaigns.decide import Decision, compose, decide
 from campaigns.experiment import NO_CONTROL, Control
 from campaigns.gates import Moment, Recipient, fits
+from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
@@ -72,6 +73,7 @@ class Decider:
         leases: Leases,
         now: Callable[[], datetime],
         rules: CountryRules = COUNTRY_RULES,
+        links: LinkPolicy = OWN_LINKS_ONLY,
         control: Control = NO_CONTROL,
     ) -> None:
         self._live = live
@@ -82,6 +84,7 @@ class Decider:
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
         self._rules = rules
+        self._links = links
         self._control = control
 
     def run(self, stop: threading.Event) -> None:
@@ -232,6 +235,7 @@ class Decider:
                 ),
                 recent_of_all=self._recent_of_all(connection, campaign, geofence, recipient, now),
                 rules=self._rules,
+                links=self._links,
                 control=self._control,
             )
             decision = decide(campaign, moment, now)
@@ -249,4 +253,5 @@ def _recipient(connection: Connection, subject: Reachable) -> Recipient:
         channels=frozenset(channel for channel, there in has.items() if there),
         origin=origin_of(phone) if phone else None,
         suppressed=frozenset({Channel.SMS} if subject.is_suppressed else ()),
+        locale=subject.locale,
     )

@@ -13,6 +13,7 @@ from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.gates import Moment, Recipient
+from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.message import Message
 from consent import ledger
 from consent import store as consent_store
@@ -32,12 +33,20 @@ class Known:
     sent: list[Sent]
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """How this installation is set: the rules of countries it keeps, and where its links may lead."""
+
+    rules: CountryRules = COUNTRY_RULES
+    links: LinkPolicy = OWN_LINKS_ONLY
+
+
 class Facts:
     """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`, `discount`)."""
 
-    def __init__(self, known: Mapping[str, Known], rules: CountryRules, now: datetime) -> None:
+    def __init__(self, known: Mapping[str, Known], house: House, now: datetime) -> None:
         self._known = known
-        self._rules = rules
+        self._house = house
         self._now = now
 
     def moment(
@@ -46,7 +55,7 @@ class Facts:
         """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger."""
         known = self._known.get(subject) if subject is not None else None
         if known is None:
-            return Moment(event, geofence, recipient=None, marketing=None, location=None, rules=self._rules)
+            return Moment(event, geofence, None, None, None, rules=self._house.rules, links=self._house.links)
         return Moment(
             event=event,
             geofence=geofence,
@@ -54,7 +63,8 @@ class Facts:
             marketing=standing(known.entries, Purpose.MARKETING, campaign.channel, self._now),
             location=standing(known.entries, Purpose.LOCATION, None, self._now),
             sent=tuple(known.sent),
-            rules=self._rules,
+            rules=self._house.rules,
+            links=self._house.links,
         )
 
     def count(self, message: Message) -> None:
@@ -77,14 +87,14 @@ def gather(
     subjects: Iterable[str],
     campaigns: Sequence[Campaign],
     now: datetime,
-    rules: CountryRules = COUNTRY_RULES,
+    house: House = House(),
 ) -> Facts:
     """What judgements of these campaigns need to know of these subjects. The caller holds the subjects' locks if it
     records what is decided.
     """
     reachable = consent_store.reachable(connection, subjects)
     return gather_known(
-        connection, reachable, ledger.entries_of_many(connection, reachable), campaigns, now, rules
+        connection, reachable, ledger.entries_of_many(connection, reachable), campaigns, now, house
     )
 
 
@@ -94,18 +104,18 @@ def gather_known(
     entries: Mapping[str, Sequence[Entry]],
     campaigns: Sequence[Campaign],
     now: datetime,
-    rules: CountryRules,
+    house: House,
 ) -> Facts:
     """The same, for whoever has read part of it already."""
     caps = [cap for campaign in campaigns for cap in campaign.caps]
-    since = min(counted_since(caps, now), now - LONGEST_CAP if rules.enforced else now)
+    since = min(counted_since(caps, now), now - LONGEST_CAP if house.rules.enforced else now)
     sent = message_store.sent_to(connection, subjects, since)
     phones = consent_store.phones_of(connection, subjects)
     known = {
         subject.id: Known(_recipient(subject, phones.get(subject.id)), entries[subject.id], sent[subject.id])
         for subject in subjects.values()
     }
-    return Facts(known, rules, now)
+    return Facts(known, house, now)
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:
@@ -116,4 +126,5 @@ def _recipient(subject: Reachable, phone: str | None) -> Recipient:
         channels=frozenset(channel for channel, there in has.items() if there),
         origin=origin_of(phone) if phone else None,
         suppressed=frozenset({Channel.SMS} if subject.is_suppressed else ()),
+        locale=subject.locale,
     )

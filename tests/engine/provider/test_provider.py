@@ -58,7 +58,7 @@ def test_the_engine_takes_what_the_provider_signs(engine, client, clock):
         assert status == 200
         assert [each.direction for each in provider.twilio.texts()] == ["inbound", "outbound-reply"]
         assert provider.twilio.texts()[1].body in twiml
-        callback = f"{PUBLIC}/v1/twilio/status?message={"0" * 32}"
+        callback = f"{PUBLIC}/v1/twilio/status?message={'0' * 32}"
         provider.twilio.create({"To": ANA, "From": SHOP, "Body": "x", "StatusCallback": callback})
         provider.deliver()
         assert set(provider.called) == {204}

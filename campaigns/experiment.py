@@ -46,12 +46,15 @@ class Switchback:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What a campaign tries out. `id` is the salt of its draws."""
+    """What a campaign tries out. `id` is the salt of its draws. Reports warn when an effect of `smallest_effect_points`, in
+    points of a percentage, might well be missed.
+    """
 
     id: str
     holdout_percent: int = 0
     variants: tuple[Variant, ...] = ()
     switchback: Switchback | None = None
+    smallest_effect_points: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,7 @@ def experiment_json(experiment: Experiment | None) -> dict[str, Any] | None:
         }
         if switchback
         else None,
+        "smallest_effect_points": experiment.smallest_effect_points,
     }
 
 
@@ -192,4 +196,5 @@ def experiment_from_json(raw: Mapping[str, Any] | None) -> Experiment | None:
         switchback=Switchback(switchback["period_seconds"], switchback["washout_seconds"])
         if switchback
         else None,
+        smallest_effect_points=raw["smallest_effect_points"],
     )

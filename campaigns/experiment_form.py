@@ -44,6 +44,10 @@ class ExperimentForm(BaseModel):
     holdout_percent: Annotated[int, Field(ge=0, le=MAX_HOLDOUT_PERCENT)] = 0
     variants: Annotated[list[VariantForm], Field(max_length=MAX_VARIANTS)] = []
     switchback: SwitchbackForm | None = None
+    smallest_effect_points: Annotated[
+        float,
+        Field(ge=0.1, le=50, description="Reports warn when such a difference in percentages may be missed."),
+    ] = 2.0
 
 
 def experiment_of(form: ExperimentForm | None, campaign_id: str, template: str) -> Experiment | None:
@@ -57,6 +61,7 @@ def experiment_of(form: ExperimentForm | None, campaign_id: str, template: str) 
         switchback=Switchback(form.switchback.period_seconds, form.switchback.washout_seconds)
         if form.switchback
         else None,
+        smallest_effect_points=form.smallest_effect_points,
     )
 
 

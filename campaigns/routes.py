@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import Connection, Engine
 from starlette.datastructures import FormData
 
+from campaigns import register
 from campaigns.campaign import (
     Action,
     Campaign,
@@ -21,6 +22,7 @@ from campaigns.campaign import (
     next_state,
     speaking,
 )
+from campaigns.change import By
 from campaigns.channels.twilio_status import STATES
 from campaigns.decide import Outcome, decision_json
 from campaigns.decision_store import decisions_page
@@ -33,14 +35,7 @@ from campaigns.message import message_json
 from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
 from campaigns.segments import outside_gsm, sms_size
-from campaigns.store import (
-    campaign_report,
-    campaigns_page,
-    delete_campaign,
-    get_campaign,
-    put_campaign,
-    set_state,
-)
+from campaigns.store import campaigns_page, get_campaign
 from campaigns.template import TextRefused
 from campaigns.version import numbered
 from campaigns.version_store import latest_version
@@ -60,6 +55,14 @@ Now = Callable[[], datetime]
 CampaignId = Annotated[str, Path(pattern=ID_PATTERN, description="The campaign's id, of your choice")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+
+
+def actor_of(request: Request) -> str:
+    """Who calls; the engine has left the name in the request once the key was checked."""
+    return str(getattr(request.state, "actor", "unknown"))
+
+
+Actor = Annotated[str, Depends(actor_of)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
         tags=["campaigns"],
         responses={200: _example(_CAMPAIGN), 201: _example(_CAMPAIGN)},
     )
-    def put(campaign_id: CampaignId, form: CampaignForm, response: Response) -> dict[str, Any]:
+    def put(campaign_id: CampaignId, form: CampaignForm, response: Response, actor: Actor) -> dict[str, Any]:
         at = now()
         campaign = campaign_of(form, campaign_id, CampaignState.DRAFT, wording)
         with writes.begin() as connection:
@@ -112,7 +115,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
                 campaign = replace(campaign, state=was.state)
                 campaign = replace(campaign, state=due_state(campaign, at))
             campaign = numbered(was, campaign, latest_version(connection, campaign_id))
-            put_campaign(connection, campaign, at)
+            register.save(connection, was, campaign, By(actor, at))
         response.status_code = 201 if was is None else 200
         return campaign_json(campaign)
 
@@ -125,7 +128,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
     )
     def get(campaign_id: CampaignId) -> dict[str, Any]:
         with reads.connect() as connection:
-            return campaign_json(_known(connection, campaign_id))
+            return campaign_json(known(connection, campaign_id))
 
     @api.delete(
         "/v1/campaigns/{campaign_id}",
@@ -134,12 +137,14 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
         tags=["campaigns"],
         status_code=204,
     )
-    def delete(campaign_id: CampaignId) -> None:
+    def delete(campaign_id: CampaignId, actor: Actor) -> None:
+        at = now()
         with writes.begin() as connection:
-            state = due_state(_known(connection, campaign_id, lock=True), now())
+            campaign = known(connection, campaign_id, lock=True)
+            state = due_state(campaign, at)
             if state not in (CampaignState.DRAFT, CampaignState.ENDED):
                 raise StateConflict(f"campaign {campaign_id} is {state}; end it before you delete it")
-            delete_campaign(connection, campaign_id)
+            register.remove(connection, campaign, By(actor, at))
 
     @api.get(
         "/v1/campaigns",
@@ -168,12 +173,12 @@ def _add_states(api: APIRouter, writes: Engine, now: Now) -> None:
 
 
 def _state_change(action: Action, writes: Engine, now: Now) -> Callable[..., dict[str, Any]]:
-    def change(campaign_id: CampaignId) -> dict[str, Any]:
+    def change(campaign_id: CampaignId, actor: Actor) -> dict[str, Any]:
         at = now()
         with writes.begin() as connection:
-            campaign = _known(connection, campaign_id, lock=True)
+            campaign = known(connection, campaign_id, lock=True)
             state = next_state(campaign, action, at)
-            set_state(connection, campaign_id, state, at)
+            register.move(connection, campaign, state, action, By(actor, at))
         return campaign_json(replace(campaign, state=state))
 
     return change
@@ -189,7 +194,7 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> 
     )
     def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, Any]:
         with reads.connect() as connection:
-            campaign = _in_variant(_known(connection, campaign_id), form.variant)
+            campaign = _in_variant(known(connection, campaign_id), form.variant)
         until = now() + timedelta(seconds=campaign.shelf_life_seconds)
         place = {"geofence": form.geofence, "campaign": campaign.name, "valid_until": until.isoformat()}
         seen = replace(wording, locale=form.locale, zone=form.timezone)
@@ -198,28 +203,6 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> 
         except TextRefused as refused:
             raise InvalidCampaign(str(refused), (FieldError("attributes", str(refused)),)) from refused
         return preview_json(campaign, text)
-
-    @api.get(
-        "/v1/campaigns/{campaign_id}/report",
-        operation_id="reportCampaign",
-        summary="How the campaign's decisions and messages came out",
-        tags=["campaigns"],
-        responses={200: _example(_REPORT)},
-    )
-    def report(campaign_id: CampaignId) -> dict[str, Any]:
-        with reads.connect() as connection:
-            campaign = _known(connection, campaign_id)
-            counted = campaign_report(connection, campaign_id)
-        return {
-            "campaign": campaign_id,
-            "state": due_state(campaign, now()).value,
-            "decisions": {
-                "total": sum(counted.outcomes.values()),
-                "by_outcome": counted.outcomes,
-                "by_reason": counted.reasons,
-            },
-            "messages": {"total": sum(counted.states.values()), "by_state": counted.states},
-        }
 
 
 def _filters(
@@ -348,14 +331,15 @@ def _narrowed(connection: Connection, filters: Filters, device: str | None) -> F
 
 
 def _in_variant(campaign: Campaign, name: str | None) -> Campaign:
-    known = [each.name for each in campaign.experiment.variants] if campaign.experiment else []
-    if name is not None and name not in known:
-        problem = FieldError("variant", f"one of {', '.join(known) or 'none'} is expected")
+    names = [each.name for each in campaign.experiment.variants] if campaign.experiment else []
+    if name is not None and name not in names:
+        problem = FieldError("variant", f"one of {', '.join(names) or 'none'} is expected")
         raise InvalidCampaign(problem.detail, (problem,))
     return speaking(campaign, name)
 
 
-def _known(connection: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:
+def known(connection: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:
+    """The campaign with this id. Raises `CampaignNotFound`."""
     campaign = get_campaign(connection, campaign_id, lock=lock)
     if campaign is None:
         raise CampaignNotFound(f"no campaign {campaign_id}; PUT /v1/campaigns/{campaign_id} makes it")
@@ -432,15 +416,5 @@ _PREVIEW = {
     "segments": 1,
     "sms_limit": 4,
     "ucs2_because": ["’"],
-}
-_REPORT = {
-    "campaign": "bread",
-    "state": "active",
-    "decisions": {
-        "total": 3,
-        "by_outcome": {"message": 1, "refused": 2},
-        "by_reason": {"ok": 1, "cap_reached": 2},
-    },
-    "messages": {"total": 1, "by_state": {"delivered": 1}},
 }
 _STATUS = {"MessageSid": "SM...", "MessageStatus": "delivered"}

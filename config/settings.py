@@ -27,7 +27,7 @@ DEVELOPMENT_VALUES = {
     "outgoing": ("any",),
 }
 """Values that production refuses, by setting."""
-MAY_BE_ZERO = ("durable_replicas", "global_control_percent")
+MAY_BE_ZERO = ("durable_replicas", "global_control_percent", "sms_segment_price")
 
 
 class InvalidSettings(ValueError):
@@ -58,6 +58,10 @@ class Settings:
     sensitive_places: str = ""
     global_control_percent: int = 0
     global_control_salt: str = "global"
+    report_minimum_people: int = 10
+    visit_within_hours: int = 24
+    sms_segment_price: float = 0.0
+    currency: str = "EUR"
 
     ledger_key: str = field(default="", repr=False)
     checkpoint_seconds: int = 3600
@@ -196,6 +200,8 @@ def _impossible(settings: Settings) -> list[str]:
     ]
     if not 0 <= settings.global_control_percent <= 50:
         problems.append("CHALAND_GLOBAL_CONTROL_PERCENT: must be from 0 to 50")
+    if not 0 <= settings.sms_segment_price <= 1000:
+        problems.append("CHALAND_SMS_SEGMENT_PRICE: must be from 0 to 1000")
     if settings.durable_replicas < 0:
         problems.append("CHALAND_DURABLE_REPLICAS: must be zero or more")
     problems += [

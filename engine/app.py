@@ -22,8 +22,8 @@ import campaigns.breach_routes
 import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.message_store
+import campaigns.report_routes
 import campaigns.routes
-import campaigns.store
 import consent.ledger_routes
 import consent.routes
 import geofences.beacon_routes
@@ -39,6 +39,8 @@ from campaigns.decide import decision_json
 from campaigns.experiment import Control
 from campaigns.links import link_policy
 from campaigns.message import message_json
+from campaigns.register import move_due
+from campaigns.report import ReportPolicy
 from campaigns.routes import TwilioReports
 from config import Settings
 from consent import address, checkpoint, opt_in, review
@@ -230,10 +232,7 @@ class Engine:
         """Start and end campaigns whose time has come. Answers how many moved."""
         now = self.now()
         with self.records.writes.begin() as connection:
-            moves = campaigns.store.due_moves(connection, now)
-            for campaign_id, state in moves:
-                campaigns.store.set_state(connection, campaign_id, state, now)
-        return len(moves)
+            return move_due(connection, now)
 
     def check_refusals(self) -> list[BreachCheck]:
         """Check the refusals of each day of the last week that is over and was not checked yet."""
@@ -332,6 +331,7 @@ class Engine:
                 reads=reads, writes=writes, now=now, twilio=self._twilio_reports(), links=self.links
             ),
             campaigns.lifecycle_routes.router(reads=reads),
+            campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(
@@ -420,6 +420,18 @@ class Engine:
         if path == "/v1/beacons/import" or path.startswith("/v1/geofences/"):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
+
+    @property
+    def report_policy(self) -> ReportPolicy:
+        """How reports are made here."""
+        settings = self.settings
+        return ReportPolicy(
+            least_people=settings.report_minimum_people,
+            visit_within_hours=settings.visit_within_hours,
+            segment_price=settings.sms_segment_price,
+            currency=settings.currency,
+            days=settings.event_retention_days,
+        )
 
     def _rate_limit(self) -> RateLimit:
         return RateLimit(self.live, self.settings.requests_per_second_limit)

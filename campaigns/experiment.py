@@ -13,6 +13,8 @@ from hashlib import sha256
 from math import log
 from typing import Any
 
+from campaigns.languages import Template
+
 BUCKETS = 10_000
 PER_PERCENT = BUCKETS // 100
 
@@ -31,7 +33,7 @@ class Variant:
 
     name: str
     weight: int
-    template: str
+    template: Template
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
 
 from campaigns.errors import FieldError
 from campaigns.experiment import Experiment, Switchback, Variant
-from campaigns.template import MAX_TEMPLATE_CHARS
+from campaigns.languages import Template, template_of
 
 MAX_VARIANTS = 10
 MAX_WEIGHT = 1000
@@ -25,7 +25,13 @@ class VariantForm(BaseModel):
     model_config = _STRICT
     name: _Name
     weight: Annotated[int, Field(ge=1, le=MAX_WEIGHT)] = 1
-    template: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE_CHARS)] | None = None
+    template: (
+        Annotated[
+            str | dict[str, str],
+            PlainValidator(template_of, json_schema_input_type=str | dict[str, str]),
+        ]
+        | None
+    ) = None
 
 
 class SwitchbackForm(BaseModel):
@@ -50,7 +56,7 @@ class ExperimentForm(BaseModel):
     ] = 2.0
 
 
-def experiment_of(form: ExperimentForm | None, campaign_id: str, template: str) -> Experiment | None:
+def experiment_of(form: ExperimentForm | None, campaign_id: str, template: Template) -> Experiment | None:
     """The experiment that a form describes, of a campaign with this id and template; `experiment_problems` tells whether it can be run."""
     if form is None:
         return None

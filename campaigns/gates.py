@@ -11,6 +11,7 @@ from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, fini
 from campaigns.cap import Sent, counted_since, full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
 from campaigns.experiment import NO_CONTROL, Control, draw_lot
+from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
@@ -76,6 +77,7 @@ class Reason(StrEnum):
     NO_ADDRESS = "no_address"
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
+    NO_TEXT_IN_LANGUAGE = "no_text_in_language"
     COUNTRY_WORDS = "country_words"
     HOLDOUT = "holdout"
     GLOBAL_CONTROL = "global_control"
@@ -317,7 +319,10 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
         for variant in campaign.experiment.variants if campaign.experiment else ():
             text_of(speaking(campaign, variant.name), moment)
     except TextRefused as refused:
-        return Answer({"problem": str(refused)}, Reason.TEXT_REFUSED)
+        missing = isinstance(refused, NoTextInLanguage)
+        return Answer(
+            {"problem": str(refused)}, Reason.NO_TEXT_IN_LANGUAGE if missing else Reason.TEXT_REFUSED
+        )
     told: dict[str, Any] = {"characters": len(text)}
     if campaign.channel is Channel.SMS:
         size = sms_size(text)

@@ -326,7 +326,7 @@ class Engine:
             campaigns.routes.router(
                 reads=reads, writes=writes, now=now, twilio=self._twilio_reports(), links=self.links
             ),
-            campaigns.lifecycle_routes.router(reads=reads),
+            campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(

@@ -23,6 +23,7 @@ from campaigns.campaign import (
 )
 from campaigns.change import By
 from campaigns.channels.twilio_status import STATES
+from campaigns.country_rules import COUNTRY_RULES, CountryRules
 from campaigns.decide import Outcome, decision_json
 from campaigns.decision_store import decisions_page
 from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
@@ -33,6 +34,7 @@ from campaigns.listing import Filters
 from campaigns.message import message_json
 from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
+from campaigns.saving import check_saved
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.store import campaign_report, campaigns_page, get_campaign
 from campaigns.template import TextRefused
@@ -81,12 +83,13 @@ def router(
     twilio: TwilioReports | None = None,
     unknown_report: Callable[[], None] = lambda: None,
     links: LinkPolicy = OWN_LINKS_ONLY,
+    rules: CountryRules = COUNTRY_RULES,
 ) -> APIRouter:
     """The routes of this package. Without `twilio`, every provider report is refused; `unknown_report` counts those
     that are about no message of ours.
     """
     api = APIRouter()
-    _add_campaigns(api, reads, writes, now, Wording(links))
+    _add_campaigns(api, reads, writes, now, Wording(links), rules)
     _add_states(api, writes, now)
     _add_outcomes(api, reads, now, Wording(links))
     _add_history(api, reads)
@@ -94,7 +97,9 @@ def router(
     return api
 
 
-def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, wording: Wording) -> None:
+def _add_campaigns(
+    api: APIRouter, reads: Engine, writes: Engine, now: Now, wording: Wording, rules: CountryRules
+) -> None:
     @api.put(
         "/v1/campaigns/{campaign_id}",
         operation_id="putCampaign",
@@ -107,6 +112,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
         wanted = campaign_of(form, campaign_id, CampaignState.DRAFT, wording)
         with writes.begin() as connection:
             was = get_campaign(connection, campaign_id, lock=True)
+            check_saved(connection, wanted, rules, wording, at)
             campaign = register.save(connection, was, wanted, By(actor, at))
         response.status_code = 201 if was is None else 200
         return campaign_json(campaign)

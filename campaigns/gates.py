@@ -76,6 +76,7 @@ class Reason(StrEnum):
     EVENT_RETRACTED = "event_retracted"
     CONSENT_NEEDS_RENEWAL = "consent_needs_renewal"
     CONSENT_UNPROVEN = "consent_unproven"
+    NO_TRACE = "no_trace"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ BACKOFF_SECONDS = (5, 20, 60, 180)
 """Pauses after the first, second, ... attempt that may be repeated; after the last there is no further one."""
 
 
+FIRST_LOOK_SECONDS = 30
+"""After a call without a clear answer the provider is left so long to report by itself, before it is asked."""
+
+
 class AttemptOutcome(StrEnum):
     """How one call of a provider came out."""
 
@@ -57,6 +61,8 @@ class ProviderReport:
     message: str | None
     provider_id: str | None
     error_code: str | None
+    made_at: datetime | None = None
+    """When the provider took the message, where it says so."""
 
 
 def has_work(conn: Connection, now: datetime) -> bool:
@@ -185,7 +191,8 @@ def record_failure(
         _change(conn, message.id, state=MessageState.DUE.value, next_at=again_at, error_code=error_code)
         return MessageState.DUE
     state = MessageState.UNKNOWN if outcome is AttemptOutcome.UNKNOWN else MessageState.FAILED
-    _change(conn, message.id, state=state.value, error_code=error_code)
+    look_at = now + timedelta(seconds=FIRST_LOOK_SECONDS)
+    _change(conn, message.id, state=state.value, error_code=error_code, next_at=look_at)
     return state
 
 
@@ -200,7 +207,8 @@ def give_up(conn: Connection, started_before: datetime, now: datetime) -> list[s
     ids = list(conn.scalars(left.with_for_update(skip_locked=True, of=messages)))
     if not ids:
         return []
-    conn.execute(update(messages).where(messages.c.id.in_(ids)).values(state=MessageState.UNKNOWN.value))
+    unknown = {"state": MessageState.UNKNOWN.value, "next_at": now}
+    conn.execute(update(messages).where(messages.c.id.in_(ids)).values(unknown))
     open_ones = attempts.c.message.in_(ids) & attempts.c.ended_at.is_(None)
     conn.execute(update(attempts).where(open_ones).values(ended_at=now, outcome=AttemptOutcome.UNKNOWN.value))
     return ids
@@ -225,9 +233,10 @@ def apply_report(conn: Connection, report: ProviderReport, now: datetime) -> boo
             conn,
             row.id,
             state=state.value,
-            sent_at=row.sent_at or now,
+            sent_at=row.sent_at or report.made_at or now,
             provider_id=row.provider_id or report.provider_id,
             error_code=report.error_code,  # of the state that stands, whatever came before
+            reason=None,
         )
     return True
 

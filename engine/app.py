@@ -72,6 +72,7 @@ from engine.live import Live, open_live
 from engine.log import SignalLog
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
+from engine.reconciler import Reconciler
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
@@ -173,6 +174,7 @@ class Engine:
             now=self.now,
             rules=rules,
         )
+        self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
         self.desk = self._desk(processors)
         self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
@@ -214,6 +216,7 @@ class Engine:
             Job("refusals heeded", 600, self.check_refusals),
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
+            Job("messages of unknown outcome", 15, self.reconciler.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
             *self.privacy.jobs(),
         )
@@ -320,7 +323,13 @@ class Engine:
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         for routes in (
-            campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
+            campaigns.routes.router(
+                reads=reads,
+                writes=writes,
+                now=now,
+                twilio=self._twilio_reports(),
+                unknown_report=metrics.REPORTS_UNKNOWN.inc,
+            ),
             campaigns.lifecycle_routes.router(reads=reads),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))

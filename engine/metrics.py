@@ -36,6 +36,12 @@ BREACH_CHECKED = Gauge(
 TEXTS_IN_DOUBT = Gauge(
     "chaland_texts_in_doubt", "Texts of shoppers that were taken for an opt-out in doubt and wait to be read."
 )
+REPORTS_UNKNOWN = Counter("chaland_reports_unknown_total", "Reports of a provider about no message of ours.")
+UNKNOWN_SETTLED = Counter(
+    "chaland_unknown_settled_total",
+    "Messages whose outcome was unknown, by what they turned out to be.",
+    ["state"],
+)
 LOG_DEPTH = Gauge("chaland_log_depth_entries", "Signal log entries not yet processed, over all partitions.")
 REQUESTS_OPEN = Gauge("chaland_privacy_requests_open", "Shoppers' requests not yet answered.", ["kind"])
 REQUESTS_OVERDUE = Gauge(

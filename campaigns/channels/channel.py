@@ -1,7 +1,11 @@
 """What every channel is to the sender: something that takes a message and says what became of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from campaigns.message import MessageState
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +47,32 @@ class Channel(Protocol):
 
     def send(self, message: Outgoing) -> Receipt:
         """Hand the message over, within a bounded time. Raises `DeliveryError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A message that may have reached the provider in a call that began at `called_at`."""
+
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    called_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A message that the provider holds and that may be the one sought; made there at `made_at`."""
+
+    provider_id: str
+    state: MessageState
+    made_at: datetime
+    error_code: str | None = None
+
+
+@runtime_checkable
+class Findable(Channel, Protocol):
+    """A channel whose provider can be asked later what became of a call."""
+
+    def find(self, sought: Sought) -> Sequence[Trace]:
+        """What the provider holds to that address, with that text, from about that time. Raises `DeliveryError`."""
         ...

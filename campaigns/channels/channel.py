@@ -30,13 +30,25 @@ class DeliveryError(Exception):
     """The message was not taken, or nobody knows.
 
     `permanent`: trying again is pointless. `outcome_unknown`: it may have been taken, so it must not be tried again.
-    `code` is the provider's own. The words hold neither address nor text.
+    `busy`: the provider wants fewer calls, and none for `retry_after_seconds` where it says so. `shut_out`: it takes
+    nothing of ours, whatever the message. `code` is the provider's own. The words hold neither address nor text.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool, code: str | None = None, outcome_unknown: bool = False
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        code: str | None = None,
+        outcome_unknown: bool = False,
+        busy: bool = False,
+        retry_after_seconds: float | None = None,
+        shut_out: bool = False,
     ) -> None:
         super().__init__(message)
+        self.busy = busy
+        self.retry_after_seconds = retry_after_seconds
+        self.shut_out = shut_out
         self.permanent = permanent
         self.code = code
         self.outcome_unknown = outcome_unknown

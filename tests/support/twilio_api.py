@@ -36,6 +36,7 @@ class Fault:
     drop: bool = False
     accept: bool = False
     problem_json: bool = False
+    retry_after: str = ""
 
 
 @dataclass
@@ -112,6 +113,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: "_Server"
+    retry_after = ""
     protocol_version = "HTTP/1.0"  # one request a connection, so that closing waits for nobody
 
     def do_POST(self) -> None:
@@ -170,6 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             told = {"type": kind, "title": "Refused", "status": fault.status, "code": fault.code}
             self._answer(fault.status, {**told, "detail": f"To {form.get('To')} is not good"})
         else:
+            self.retry_after = fault.retry_after
             self._error(fault.status, fault.code, form.get("To", ""))
 
     def _error(self, status: int, code: int, to: str = "") -> None:
@@ -184,6 +187,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if self.retry_after:
+            self.send_header("Retry-After", self.retry_after)
         self.end_headers()
         self.wfile.write(body)
 

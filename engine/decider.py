@@ -22,6 +22,7 @@ from campaigns.cap import counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules, Reading
 from campaigns.decide import Decision, compose, decide
 from campaigns.gates import Moment, Recipient, fits
+from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
@@ -71,6 +72,7 @@ class Decider:
         leases: Leases,
         now: Callable[[], datetime],
         rules: CountryRules = COUNTRY_RULES,
+        links: LinkPolicy = OWN_LINKS_ONLY,
     ) -> None:
         self._live = live
         self._records = records
@@ -80,6 +82,7 @@ class Decider:
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
         self._rules = rules
+        self._links = links
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -229,6 +232,7 @@ class Decider:
                 ),
                 recent_of_all=self._recent_of_all(connection, campaign, geofence, recipient, now),
                 rules=self._rules,
+                links=self._links,
             )
             decision = decide(campaign, moment, now)
             if decision_store.record_decision(connection, decision, compose(decision, campaign, moment)):
@@ -245,4 +249,5 @@ def _recipient(connection: Connection, subject: Reachable) -> Recipient:
         channels=frozenset(channel for channel, there in has.items() if there),
         origin=origin_of(phone) if phone else None,
         suppressed=frozenset({Channel.SMS} if subject.is_suppressed else ()),
+        locale=subject.locale,
     )

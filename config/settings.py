@@ -13,16 +13,18 @@ DEMO_TWILIO_TOKEN = "demo"  # noqa: S105  # known to everybody, and refused in p
 PREFERENCE_KEY_LEAST_CHARS = 32
 RETENTION_LIMITS_DAYS = {
     "event_retention_days": (1, 90),
+    "visit_retention_days": (30, 400),
     "message_retention_days": (367, 1826),
     "inactive_days": (365, 1096),
 }
-"""The least and the most that may be set: a visit is kept three months at most, and a cap looks back a year."""
+"""The least and the most that may be set: an event is kept three months at most; absences and caps look back a year."""
 DEVELOPMENT_VALUES = {
     "admin_key": ("",),
     "preference_key": ("",),
     "public_url": ("http://127.0.0.1:8000",),
     "twilio_auth_token": (DEMO_TWILIO_TOKEN,),
     "country_rules": ("off",),
+    "outgoing": ("any",),
 }
 """Values that production refuses, by setting."""
 MAY_BE_ZERO = ("durable_replicas",)
@@ -47,6 +49,7 @@ class Settings:
 
     sms_channel: Literal["log", "twilio"] = "log"
     brand: str = "Chaland"
+    link_domains: str = ""
     contact: str = "contact@example.org"
     replies_by: Literal["engine", "provider", "none"] = "engine"
     default_region: str = "FR"
@@ -65,6 +68,7 @@ class Settings:
     processors_path: str = ""
     age_must_be_known: Literal["no", "yes"] = "no"
     event_retention_days: int = 30
+    visit_retention_days: int = 120
     message_retention_days: int = 395
     inactive_days: int = 1096
 
@@ -83,6 +87,9 @@ class Settings:
     sms_segment_price: float = 0.08
     sms_per_prefix_limit: int = 500
     sms_prefix_window_seconds: int = 600
+
+    outgoing: Literal["public", "any"] = "public"
+    outgoing_ports: str = "443 8443"
 
     partitions: int = 4
     lease_seconds: float = 10.0
@@ -121,6 +128,14 @@ class Settings:
     def allowed_countries(self) -> frozenset[str]:
         """The countries whose numbers get texts; empty for all whose rules are known."""
         return frozenset(self.sms_countries.replace(",", " ").upper().split())
+
+    @property
+    def ports_called(self) -> frozenset[int]:
+        """The ports that webhooks may be sent to. Raises ValueError."""
+        ports = frozenset(int(port) for port in self.outgoing_ports.replace(",", " ").split())
+        if not all(0 < port < 65_536 for port in ports):
+            raise ValueError
+        return ports
 
     @property
     def preference_keys(self) -> tuple[bytes, ...]:
@@ -208,6 +223,10 @@ def _impossible(settings: Settings) -> list[str]:
         problems.append(
             f"{PREFIX}PREFERENCE_KEY: at least {PREFERENCE_KEY_LEAST_CHARS} characters, drawn at random"
         )
+    try:
+        _ = settings.ports_called
+    except ValueError:
+        problems.append(f"{PREFIX}OUTGOING_PORTS: port numbers, from 1 to 65535")
     if settings.sms_channel == "twilio":
         problems += [
             f"{PREFIX}{name.upper()}: needed when CHALAND_SMS_CHANNEL is twilio"

@@ -36,6 +36,7 @@ from campaigns.channels.log import LogChannel
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
+from campaigns.links import link_policy
 from campaigns.message import message_json
 from campaigns.routes import TwilioReports
 from config import Settings
@@ -55,6 +56,7 @@ from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
+from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
@@ -71,6 +73,7 @@ from engine.limits import RateLimit
 from engine.lines import LineLimits, Lines
 from engine.live import Live, open_live
 from engine.log import SignalLog
+from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
 from engine.reconciler import Reconciler
@@ -81,7 +84,7 @@ from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
-from geofences import beacon_store
+from geofences import beacon_store, visit_store
 from geofences.beacon import Beacon
 from geofences.fleet import Figures, Verdict
 from geofences.fleet_json import Findings, judged
@@ -127,6 +130,7 @@ class Engine:
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.ring = opened_ring(settings)
+        self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
             settings.data_dir,
@@ -160,7 +164,8 @@ class Engine:
             log_kept_entries=settings.log_limit_entries // 2,
         )
         rules = self._country_rules()
-        self.decider = Decider(self.live, self.records, self.leases, self.now, rules)
+        self.links = link_policy(settings.link_domains, settings.public_url)
+        self.decider = Decider(self.live, self.records, self.leases, self.now, rules, self.links)
         self.handovers = open_handovers(self.records)
         self.lines = Lines(self.live, self._line_limits(), self.now)
         channels = self._channels()
@@ -192,6 +197,7 @@ class Engine:
         for thread in self._threads:
             thread.join()
         self.worker.close()
+        self.outbound.close()
         self.records.close()
         self.live.close()
 
@@ -333,6 +339,7 @@ class Engine:
                 now=now,
                 twilio=self._twilio_reports(),
                 unknown_report=metrics.REPORTS_UNKNOWN.inc,
+                links=self.links,
             ),
             campaigns.lifecycle_routes.router(reads=reads),
         ):
@@ -395,12 +402,14 @@ class Engine:
             settle=self.handovers.settle,
             records_of={
                 "events": events.of_subject,
+                "visits": visit_store.visits_json_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
                 campaigns.decision_store.forget_subject,
                 geofences.store.forget_subject,
+                visit_store.forget_subject,
                 address.forget_subject,
                 review.forget_subject,
                 opt_in.forget_subject,

@@ -22,6 +22,7 @@ from campaigns.cap import counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules, Reading
 from campaigns.decide import Decision, compose, decide
 from campaigns.gates import Moment, Recipient, fits
+from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
@@ -34,6 +35,7 @@ from engine.live import Live, events_key
 from engine.records import Records
 from engine.worker import decode_event
 from geofences import store as geofence_store
+from geofences import visit_store
 from geofences.event import PlaceEvent, Revision
 from geofences.geofence import Geofence
 
@@ -70,6 +72,7 @@ class Decider:
         leases: Leases,
         now: Callable[[], datetime],
         rules: CountryRules = COUNTRY_RULES,
+        links: LinkPolicy = OWN_LINKS_ONLY,
     ) -> None:
         self._live = live
         self._records = records
@@ -79,6 +82,7 @@ class Decider:
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
         self._rules = rules
+        self._links = links
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -155,14 +159,14 @@ class Decider:
         metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
         new = geofence_store.add_events(connection, sealed, now)
         places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
+        heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
+        self._keep_revisions(connection, heard, new, now)
+        visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
         decisions: list[Decision] = []
-        for event in events:
-            if event.revision is not Revision.SAID:
-                self._revise(connection, event)
-            elif event.device in allowed:
-                if event.id not in new:
-                    geofence_store.revise_event(connection, replace(event, revision=Revision.AMENDED), now)
-                new.discard(event.id)  # told a second time, after it was taken back, it is no longer new
+        for event in heard:
+            if event.revision is Revision.RETRACTED:  # what it was to bring about is called off
+                outbox.cancel_of_event(connection, event.id)
+            elif event.revision is Revision.SAID:
                 subject = allowed[event.device]
                 moment = _Met(event, places.get(event.geofence), subject, entries[subject.id])
                 decisions += self._decide_one(connection, moment, campaigns, now)
@@ -194,11 +198,17 @@ class Decider:
             return ()
         return message_store.recent_messages(connection, recipient.id, None, now - LONGEST_CAP)
 
-    def _revise(self, connection: Connection, event: PlaceEvent) -> None:
-        """Correct what is kept of an event; what it was to bring about is called off if it did not happen."""
-        geofence_store.revise_event(connection, event, self._now())
-        if event.revision is Revision.RETRACTED:
-            outbox.cancel_of_event(connection, event.id)
+    def _keep_revisions(
+        self, connection: Connection, events: Sequence[PlaceEvent], new: AbstractSet[str], now: datetime
+    ) -> None:
+        """Correct what is kept of events that are told anew; `new` are those that were not kept before."""
+        fresh = set(new)
+        for event in events:
+            if event.revision is not Revision.SAID:
+                geofence_store.revise_event(connection, event, now)
+            elif event.id not in fresh:
+                geofence_store.revise_event(connection, replace(event, revision=Revision.AMENDED), now)
+            fresh.discard(event.id)  # told a second time, after it was taken back, it is no longer new
 
     def _decide_one(
         self, connection: Connection, met: _Met, campaigns: Sequence[Campaign], now: datetime
@@ -222,6 +232,7 @@ class Decider:
                 ),
                 recent_of_all=self._recent_of_all(connection, campaign, geofence, recipient, now),
                 rules=self._rules,
+                links=self._links,
             )
             decision = decide(campaign, moment, now)
             if decision_store.record_decision(connection, decision, compose(decision, campaign, moment)):
@@ -238,4 +249,5 @@ def _recipient(connection: Connection, subject: Reachable) -> Recipient:
         channels=frozenset(channel for channel, there in has.items() if there),
         origin=origin_of(phone) if phone else None,
         suppressed=frozenset({Channel.SMS} if subject.is_suppressed else ()),
+        locale=subject.locale,
     )

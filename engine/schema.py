@@ -1,5 +1,6 @@
 """The records store's schema: every domain's tables, and the Alembic steps that lead to them."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -41,7 +42,8 @@ def upgrade(records: Records) -> None:
     with records.writes.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
-        command.upgrade(_config(connection), "head")
+        if current_step(connection) != newest_step():
+            command.upgrade(_config(connection), "head")
         if VAULT_OPTION in connection.get_execution_options():
             register_keys(connection)
 
@@ -51,6 +53,7 @@ def current_step(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def newest_step() -> str | None:
     """The step that this version of the code knows as its newest."""
     config = Config()

@@ -1,6 +1,7 @@
 """Fixtures that every test may ask for: real stores, a clock that is set by hand."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import import_module
@@ -55,21 +56,48 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     server.cleanup()
 
 
-def empty_database(server_url: str, name: str) -> str:
+def new_database(server_url: str, name: str, like: str = "template1") -> str:
+    """The URL of a new database of a PostgreSQL server: an empty one, or a copy."""
     import psycopg
 
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
     return server_url.replace("/postgres?", f"/{name}?", 1)
+
+
+def _upgraded(url: str) -> str:
+    """The database, with the product's tables and no row in them."""
+    opened = open_records(url)
+    upgrade(opened)
+    opened.close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file to copy: the steps of the schema take longer than most tests."""
+    path = tmp_path_factory.mktemp("pattern") / "records.sqlite"
+    _upgraded(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_pattern(postgresql_server: str) -> str:
+    """The name of a database to copy."""
+    _upgraded(new_database(postgresql_server, "pattern"))
+    return "pattern"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database on each of the engines that production may use."""
+    """A database with tables and no rows, on each of the engines that production may use."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'records.sqlite'}"
-    return empty_database(request.getfixturevalue("postgresql_server"), "chaland_test")
+        path = tmp_path / "records.sqlite"
+        shutil.copyfile(request.getfixturevalue("sqlite_pattern"), path)
+        return f"sqlite:///{path}"
+    server = request.getfixturevalue("postgresql_server")
+    return new_database(server, "chaland_test", like=request.getfixturevalue("postgresql_pattern"))
 
 
 @pytest.fixture

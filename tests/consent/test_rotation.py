@@ -3,8 +3,6 @@
 import json
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from itertools import count
@@ -19,6 +17,7 @@ from consent.subject import Device, Subject
 from consent.tables import subject_keys
 from consent.vault import Unsealable
 from tests.consent.cast import ANA, ANAS_PHONE, BEN, minute
+from tests.support.command import chaland_process
 
 SUBJECTS = int(os.environ.get("ROTATED_SUBJECTS", "2000"))
 """`make rotation` asks for 100,000."""
@@ -140,12 +139,8 @@ class Writing(threading.Thread):
 
 
 def rotate_by_command(records, tmp_path):
-    environ = {
-        "CHALAND_DATABASE_URL": records.writes.url.render_as_string(hide_password=False),
-        "CHALAND_DATA_DIR": str(tmp_path),
-    }
-    command = [sys.executable, "-m", "engine.cli", "vault", "rotate"]
-    return subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+    url = records.writes.url.render_as_string(hide_password=False)
+    return chaland_process("vault", "rotate", data_dir=tmp_path, CHALAND_DATABASE_URL=url)
 
 
 def test_no_lookup_fails_while_both_keys_are_rotated(crowd, tmp_path, tell):

@@ -1,12 +1,11 @@
 """The command, as it is typed."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.command import chaland, chaland_process
 
 SQUARE = {
     "type": "Feature",
@@ -17,18 +16,6 @@ SQUARE = {
         "coordinates": [[[2.0, 48.0], [2.001, 48.0], [2.001, 48.001], [2.0, 48.001], [2.0, 48.0]]],
     },
 }
-
-
-def chaland(*words: str, data_dir: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "engine.cli", *words],
-        env=os.environ | {"CHALAND_DATA_DIR": str(data_dir)} | environ,
-        cwd=data_dir,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -183,7 +170,7 @@ def test_check_tells_what_answers_and_what_does_not(tmp_path: Path):
     good = chaland("check", data_dir=tmp_path)
     assert good.returncode == 0, good.stdout
     assert "live store: embedded answers, Valkey" in good.stdout
-    bad = chaland(
+    bad = chaland_process(
         "check",
         data_dir=tmp_path,
         CHALAND_VALKEY_URL="redis://:secret@127.0.0.1:1/0",

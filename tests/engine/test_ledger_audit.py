@@ -14,7 +14,7 @@ from consent.signing import KeyRing
 from engine.records import open_records
 from engine.schema import _config, upgrade
 from tests.consent.cast import ANA, grant, minute, withdraw
-from tests.engine.test_cli import chaland
+from tests.support.command import chaland
 
 
 @pytest.fixture(scope="module")

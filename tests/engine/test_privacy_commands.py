@@ -12,7 +12,7 @@ from consent.entry import Action, Entry, Purpose
 from consent.request import RequestKind, received
 from consent.subject import Device, Subject
 from engine.app import Engine
-from tests.engine.test_cli import chaland
+from tests.support.command import chaland
 
 
 @pytest.fixture

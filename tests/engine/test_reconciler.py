@@ -24,8 +24,8 @@ NOW = MONDAY_NINE
 
 
 @pytest.fixture
-def twilio():
-    with TwilioApi() as api:
+def twilio(clock):
+    with TwilioApi(now=clock) as api:
         yield api
 
 
@@ -68,18 +68,19 @@ REFUSED = Fault(500, 20500)
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "state"),
-    [("queued", None, "sent"), ("delivered", None, "delivered"), ("undelivered", 30003, "undelivered")],
+    ("code", "delivers", "state"),
+    [(None, False, "sent"), (None, True, "delivered"), (30003, True, "undelivered")],
 )
-def test_what_the_provider_has_settles_it(records, clock, twilio, unknown, reconciler, status, code, state):
+def test_what_the_provider_has_settles_it(records, clock, twilio, unknown, reconciler, code, delivers, state):
     unknown(LOST)
-    [held] = twilio.messages.values()
-    held |= {"status": status, "error_code": code}
+    twilio.twilio.dead = {PHONE: code}
+    if delivers:
+        twilio.twilio.deliver()
     assert reconciler.run_once() == 0, "not at once: the provider may report by itself"
     clock.advance(seconds=30)
     assert reconciler.run_once() == 1
     message = stored(records)
-    assert (message.state, message.provider_id) == (state, held["sid"])
+    assert (message.state, message.provider_id) == (state, *twilio.messages)
     assert message.error_code == (str(code) if code else None)
     assert message.sent_at == NOW
     clock.advance(hours=2)
@@ -89,8 +90,8 @@ def test_what_the_provider_has_settles_it(records, clock, twilio, unknown, recon
 
 def test_a_report_of_an_opt_out_is_heeded(records, clock, twilio, unknown, reconciler):
     unknown(LOST)
-    [held] = twilio.messages.values()
-    held |= {"status": "failed", "error_code": 21610}
+    twilio.twilio.dead = {PHONE: 21610}
+    twilio.twilio.deliver()
     clock.advance(seconds=30)
     reconciler.run_once()
     with records.writes.begin() as connection:
@@ -121,13 +122,14 @@ def test_without_a_trace_it_fails_once_the_provider_would_have_one(
 
 def test_messages_that_are_not_the_one_are_left_out(clock, twilio, sms):
     sought = Sought(PHONE, "Ana’s fresh bread", NOW)
-    form = {"To": PHONE, "Body": "Ana's fresh bread", "From": "+33939000001"}
-    own = twilio.create(form)  # with another apostrophe, as Twilio's smart encoding writes it
-    twilio.create({**form, "Body": "another text"})
-    twilio.create({**form, "To": "+33639980002"})
-    twilio.create(form)["date_created"] = "Mon, 23 Nov 2026 07:50:00 +0000"
-    twilio.create(form)["direction"] = "inbound"
-    assert [trace.provider_id for trace in sms.find(sought)] == [own["sid"]]
+    text = {"to": PHONE, "from_": "+33939000001", "body": "Ana's fresh bread", "status": "queued"}
+    own = twilio.twilio.add(**text)  # with another apostrophe, as Twilio's smart encoding writes it
+    twilio.twilio.add(**{**text, "body": "another text"})
+    twilio.twilio.add(**{**text, "to": "+33639980002"})
+    twilio.twilio.add(**text, direction="inbound")
+    clock.advance(minutes=10)
+    twilio.twilio.add(**text)
+    assert [trace.provider_id for trace in sms.find(sought)] == [own.sid]
 
 
 def test_a_trace_of_another_message_is_nobody_else_s(records, clock):

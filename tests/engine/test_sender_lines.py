@@ -119,7 +119,7 @@ def test_a_busy_provider_is_asked_again_when_it_said(records, clock, live, sende
     with TwilioApi() as twilio:
         sms = TwilioSms(ACCOUNT_SID, AUTH_TOKEN, from_="+33939000001", api_url=twilio.url, timeout_seconds=5)
         own = sender(channel=sms)
-        twilio.fail_next(Fault(429, 20429, retry_after="40"))
+        twilio.fail_next(Fault(429, 20429, retry_after_seconds=40))
         own.run_once(limit=1)
         assert own.run_once() == 0, "the other message waits too"
         clock.advance(seconds=39)

@@ -11,7 +11,7 @@ from threading import Timer
 import pytest
 
 from engine.live import cursor_key, log_key, open_live
-from tests.conftest import empty_database
+from tests.conftest import new_database
 from tests.service.crowd import assert_same, send, set_up, settled, stream
 from tests.service.process import chaland
 from tests.support.valkey_cluster import Cluster, valkey_cluster
@@ -49,7 +49,7 @@ def test_masters_that_die_or_stall_lose_nothing_and_double_nothing(
             send(client, body)
         calm = settled(client)
     environ = SETTINGS | {
-        "CHALAND_DATABASE_URL": empty_database(postgresql_server, "chaland_cluster"),
+        "CHALAND_DATABASE_URL": new_database(postgresql_server, "chaland_cluster"),
         "CHALAND_VALKEY_URL": cluster.url,
         "CHALAND_DURABLE_REPLICAS": "1",
     }

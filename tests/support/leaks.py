@@ -5,11 +5,12 @@ Looked at: every log record with its traceback, every error body, every ``/metri
 processes included), and what every subprocess answered. Not looked at is what a command is asked to hand out.
 """
 
+import itertools
 import json
 import logging
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import wraps
 from typing import Any
 from urllib.parse import parse_qsl
@@ -67,12 +68,19 @@ def look_at_output(text: str) -> None:
         watch.look(PROCESS, text)
 
 
+def look_at_process(words: Iterable[str], out: Any, err: Any) -> None:
+    """Search what a command printed; its output only if it does not hand out private things by intent."""
+    shown = (err, out) if HANDED_OUT.isdisjoint(words) else (err,)
+    for watch, text in itertools.product(_WATCHES, shown):
+        watch.look(PROCESS, text)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     watch = Watch()
     config.stash[WATCH] = watch
     config.add_cleanup(_watch_logs(watch))
     config.add_cleanup(_watch_http(watch))
-    config.add_cleanup(_watch_processes(watch))
+    config.add_cleanup(_watch_processes())
     config.add_cleanup(_learn_from_vault(watch))
 
 
@@ -189,16 +197,13 @@ def _learn_request(private: Private, request: httpx2.Request) -> None:
             return
 
 
-def _watch_processes(watch: Watch) -> Any:
+def _watch_processes() -> Any:
     communicate = subprocess.Popen.communicate
 
     @wraps(communicate)
     def seen(self: subprocess.Popen[Any], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         out, err = communicate(self, *args, **kwargs)
-        words = {self.args} if isinstance(self.args, str) else set(map(str, self.args))
-        watch.look(PROCESS, err)
-        if words.isdisjoint(HANDED_OUT):
-            watch.look(PROCESS, out)
+        look_at_process([self.args] if isinstance(self.args, str) else map(str, self.args), out, err)
         return out, err
 
     subprocess.Popen.communicate = seen  # type: ignore[method-assign]

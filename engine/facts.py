@@ -3,12 +3,14 @@ and whoever tries a campaign out; so that both know the same.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
 from campaigns import message_store
+from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
@@ -35,10 +37,13 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """How this installation is set: the rules of countries it keeps, and where its links may lead."""
+    """How this installation is set: the rules of countries it keeps, and where its links may lead; and how the lines
+    to its providers are just now.
+    """
 
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
+    breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
 
 
 class Facts:
@@ -46,7 +51,7 @@ class Facts:
 
     def __init__(self, known: Mapping[str, Known], house: House, now: datetime) -> None:
         self._known = known
-        self._house = house
+        self._of_house: dict[str, Any] = {each.name: getattr(house, each.name) for each in fields(house)}
         self._now = now
 
     def moment(
@@ -55,7 +60,8 @@ class Facts:
         """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger."""
         known = self._known.get(subject) if subject is not None else None
         if known is None:
-            return Moment(event, geofence, None, None, None, rules=self._house.rules, links=self._house.links)
+            stranger = Moment(event, geofence, None, None, None)
+            return replace(stranger, **self._of_house)
         return Moment(
             event=event,
             geofence=geofence,
@@ -63,8 +69,7 @@ class Facts:
             marketing=standing(known.entries, Purpose.MARKETING, campaign.channel, self._now),
             location=standing(known.entries, Purpose.LOCATION, None, self._now),
             sent=tuple(known.sent),
-            rules=self._house.rules,
-            links=self._house.links,
+            **self._of_house,
         )
 
     def count(self, message: Message) -> None:

@@ -244,7 +244,9 @@ def _people(records: Records, storm: Storm) -> list[str]:
             several = range(begin, min(begin + 100, len(phones)))
             for number in several:
                 put_subject(connection, Subject(f"s{number}", phone=phones[number]), at)
-            record_all(connection, [_grant(number, purpose, at) for number in several for purpose in GRANTED])
+            record_all(
+                connection, [granted_entry(number, purpose, at) for number in several for purpose in GRANTED]
+            )
             for number in several:
                 for campaign in campaigns[: storm.messages - number * PER_SUBJECT]:
                     # Decided on at nine on a Monday, and kept as of now: whatever hour it is, this is no test of hours.
@@ -255,7 +257,7 @@ def _people(records: Records, storm: Storm) -> list[str]:
     return phones
 
 
-def _grant(number: int, purpose: Purpose, at: datetime) -> Entry:
+def granted_entry(number: int, purpose: Purpose, at: datetime) -> Entry:
     return Entry(
         id=f"s{number}-{purpose}",
         subject=f"s{number}",

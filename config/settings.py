@@ -77,6 +77,9 @@ class Settings:
     twilio_from: str = ""
     twilio_api_url: str = ""
 
+    push_path: str = ""
+    push_while_driving: Literal["silent", "normal"] = "silent"
+
     outgoing: Literal["public", "any"] = "public"
     outgoing_ports: str = "443 8443"
 

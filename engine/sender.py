@@ -13,6 +13,7 @@ from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.decide import may_still_send
+from campaigns.driving import is_driving
 from campaigns.failure import heed_code
 from campaigns.gates import Answer, Reason
 from campaigns.message import Message
@@ -32,13 +33,16 @@ from campaigns.outbox import (
 from campaigns.store import get_campaign
 from consent import entry as consent
 from consent.address import is_dead
+from consent.countries.place import Origin
 from consent.ledger import standing_of
 from consent.phone import origin_of
+from consent.push import PushAddress, addresses_of
 from consent.store import lock_subject, mark_of_subject, phone_of
 from consent.suppression import suppression_of
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
 from geofences.geofence import Geofence
+from geofences.store import event_facts
 
 BATCH = 50
 POLL_SECONDS = 0.5
@@ -61,6 +65,13 @@ class _Claim:
     asked_ticks: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Pushed:
+    addresses: tuple[PushAddress, ...] = ()
+    silent: bool = False
+    origin: Origin | None = None
+
+
 class Sender:
     """Sends due messages over `channels`, one at a time. `place_of` tells a geofence by its id.
 
@@ -79,6 +90,7 @@ class Sender:
         now: Now,
         rules: CountryRules = COUNTRY_RULES,
         ticks: Callable[[], float] = time.monotonic,
+        drivers_in_peace: bool = True,
     ) -> None:
         self._reads = reads
         self._writes = writes
@@ -88,6 +100,7 @@ class Sender:
         self._now = now
         self._rules = rules
         self._ticks = ticks
+        self._drivers_in_peace = drivers_in_peace
 
     def run(self, stop: Event) -> None:
         """Send until `stop` is set. A store that fails is tried again after a growing pause."""
@@ -161,11 +174,12 @@ class Sender:
             )
             channel = self._channels.get(message.channel)
             address = phone_of(connection, due.subject) if mark is not None else None
-            answer = self._judge(connection, message, mark, address, now)
+            pushed = self._pushed(connection, message)
+            answer = self._judge(connection, message, mark, address, now, pushed)
             reason, rule = answer.reason, _rule_of(answer)
             if reason is Reason.OK and channel is None:
                 reason = Reason.NO_CHANNEL
-            if reason is not Reason.OK or channel is None or address is None:
+            if reason is not Reason.OK or channel is None or (address is None and not pushed.addresses):
                 state = refuse(connection, message, reason, rule)
                 because = f"{reason} ({rule})" if rule else reason
                 _logger.info("message %s of campaign %s %s: %s", message.id, message.campaign, state, because)
@@ -177,13 +191,37 @@ class Sender:
             attempt,
             channel,
             Outgoing(
-                message.id, message.campaign, to=address, text=message.text, valid_seconds=valid_seconds
+                message.id,
+                message.campaign,
+                to=address or "",
+                text=message.text,
+                valid_seconds=valid_seconds,
+                addresses=pushed.addresses,
+                silent=pushed.silent,
             ),
             ticks,
         )
 
+    def _pushed(self, connection: Connection, message: Message) -> _Pushed:
+        """Where a push goes, and whether it makes a sound: none for a driver. Nowhere for any other message."""
+        if message.channel is not consent.Channel.PUSH:
+            return _Pushed()
+        addresses = addresses_of(connection, message.subject)
+        phone = phone_of(connection, message.subject) if addresses else None
+        return _Pushed(
+            addresses,
+            self._drivers_in_peace and _drove(connection, message.event),
+            origin_of(phone) if phone else None,
+        )
+
     def _judge(
-        self, connection: Connection, message: Message, mark: str | None, address: str | None, now: datetime
+        self,
+        connection: Connection,
+        message: Message,
+        mark: str | None,
+        address: str | None,
+        now: datetime,
+        pushed: _Pushed,
     ) -> Answer:
         """`mark` is what the suppression list would hold of the address; None where there is no address."""
         campaign = get_campaign(connection, message.campaign)
@@ -199,9 +237,9 @@ class Sender:
             location=standing_of(connection, message.subject, consent.Purpose.LOCATION, None, at),
             suppressed=suppression_of(connection, mark) is not None,
             geofence=geofence,
-            origin=origin_of(address) if address else None,
+            origin=origin_of(address) if address else pushed.origin,
             earlier=sent_to(connection, [message.subject], since, before=message)[message.subject],
-            has_address=mark is not None,
+            has_address=mark is not None or bool(pushed.addresses),
             rules=self._rules,
             now=now,
         )
@@ -221,6 +259,11 @@ class Sender:
             effect,
             state,
         )
+
+
+def _drove(connection: Connection, event: str) -> bool:
+    facts = event_facts(connection, event)
+    return facts is not None and is_driving(*facts)
 
 
 def _rule_of(answer: Answer) -> str | None:

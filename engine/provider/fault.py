@@ -51,6 +51,7 @@ class Fault:
     accept: bool = False
     problem_json: bool = False
     delay_seconds: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,5 +144,7 @@ def _receipt(results: Sequence[PushResult]) -> Receipt:
                 permanent=came in (Came.REFUSED, Came.DEAD),
                 code=result.code,
                 outcome_unknown=came is Came.UNKNOWN,
+                busy=result.retry_after_seconds is not None,
+                retry_after_seconds=result.retry_after_seconds,
             )
     raise DeliveryError("there is no address to push to", permanent=True, code="no_address")

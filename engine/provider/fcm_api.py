@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from engine.provider.exchange import DROPPED, HUNG, Answer, Request, as_json
-from engine.provider.fault import Faults
+from engine.provider.fault import Faults, retry_after
 from engine.provider.notifications import Notification, Notifications
 
 PROJECT = "pretend-project"
@@ -89,7 +89,7 @@ class FcmApi:
         if fault.hang or fault.drop:
             return replace(HUNG if fault.hang else DROPPED, delay_seconds=fault.delay_seconds)
         if fault.body is not None:
-            return Answer(fault.status, fault.body, headers=fault.headers)
+            return Answer(fault.status, fault.body, headers=retry_after(fault))
         return _error(fault.status, "UNAVAILABLE")
 
     def _grant(self, request: Request) -> Answer:

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.clock import Now, wall_clock
 from engine.provider.exchange import DROPPED, HUNG, NOTHING, Answer, Request, as_json
-from engine.provider.fault import Fault, Faults
+from engine.provider.fault import Fault, Faults, retry_after
 from engine.provider.twilio_errors import REFUSED_FROM, REFUSED_TO, refusal
 from engine.provider.twilio_message import API, ENDED, TextMessage, message_json, page_json
 
@@ -226,7 +226,8 @@ def _failed(fault: Fault, to: str) -> Answer:
         return DROPPED
     if fault.body is not None:
         return Answer(fault.status, fault.body)
-    return refusal(fault.status, fault.code, problem_json=fault.problem_json, of=to)
+    refused = refusal(fault.status, fault.code, problem_json=fault.problem_json, of=to)
+    return replace(refused, headers=retry_after(fault))
 
 
 def _empty_page(request: Request) -> dict[str, Any]:

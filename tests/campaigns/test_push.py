@@ -165,7 +165,7 @@ def test_nothing_but_firebases_own_word_ends_an_address(provider, fcm, fault, ca
 
 
 def test_retry_after_is_told(provider, fcm):
-    provider.fail_next(Fault(429, body=b"{}", headers={"Retry-After": "37"}))
+    provider.fail_next(Fault(429, body=b"{}", retry_after_seconds=37))
     assert fcm.push(token(), notice()).retry_after_seconds == 37
 
 

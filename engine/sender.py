@@ -10,6 +10,8 @@ from threading import Event
 
 from sqlalchemy import Connection, Engine
 
+from campaigns.approval import NEVER, ApprovalPolicy
+from campaigns.approval_store import clearance_of_message
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.channels.twilio_codes import Effect
@@ -105,6 +107,7 @@ class Sender:
         handovers: Handovers,
         now: Now,
         rules: CountryRules = COUNTRY_RULES,
+        approval: ApprovalPolicy = NEVER,
         ticks: Callable[[], float] = time.monotonic,
         drivers_in_peace: bool = True,
         lines: Lines | None = None,
@@ -118,6 +121,7 @@ class Sender:
         self._handovers = handovers
         self._now = now
         self._rules = rules
+        self._approval = approval
         self._ticks = ticks
         self._drivers_in_peace = drivers_in_peace
         self._lines = lines or NoLines()
@@ -301,6 +305,7 @@ class Sender:
             has_address=mark is not None or bool(pushed.addresses),
             rules=self._rules,
             now=now,
+            clearance=clearance_of_message(connection, self._approval, message.campaign, message.version),
         )
 
     def _goes(self, message: Message, address: str) -> Reason | None:

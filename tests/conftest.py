@@ -36,7 +36,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--interleavings", type=int, default=200, help="of opt-out and sending, on each database (200)"
     )
-    parser.addoption("--experiments", type=int, default=200, help="simulated, with and without effect (200)")
 
 
 @pytest.fixture

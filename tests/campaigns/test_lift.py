@@ -1,4 +1,5 @@
 import math
+import os
 import random
 
 import pytest
@@ -20,8 +21,9 @@ from tests.conftest import MONDAY_NINE
 
 
 @pytest.fixture(scope="session")
-def runs(request):
-    return request.config.getoption("--experiments")
+def runs():
+    """Simulated experiments; CHALAND_TEST_EXPERIMENTS=2000 for a finer look."""
+    return int(os.environ.get("CHALAND_TEST_EXPERIMENTS", "200"))
 
 
 def is_likely(count, runs, chance=0.05):

@@ -22,8 +22,8 @@ from tests.conftest import MONDAY_NINE
 
 @pytest.fixture(scope="session")
 def runs():
-    """Simulated experiments; CHALAND_TEST_EXPERIMENTS=2000 for a finer look."""
-    return int(os.environ.get("CHALAND_TEST_EXPERIMENTS", "200"))
+    """Simulated experiments; EXPERIMENTS=2000 for a finer look."""
+    return int(os.environ.get("EXPERIMENTS", "200"))
 
 
 def is_likely(count, runs, chance=0.05):

@@ -19,6 +19,8 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
 import campaigns.breach_routes
+import campaigns.coupon_routes
+import campaigns.coupon_store
 import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.message_store
@@ -55,6 +57,7 @@ from engine.asker import Asker
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
+from engine.coupon_watch import CouponWatch
 from engine.decider import Decider
 from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
@@ -179,6 +182,7 @@ class Engine:
             rules=rules,
         )
         self.intake = Intake(settings, self.now)
+        self.coupon_watch = CouponWatch(self.records, self.now)
         self.desk = self._desk(processors)
         self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
         self.gate.rebuild()
@@ -218,6 +222,7 @@ class Engine:
             Job("erasures", 60, self.erasures.settle),
             Job("beacon health", 600, self.count_unhealthy),
             Job("refusals heeded", 600, self.check_refusals),
+            Job("coupon pools", 60, self.coupon_watch.run_once),
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
@@ -331,6 +336,7 @@ class Engine:
                 links=self.links,
                 rules=self._country_rules(),
             ),
+            campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
@@ -393,11 +399,13 @@ class Engine:
             records_of={
                 "events": events.of_subject,
                 "visits": visit_store.visits_json_of,
+                "coupons": campaigns.coupon_store.coupons_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
                 campaigns.decision_store.forget_subject,
+                campaigns.coupon_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 address.forget_subject,
@@ -417,7 +425,7 @@ class Engine:
         return TwilioReports(self.settings.public_url, tokens) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path == "/v1/beacons/import" or path.startswith("/v1/geofences/"):
+        if path == "/v1/beacons/import" or path.startswith(("/v1/geofences/", "/v1/coupon-pools/")):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
 
@@ -461,6 +469,7 @@ class Engine:
             f"rule {rule.name} was to be reviewed by {rule.review_by}; `chaland rules list` has all"
             for rule in self.overdue_rules()
         ]
+        told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(self.coupon_watch.low)]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
         return told

@@ -27,6 +27,7 @@ from campaigns.coupon import (
     plain_code,
 )
 from campaigns.coupon_tables import coupon_pools, coupons
+from campaigns.gates import Reason
 from campaigns.message import MessageState
 from campaigns.paging import Page, read_cursor, write_cursor
 from campaigns.tables import messages
@@ -224,7 +225,9 @@ def give_back(conn: Connection, pool_id: str | None = None) -> int:
     Of a message whose fate nobody knows the code stays claimed, as of one that was not delivered: it may have been read.
     """
     never_went = messages.c.state.in_([MessageState.EXPIRED.value, MessageState.CANCELLED.value]) | (
-        (messages.c.state == MessageState.FAILED.value) & messages.c.provider_id.is_(None)
+        (messages.c.state == MessageState.FAILED.value)
+        & messages.c.provider_id.is_(None)
+        & messages.c.reason.is_distinct_from(Reason.NO_TRACE.value)  # the provider was only asked later
     )
     theirs = (
         select(coupons.c.code)

@@ -61,6 +61,7 @@ from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
+from engine.facts import House
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.handover import open_handovers
@@ -83,6 +84,7 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
+from engine.trial_routes import dry_run_router
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
@@ -356,6 +358,9 @@ class Engine:
             self._consent_routes(),
             ledger,
             review_router(reads, writes, now),
+            dry_run_router(
+                records=self.records, now=now, house=self._house(), note_access=self.privacy.note_access
+            ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
         self._add_operations(app)
@@ -372,6 +377,9 @@ class Engine:
             limit=self._rate_limit(),
             body_limit_bytes=self.settings.bulk_body_limit_bytes,
         )
+
+    def _house(self) -> House:
+        return House(self._country_rules(), self.links, approval=self.approval)
 
     def _permits(self, scope: Scope) -> list[Any]:
         """What every call passes: its key must hold the scope, and a look at a subject's data is written down."""

@@ -36,7 +36,7 @@ from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
-from campaigns.channels.push import Push
+from campaigns.channels.push import CALL_SECONDS, Push
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
@@ -67,6 +67,7 @@ from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
+from engine.facts import House
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.handover import open_handovers
@@ -91,6 +92,7 @@ from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.sending_figures import tell_sending
+from engine.trial_routes import dry_run_router
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
@@ -139,6 +141,9 @@ class Engine:
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.ring = opened_ring(settings)
+        self.push_outbound = Outbound(
+            Destinations(Targets(settings.outgoing), settings.ports_called), timeout_seconds=CALL_SECONDS
+        )
         self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
@@ -220,6 +225,7 @@ class Engine:
             thread.join()
         self.worker.close()
         self.outbound.close()
+        self.push_outbound.close()
         self.records.close()
         self.live.close()
 
@@ -377,6 +383,9 @@ class Engine:
             self._consent_routes(),
             ledger,
             review_router(reads, writes, now),
+            dry_run_router(
+                records=self.records, now=now, house=self._house(), note_access=self.privacy.note_access
+            ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
         self._add_operations(app)
@@ -393,6 +402,9 @@ class Engine:
             limit=self._rate_limit(),
             body_limit_bytes=self.settings.bulk_body_limit_bytes,
         )
+
+    def _house(self) -> House:
+        return House(self._country_rules(), self.links, approval=self.approval)
 
     def _permits(self, scope: Scope) -> list[Any]:
         """What every call passes: its key must hold the scope, and a look at a subject's data is written down."""
@@ -464,7 +476,11 @@ class Engine:
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
-        self.push = Push(push_services(settings.push_path, self.now), title=settings.brand, bury=self._bury)
+        self.push = Push(
+            push_services(settings.push_path, self.now, self.push_outbound),
+            title=settings.brand,
+            bury=self._bury,
+        )
         push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
             return {Channel.SMS: silent, Channel.PUSH: push}

@@ -41,6 +41,9 @@ OF: Mapping[Step, Step] = {
 KEPT_BACK = frozenset({Reason.HOLDOUT, Reason.GLOBAL_CONTROL, Reason.SWITCHED_OFF})
 """Reasons of who might have had the offer, and got none so that it can be told what the offer does."""
 
+IN_VAIN = frozenset({Reason.COUPONS_EXHAUSTED})
+"""Reasons that are found only once somebody is to be sent something; who was held out was not asked."""
+
 _NOT_SENT = {
     MessageState.DUE: "waiting",
     MessageState.SENDING: "waiting",
@@ -73,7 +76,7 @@ class Happening:
     @property
     def is_eligible(self) -> bool:
         """Whether every gate let the subject pass that does not keep them back on purpose."""
-        return self.outcome is not Outcome.REFUSED or self.reason in KEPT_BACK
+        return self.outcome is not Outcome.REFUSED or self.reason in KEPT_BACK | IN_VAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ def fate(happening: Happening) -> Fate:
     if not happening.is_eligible:
         return Fate(frozenset({Step.ENTERED}), {Step.ELIGIBLE: happening.reason.value})
     eligible = frozenset({Step.ENTERED, Step.ELIGIBLE})
+    if happening.reason in IN_VAIN and happening.outcome is Outcome.REFUSED:
+        return Fate(eligible, {Step.SENT: happening.reason.value})
     if happening.state is None:
         # Held, and what it was held for has not made a message of it (yet).
         return Fate(eligible | {Step.HELD}, {Step.HELD: happening.reason.value})

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.decide import Outcome
-from campaigns.funnel import KEPT_BACK, OF, Funnel, Happening, Step, fate
+from campaigns.funnel import IN_VAIN, KEPT_BACK, OF, Funnel, Happening, Step, fate
 from campaigns.gates import Reason
 from campaigns.grouping import Group, tell_groups
 from campaigns.message import MessageState
@@ -27,6 +27,11 @@ SENT = Happening("ana", "bakery", MONDAY_NINE, Outcome.MESSAGE, Reason.OK, state
             {"outcome": Outcome.HELD, "reason": Reason.OUTSIDE_WINDOW, "state": None},
             Step.HELD,
             "outside_window",
+        ),
+        (
+            {"outcome": Outcome.REFUSED, "reason": Reason.COUPONS_EXHAUSTED, "state": None},
+            Step.ELIGIBLE,
+            "coupons_exhausted",
         ),
         ({"state": MessageState.DUE}, Step.ELIGIBLE, "waiting"),
         (
@@ -142,4 +147,4 @@ def test_nothing_that_follows_from_the_figures_is_about_few_people(sets):
 def test_who_is_kept_back_was_eligible():
     for reason in Reason:
         kept = replace(SENT, outcome=Outcome.REFUSED, reason=reason, state=None)
-        assert kept.is_eligible == (reason in KEPT_BACK)
+        assert kept.is_eligible == (reason in KEPT_BACK | IN_VAIN)

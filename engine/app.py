@@ -87,7 +87,7 @@ from engine.log import SignalLog
 from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
-from engine.push_apps import push_services
+from engine.push_apps import PushApps
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
@@ -147,6 +147,7 @@ class Engine:
         self.push_outbound = Outbound(
             Destinations(Targets(settings.outgoing), settings.ports_called), timeout_seconds=CALL_SECONDS
         )
+        self.push_apps = PushApps(settings.push_path, self.now, self.push_outbound)
         self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
@@ -231,6 +232,7 @@ class Engine:
         self.worker.close()
         self.outbound.close()
         self.push_outbound.close()
+        self.push_apps.close()
         self.records.close()
         self.live.close()
 
@@ -494,11 +496,7 @@ class Engine:
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
-        self.push = Push(
-            push_services(settings.push_path, self.now, self.push_outbound),
-            title=settings.brand,
-            bury=self._bury,
-        )
+        self.push = Push(self.push_apps.services, title=settings.brand, bury=self._bury)
         push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
             return {Channel.SMS: silent, Channel.PUSH: push}

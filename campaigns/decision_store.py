@@ -3,9 +3,11 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from campaigns.decide import Decision, Outcome
 from campaigns.gates import Gate, GateName, Reason, Verdict, gate_json
@@ -19,7 +21,21 @@ from consent.store import insert_if_new
 
 def record_decision(conn: Connection, decision: Decision, message: Message | None) -> bool:
     """Record a decision and the message it became, once per event and campaign. False if it was decided before."""
-    row = {
+    if not insert_if_new(conn, decisions, decision_row(decision)):
+        return False
+    return message is None or insert_message(conn, message)
+
+
+def insert_decisions(conn: Connection, several: Sequence[Decision]) -> None:
+    """Record many decisions at once; those that were decided before stay as they are."""
+    if several:
+        insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+        conn.execute(insert(decisions).on_conflict_do_nothing(), [decision_row(each) for each in several])
+
+
+def decision_row(decision: Decision) -> dict[str, Any]:
+    """A decision as its row."""
+    return {
         "id": decision.id,
         "event": decision.event,
         "campaign": decision.campaign,
@@ -32,9 +48,6 @@ def record_decision(conn: Connection, decision: Decision, message: Message | Non
         "version": decision.version,
         "variant": decision.variant,
     }
-    if not insert_if_new(conn, decisions, row):
-        return False
-    return message is None or insert_message(conn, message)
 
 
 def is_decided(conn: Connection, decision_id: str) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy_utc import UtcDateTime
 
 from campaigns.cap import Sent
@@ -19,11 +20,21 @@ from campaigns.tables import messages
 from consent.data_keys import batches, key_for, keys_of
 from consent.entry import Channel
 from consent.store import insert_if_new
+from consent.vault import DataKey
 
 
 def insert_message(conn: Connection, message: Message) -> bool:
     """Keep a new message, once per event and campaign; False if there is one already."""
-    return insert_if_new(conn, messages, _message_row(conn, message))
+    return insert_if_new(conn, messages, _message_row(key_for(conn, message.subject), message))
+
+
+def insert_messages(conn: Connection, several: Sequence[Message]) -> None:
+    """Keep many messages at once, to subjects that have a data key; those that are kept already stay as they are."""
+    if several:
+        keys = keys_of(conn, {each.subject for each in several})
+        insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+        rows = [_message_row(keys[each.subject], each) for each in several]
+        conn.execute(insert(messages).on_conflict_do_nothing(), rows)
 
 
 def sent_to(
@@ -101,8 +112,7 @@ def text_field(message_id: str) -> str:
     return f"text of {message_id}"
 
 
-def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
-    sealed = key_for(conn, message.subject).seal(text_field(message.id), message.text)
+def _message_row(key: DataKey, message: Message) -> dict[str, Any]:
     return {
         "id": message.id,
         "event": message.event,
@@ -110,7 +120,7 @@ def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
         "subject": message.subject,
         "geofence": message.geofence,
         "channel": message.channel.value,
-        "text": sealed,
+        "text": key.seal(text_field(message.id), message.text),
         "created_at": message.created_at,
         "valid_until": message.valid_until,
         "state": message.state.value,

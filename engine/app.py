@@ -59,7 +59,7 @@ from consent.push import IDLE_KINDS, IDLE_LIMIT, PushAddress, forget_address, fo
 from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
-from engine import events, idempotency, metrics
+from engine import backtest_routes, events, idempotency, metrics
 from engine.asker import Asker
 from engine.clock import wall_clock
 from engine.console.feed import Feed
@@ -185,6 +185,7 @@ class Engine:
         self.links = link_policy(settings.link_domains, settings.public_url)
         control = Control(settings.global_control_percent, settings.global_control_salt)
         self.approval = ApprovalPolicy(settings.approval_threshold)
+        self.house = House(rules, self.links, control=control)
         self.lines = Lines(self.live, self._line_limits(), self.now)
         self.decider = Decider(
             self.live,
@@ -381,6 +382,14 @@ class Engine:
             campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
             campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
+            backtest_routes.router(
+                records=self.records,
+                keys=self.settings.vault_keys,
+                folder=self.settings.data_dir,
+                now=now,
+                house=self.house,
+                policy=self.report_policy,
+            ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(

@@ -26,6 +26,7 @@ from campaigns.experiment import NO_CONTROL, Control
 from campaigns.fulfilment import fulfil
 from campaigns.gates import fits
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.message import Message
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Purpose, standing
@@ -43,6 +44,8 @@ from geofences.geofence import Geofence
 
 logger = logging.getLogger(__name__)
 
+Record = Callable[[Connection, Decision, Message | None], bool]
+"""Writes down a decision with its message; whether it is new."""
 Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 BATCH_EVENTS = 100
 RETRY_SECONDS = 1.0
@@ -84,10 +87,7 @@ class Decider:
         self._leases = leases
         self._now = now
         self._of_each = BATCH_EVENTS
-        self._read: dict[str, tuple[int, Geofence]] = {}
-        """Geofences with the revision at which they were read."""
-        self._house = House(rules, links, control=control, approval=approval)
-        self._breakers = breakers
+        self._judge = Judge(House(rules, links, control=control, approval=approval), breakers)
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -144,19 +144,45 @@ class Decider:
         # ago, is not written over what has been learned since.
         ours = self._leases.ours(waiting)
         events = [event for partition in waiting if partition in ours for event in waiting[partition]]
-        return ours, self._decide_on(connection, events, owners)
+        now = self._now()
+        return ours, self._judge.judge(connection, events, owners, lambda _event: now)
 
-    def _decide_on(
-        self, connection: Connection, events: Sequence[PlaceEvent], owners: Mapping[str, str]
+
+class Judge:
+    """Judges events by what the records store holds, and records what comes of it there."""
+
+    def __init__(
+        self,
+        house: House,
+        breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
+        record: Record = decision_store.record_decision,
+    ) -> None:
+        self._house = house
+        self._breakers = breakers
+        self._record = record
+        self._read: dict[str, tuple[int, Geofence]] = {}
+        """Geofences with the revision at which they were read."""
+
+    def judge(
+        self,
+        connection: Connection,
+        events: Sequence[PlaceEvent],
+        owners: Mapping[str, str],
+        at: Callable[[PlaceEvent], datetime],
     ) -> list[Decision]:
+        """The decisions on these events, each at its instant. `owners` tells whose each device is; the caller holds their
+        locks. If instants differ, nobody has two of the events.
+        """
+        if not events:
+            return []
         subjects = consent_store.reachable(connection, owners.values())
         entries = ledger.entries_of_many(connection, subjects)
         campaigns = campaign_store.live_campaigns(connection)
-        now = self._now()
+        now = max(at(event) for event in events)
         allowed: dict[str, str] = {}
         for event in events:
             subject = subjects.get(owners.get(event.device, ""))
-            if subject and standing(entries[subject.id], Purpose.LOCATION, None, now).allowed:
+            if subject and standing(entries[subject.id], Purpose.LOCATION, None, at(event)).allowed:
                 allowed[event.device] = subject.id
         said = [event for event in events if event.revision is Revision.SAID]
         kept = [(event, allowed[event.device]) for event in said if event.device in allowed]
@@ -171,7 +197,7 @@ class Decider:
         }
         judged = {each.subject: subjects[each.subject] for each in met.values()}
         house = replace(self._house, breakers=self._breakers())
-        facts = gather_known(connection, judged, entries, campaigns, now, house)
+        facts = gather_known(connection, judged, entries, campaigns, min(map(at, events)), house)
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
         _keep_revisions(connection, heard, new, now)
         visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
@@ -181,7 +207,8 @@ class Decider:
                 cancelled = outbox.cancel_of_event(connection, event.id)
                 facts.discount(owners.get(event.device, ""), event.id, cancelled)
             elif event.revision is Revision.SAID and event.id in met:
-                decisions += _decide_one(connection, met[event.id], facts, now)
+                instant = at(event)
+                decisions += self._decide_one(connection, met[event.id], facts.at(instant), instant)
         return decisions
 
     def _places(self, connection: Connection, ids: AbstractSet[str]) -> Mapping[str, Geofence]:
@@ -196,6 +223,18 @@ class Decider:
         for geofence_id, geofence in geofence_store.get_many(connection, stale).items():
             self._read[geofence_id] = (revisions[geofence_id], geofence)
         return {each: self._read[each][1] for each in revisions if each in self._read}
+
+    def _decide_one(self, connection: Connection, met: _Met, facts: Facts, now: datetime) -> list[Decision]:
+        """Judge every campaign that this event concerns."""
+        decisions = []
+        for campaign in met.campaigns:
+            moment = facts.moment(campaign, met.event, met.geofence, met.subject)
+            decision, message = fulfil(connection, decide(campaign, moment, now), campaign, moment, now)
+            if self._record(connection, decision, message):
+                decisions.append(decision)
+                if message is not None:
+                    facts.count(message)
+        return decisions
 
 
 def _keep_revisions(
@@ -213,16 +252,3 @@ def _keep_revisions(
 
 def _concerned(campaigns: Sequence[Campaign], event: PlaceEvent, geofence: Geofence | None) -> list[Campaign]:
     return [campaign for campaign in campaigns if fits(campaign.trigger, event, geofence)]
-
-
-def _decide_one(connection: Connection, met: _Met, facts: Facts, now: datetime) -> list[Decision]:
-    """Judge every campaign that this event concerns."""
-    decisions = []
-    for campaign in met.campaigns:
-        moment = facts.moment(campaign, met.event, met.geofence, met.subject)
-        decision, message = fulfil(connection, decide(campaign, moment, now), campaign, moment, now)
-        if decision_store.record_decision(connection, decision, message):
-            decisions.append(decision)
-            if message is not None:
-                facts.count(message)
-    return decisions

@@ -3,6 +3,7 @@ and whoever tries a campaign out; so that both know the same.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -91,6 +92,12 @@ class Facts:
             breakers=self._house.breakers,
             control=self._house.control,
         )
+
+    def at(self, now: datetime) -> "Facts":
+        """The same at another instant; what is told to one is known to the other."""
+        other = copy(self)
+        other._now = now  # noqa: SLF001  # its own kind
+        return other
 
     def _clearance(self, campaign: Campaign) -> Clearance:
         if not self._house.approval.asks:

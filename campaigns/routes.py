@@ -14,7 +14,6 @@ from campaigns.campaign import (
     Action,
     Campaign,
     CampaignState,
-    Trigger,
     campaign_json,
     due_state,
     finished_text,
@@ -40,6 +39,7 @@ from campaigns.store import (
     set_state,
 )
 from campaigns.template import TextRefused
+from campaigns.trigger import Trigger
 from campaigns.version import numbered
 from campaigns.version_store import latest_version
 from consent.entry import Channel

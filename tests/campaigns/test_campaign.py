@@ -9,7 +9,6 @@ from campaigns.audience import parse_audience
 from campaigns.campaign import (
     Action,
     CampaignState,
-    Trigger,
     campaign_from_json,
     campaign_json,
     campaign_problems,
@@ -18,6 +17,7 @@ from campaigns.campaign import (
 )
 from campaigns.cap import Cap
 from campaigns.errors import StateConflict
+from campaigns.trigger import Trigger
 from consent.countries.hours import Day, Window
 from geofences.event import EventKind
 from tests.campaigns.cast import BREAD

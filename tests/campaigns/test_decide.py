@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.audience import parse_audience
-from campaigns.campaign import CampaignState, Trigger
+from campaigns.campaign import CampaignState
 from campaigns.country_rules import COUNTRY_RULES
 from campaigns.decide import Outcome, compose, decide, decision_json, may_still_send
 from campaigns.gates import GateName, Reason, Verdict, fits
 from campaigns.message import MessageState, message_id
+from campaigns.trigger import Trigger
 from consent.countries.hours import window_from_json
 from consent.entry import Channel, Purpose
 from geofences.event import EventKind
@@ -141,7 +142,10 @@ def test_a_stranger_is_asked_nothing_personal():
         GateName.LOCATION_CONSENT,
         GateName.CONSENT,
         GateName.SUPPRESSION,
+        GateName.PROFILING,
+        GateName.VISITS,
         GateName.AUDIENCE,
+        GateName.CANCEL_IF,
         GateName.COUNTRY_HOURS,
         GateName.CAP,
         GateName.COUNTRY_CAP,

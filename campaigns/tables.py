@@ -88,6 +88,20 @@ messages = Table(
     Index(None, "provider_id"),
 )
 
+held_moments = Table(
+    "held_moments",
+    metadata,
+    Column("decision", Text, primary_key=True),
+    Column("event", Text, nullable=False, index=True),
+    Column("campaign", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("geofence", Text, nullable=False),
+    Column("zone", Text),
+    Column("at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False, index=True),
+)
+
 breach_checks = Table(
     "breach_checks",
     metadata,

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from campaigns.campaign import Campaign, CampaignState, due_state, finished_text
-from campaigns.cap import full_cap
+from campaigns.campaign import Campaign, CampaignState, due_state
+from campaigns.cap import Sent, full_cap
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.gates import (
     Answer,
@@ -24,7 +24,9 @@ from campaigns.gates import (
     marketing_consent,
     opening_hours,
     profiling_consent,
-    text_values,
+    sent_since,
+    text_of,
+    valid_until,
 )
 from campaigns.message import Message, derived_id, message_id
 from campaigns.trigger import Deed
@@ -85,7 +87,7 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
     """Judge one campaign at one moment. Every gate is asked and recorded; the first that fails is the reason. Before its
     delay is over the moment is held, unless a gate says no `AT_ONCE`; it is then judged anew.
 
-    For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.recent`
+    For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.sent`
     and records the decision; otherwise both might find room under the cap.
     """
     gates, reasons = [], []
@@ -127,9 +129,9 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         subject=moment.recipient.id,
         geofence=decision.geofence,
         channel=campaign.channel,
-        text=finished_text(campaign, text_values(campaign, moment)),
+        text=text_of(campaign, moment),
         created_at=decision.at,
-        valid_until=moment.event.at + campaign.trigger.delay + timedelta(seconds=campaign.shelf_life_seconds),
+        valid_until=valid_until(campaign, moment.event),
         version=campaign.version,
     )
 
@@ -143,8 +145,7 @@ def may_still_send(
     suppressed: bool,
     geofence: Geofence | None,
     origin: Origin | None,
-    earlier: Sequence[datetime],
-    earlier_of_all: Sequence[datetime],
+    earlier: Sequence[Sent],
     has_address: bool,
     done: frozenset[Deed] = frozenset(),
     profiling: Standing | None = None,
@@ -153,9 +154,8 @@ def may_still_send(
 ) -> Answer:
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
-    `suppressed` is whether the address is on the suppression list. `earlier` holds when the campaign's messages to the
-    subject that come before this one went, or will go, `earlier_of_all` the same of all campaigns; `done`
-    what they did since the event, of what calls the campaign off.
+    `suppressed` is whether the address is on the suppression list. `earlier` holds the messages to the subject that
+    come before this one; `done` what they did since the event, of what calls the campaign off.
     """
     if now >= message.valid_until:
         return Answer({}, Reason.TOO_LATE)
@@ -169,10 +169,10 @@ def may_still_send(
         return Answer({}, Reason.SUPPRESSED)
     if not is_open(campaign.windows, now, geofence.timezone if geofence else None):
         return Answer({}, Reason.OUTSIDE_WINDOW)
-    if full_cap(campaign.caps, earlier, now):
+    if full_cap(campaign.caps, sent_since(earlier, campaign, now), now):
         return Answer({}, Reason.CAP_REACHED)
     reading = Reading(geofence, origin, message.channel)
-    for hold, reason in _country_holds(rules, reading, message.text, earlier_of_all, now):
+    for hold, reason in _country_holds(rules, reading, message.text, earlier, now):
         if hold is not None:
             return Answer(hold_json(hold), reason)
     return Answer({}, Reason.OK if has_address else Reason.NO_ADDRESS)
@@ -192,10 +192,10 @@ def _trigger_holds(
 
 
 def _country_holds(
-    rules: CountryRules, reading: Reading, text: str, earlier_of_all: Sequence[datetime], now: datetime
+    rules: CountryRules, reading: Reading, text: str, earlier: Sequence[Sent], now: datetime
 ) -> Iterator[tuple[Hold | None, Reason]]:
     yield rules.by_hours(reading, now), Reason.COUNTRY_HOURS
-    yield rules.by_cap(reading, earlier_of_all, now), Reason.COUNTRY_CAP
+    yield rules.by_cap(reading, [sent.at for sent in earlier], now), Reason.COUNTRY_CAP
     if rules.strict:
         yield rules.by_sender(reading, now), Reason.COUNTRY_SENDER
         yield rules.by_words(reading, text, now), Reason.COUNTRY_WORDS

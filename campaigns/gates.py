@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from campaigns.audience import attribute_names, matches
 from campaigns.campaign import Campaign, CampaignState, due_state, finished_text
-from campaigns.cap import full_cap
+from campaigns.cap import Sent, counted_since, full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.place_hours import hours_told
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
 from campaigns.trigger import Deed, Trigger
 from campaigns.visiting import visit_told
+from campaigns.wording import Wording
 from consent.countries.hours import day_and_time, is_open, local_time
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
@@ -114,6 +116,7 @@ class Recipient:
     origin: Origin | None = None
     suppressed: frozenset[Channel] = frozenset()
     """Channels on which the address is on the suppression list."""
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +124,8 @@ class Moment:
     """All that a judgement is based on, read in the transaction that will record it.
 
     `geofence` is None once it is deleted, `recipient` when nobody is known behind the device; `marketing` (on
-    the campaign's channel) and `location` are the subject's standings, None counting as no. `recent` holds when
-    messages of the campaign went, or will go, to the subject, as far back as the caps reach; `recent_of_all` the same
-    of all campaigns, as far back as caps of countries reach.
+    the campaign's channel) and `location` are the subject's standings, None counting as no. `sent` holds the
+    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches.
     """
 
     event: PlaceEvent
@@ -131,8 +133,7 @@ class Moment:
     recipient: Recipient | None
     marketing: Standing | None
     location: Standing | None
-    recent: Sequence[datetime] = ()
-    recent_of_all: Sequence[datetime] = ()
+    sent: Sequence[Sent] = ()
     rules: CountryRules = COUNTRY_RULES
     profiling: Standing | None = None
     """Asked of campaigns that choose by what somebody did before."""
@@ -140,6 +141,7 @@ class Moment:
     """The subject's visits to the place, oldest first; read where the campaign looks back."""
     done: frozenset[Deed] = frozenset()
     """What the subject did since the event, of what calls the campaign off."""
+    links: LinkPolicy = OWN_LINKS_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,9 +313,8 @@ def _country_hours(campaign: Campaign, moment: Moment, who: Recipient, now: date
 
 
 def _country_cap(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    hold = moment.rules.by_cap(
-        Reading(moment.geofence, who.origin, campaign.channel), moment.recent_of_all, now
-    )
+    sent_at = [sent.at for sent in moment.sent]
+    hold = moment.rules.by_cap(Reading(moment.geofence, who.origin, campaign.channel), sent_at, now)
     return _by_country(hold, Reason.COUNTRY_CAP, enforced=moment.rules.enforced)
 
 
@@ -326,7 +327,7 @@ def _country_words(campaign: Campaign, moment: Moment, who: Recipient, now: date
     if moment.rules.sender is None:
         return Answer({"rule": None})
     try:
-        text = finished_text(campaign, text_values(campaign, moment))
+        text = text_of(campaign, moment)
     except TextRefused:
         return Answer({"rule": None})  # the gate before says so
     hold = moment.rules.by_words(Reading(moment.geofence, who.origin, campaign.channel), text, now)
@@ -348,12 +349,19 @@ def _by_country(hold: Hold | None, reason: Reason, *, enforced: bool) -> Answer:
 
 
 def _cap(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    full = full_cap(campaign.caps, moment.recent, now)
+    recent = sent_since(moment.sent, campaign, now)
+    full = full_cap(campaign.caps, recent, now)
     told = {
-        "recent": len(moment.recent),
+        "recent": len(recent),
         "full": {"max": full.max, "per_seconds": full.per_seconds} if full else None,
     }
     return Answer(told, Reason.CAP_REACHED if full else Reason.OK)
+
+
+def sent_since(sent: Sequence[Sent], campaign: Campaign, now: datetime) -> list[datetime]:
+    """When the campaign's messages that its caps still count went, or will go."""
+    since = counted_since(campaign.caps, now)
+    return [each.at for each in sent if each.campaign == campaign.id and each.at > since]
 
 
 def _address(campaign: Campaign, recipient: Recipient) -> Answer:
@@ -363,7 +371,7 @@ def _address(campaign: Campaign, recipient: Recipient) -> Answer:
 
 def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
-        text = finished_text(campaign, text_values(campaign, moment))
+        text = text_of(campaign, moment)
     except TextRefused as refused:
         return Answer({"problem": str(refused)}, Reason.TEXT_REFUSED)
     told: dict[str, Any] = {"characters": len(text)}
@@ -377,11 +385,25 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
     return Answer(told)
 
 
-def text_values(campaign: Campaign, moment: Moment) -> dict[str, Any]:
-    """What a template may name: the subject's attributes, and over them the place and the campaign."""
-    attributes = moment.recipient.attributes if moment.recipient else {}
-    place = moment.geofence.name if moment.geofence else None
-    return {**attributes, "geofence": place, "campaign": campaign.name}
+def text_of(campaign: Campaign, moment: Moment) -> str:
+    """The text of the message. Raises `TextRefused`.
+
+    A template may name the subject's attributes, and over them the place, the campaign, and when the offer ends.
+    """
+    place, who = moment.geofence, moment.recipient
+    values = {
+        **(who.attributes if who else {}),
+        "geofence": place.name if place else None,
+        "campaign": campaign.name,
+        "valid_until": valid_until(campaign, moment.event).isoformat(),
+    }
+    wording = Wording(moment.links, who.locale if who else None, place.timezone if place else None)
+    return finished_text(campaign, values, wording)
+
+
+def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
+    """The instant at which the event's offer is too late."""
+    return event.at + timedelta(seconds=campaign.shelf_life_seconds)
 
 
 _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {

@@ -62,9 +62,7 @@ def still_held(conn: Connection, ids: Iterable[str]) -> list[Held]:
             row.decision,
             row.campaign,
             row.subject,
-            PlaceEvent(
-                row.event, "", EventKind(row.kind), row.geofence, row.at, row.at, 1.0, zone=row.zone
-            ),
+            PlaceEvent(row.event, "", EventKind(row.kind), row.geofence, row.at, row.at, 1.0, zone=row.zone),
         )
         for row in rows
     ]

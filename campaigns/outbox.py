@@ -111,13 +111,14 @@ def refuse(conn: Connection, message: Message, reason: Reason, rule: str | None 
     return state
 
 
-def cancel_of_event(conn: Connection, event: str) -> int:
-    """Cancel the messages of an event that turned out not to have happened, as far as they are still due. The caller
-    holds the subject's lock.
+def cancel_of_event(conn: Connection, event: str) -> list[str]:
+    """Cancel the messages of an event that turned out not to have happened, as far as they are still due, and answer
+    whose campaigns' they were. The caller holds the subject's lock.
     """
     waiting = (messages.c.event == event) & (messages.c.state == MessageState.DUE.value)
     cancelled = {"state": MessageState.CANCELLED.value, "reason": Reason.EVENT_RETRACTED.value}
-    return conn.execute(update(messages).where(waiting).values(cancelled)).rowcount
+    called_off = update(messages).where(waiting).values(cancelled).returning(messages.c.campaign)
+    return list(conn.scalars(called_off))
 
 
 def cancel_of_subject(conn: Connection, subject: str, channel: Channel) -> int:

@@ -138,6 +138,7 @@ class Reachable:
     has_phone: bool
     has_push: bool
     is_suppressed: bool
+    locale: str | None = None
 
 
 def put_subject(conn: Connection, subject: Subject, at: datetime) -> bool:
@@ -240,6 +241,7 @@ def reachable(conn: Connection, ids: Iterable[str]) -> dict[str, Reachable]:
                 has_phone=row.phone is not None,
                 has_push=row.id in with_push,
                 is_suppressed=row.phone_mark in suppressed,
+                locale=row.locale,
             )
     return found
 
@@ -265,6 +267,18 @@ def phone_of(conn: Connection, subject: str) -> str | None:
     """The subject's number in E.164, unsealed to be called upon."""
     sealed = conn.scalar(select(subjects.c.phone).where(subjects.c.id == subject))
     return None if sealed is None else key_of(conn, subject).open("phone", sealed)
+
+
+def phones_of(conn: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """The numbers of those among `ids` that have one, in E.164."""
+    found = {}
+    for some in batches(ids):
+        with_phone = select(subjects.c.id, subjects.c.phone).where(
+            subjects.c.id.in_(some), subjects.c.phone.is_not(None)
+        )
+        keys = keys_of(conn, some)
+        found.update({row.id: keys[row.id].open("phone", row.phone) for row in conn.execute(with_phone)})
+    return found
 
 
 def subject_ids_after(conn: Connection, after: str | None, limit: int) -> list[str]:

@@ -23,7 +23,6 @@ import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.message_store
 import campaigns.routes
-import campaigns.store
 import consent.ledger_routes
 import consent.routes
 import geofences.beacon_routes
@@ -36,7 +35,9 @@ from campaigns.channels.log import LogChannel
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
+from campaigns.links import link_policy
 from campaigns.message import message_json
+from campaigns.register import move_due
 from campaigns.routes import TwilioReports
 from config import Settings
 from consent import address, checkpoint, opt_in, review
@@ -55,6 +56,7 @@ from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
+from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
@@ -70,6 +72,7 @@ from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
 from engine.live import Live, open_live
 from engine.log import SignalLog
+from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
 from engine.records import Records, open_records
@@ -125,6 +128,7 @@ class Engine:
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.ring = opened_ring(settings)
+        self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
             settings.data_dir,
@@ -158,7 +162,8 @@ class Engine:
             log_kept_entries=settings.log_limit_entries // 2,
         )
         rules = self._country_rules()
-        self.decider = Decider(self.live, self.records, self.leases, self.now, rules)
+        self.links = link_policy(settings.link_domains, settings.public_url)
+        self.decider = Decider(self.live, self.records, self.leases, self.now, rules, self.links)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -186,6 +191,7 @@ class Engine:
         for thread in self._threads:
             thread.join()
         self.worker.close()
+        self.outbound.close()
         self.records.close()
         self.live.close()
 
@@ -222,10 +228,7 @@ class Engine:
         """Start and end campaigns whose time has come. Answers how many moved."""
         now = self.now()
         with self.records.writes.begin() as connection:
-            moves = campaigns.store.due_moves(connection, now)
-            for campaign_id, state in moves:
-                campaigns.store.set_state(connection, campaign_id, state, now)
-        return len(moves)
+            return move_due(connection, now)
 
     def check_refusals(self) -> list[BreachCheck]:
         """Check the refusals of each day of the last week that is over and was not checked yet."""
@@ -320,7 +323,9 @@ class Engine:
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         for routes in (
-            campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
+            campaigns.routes.router(
+                reads=reads, writes=writes, now=now, twilio=self._twilio_reports(), links=self.links
+            ),
             campaigns.lifecycle_routes.router(reads=reads),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))

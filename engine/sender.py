@@ -11,12 +11,12 @@ from sqlalchemy import Connection, Engine
 
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
-from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules, Reading
+from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.decide import may_still_send
 from campaigns.failure import heed_code
 from campaigns.gates import Answer, Reason
 from campaigns.message import Message
-from campaigns.message_store import recent_messages
+from campaigns.message_store import sent_to
 from campaigns.outbox import (
     AttemptOutcome,
     Due,
@@ -187,11 +187,9 @@ class Sender:
     ) -> Answer:
         """`mark` is what the suppression list would hold of the address; None where there is no address."""
         campaign = get_campaign(connection, message.campaign)
-        since = counted_since(campaign.caps if campaign else (), now)
+        since = min(counted_since(campaign.caps if campaign else (), now), now - LONGEST_CAP)
         at = now + CLOCK_SKEW
         geofence = self._place_of(connection, message.geofence) if message.geofence else None
-        origin = origin_of(address) if address else None
-        asks = self._rules.caps(Reading(geofence, origin, message.channel), now)
         return may_still_send(
             message,
             campaign,
@@ -201,13 +199,8 @@ class Sender:
             location=standing_of(connection, message.subject, consent.Purpose.LOCATION, None, at),
             suppressed=suppression_of(connection, mark) is not None,
             geofence=geofence,
-            origin=origin,
-            earlier=recent_messages(connection, message.subject, message.campaign, since, before=message),
-            earlier_of_all=recent_messages(
-                connection, message.subject, None, now - LONGEST_CAP, before=message
-            )
-            if asks
-            else (),
+            origin=origin_of(address) if address else None,
+            earlier=sent_to(connection, [message.subject], since, before=message)[message.subject],
             has_address=mark is not None,
             rules=self._rules,
             now=now,

@@ -403,7 +403,7 @@ def text_of(campaign: Campaign, moment: Moment) -> str:
 
 def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
     """The instant at which the event's offer is too late."""
-    return event.at + timedelta(seconds=campaign.shelf_life_seconds)
+    return event.at + campaign.trigger.delay + timedelta(seconds=campaign.shelf_life_seconds)
 
 
 _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {

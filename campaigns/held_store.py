@@ -89,9 +89,10 @@ def cancel_of_event(conn: Connection, event: str, at: datetime) -> None:
         _end(conn, ids, Reason.EVENT_RETRACTED, at)
 
 
-def forget_subject(conn: Connection, subject: str) -> None:
-    """Remove what waits for a subject."""
-    conn.execute(delete(held_moments).where(held_moments.c.subject == subject))
+def postpone(conn: Connection, decision: Decision, due_at: datetime) -> None:
+    """Let a moment wait on, until `due_at`."""
+    waiting = held_moments.c.decision == decision.id
+    conn.execute(update(held_moments).where(waiting).values(due_at=due_at))
 
 
 def _end(conn: Connection, ids: list[str], reason: Reason, at: datetime) -> None:

@@ -121,7 +121,7 @@ messages = Table(
 held_moments = Table(
     "held_moments",
     metadata,
-    Column("decision", Text, primary_key=True),
+    Column("decision", Text, ForeignKey("decisions.id", ondelete="CASCADE"), primary_key=True),
     Column("event", Text, nullable=False, index=True),
     Column("campaign", Text, nullable=False),
     Column("subject", Text, nullable=False, index=True),

@@ -22,8 +22,6 @@ class Deed(StrEnum):
     """What calls a moment off once the shopper has done it."""
 
     EXIT = "exit"
-    PURCHASE = "purchase"
-    REDEMPTION = "redemption"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +131,8 @@ def trigger_problems(trigger: Trigger) -> Iterator[FieldError]:
     if trigger.looks_back and trigger.event not in _OF_A_VISIT:
         name = "visit" if trigger.visit else "absent_days"
         yield FieldError(f"trigger.{name}", "goes with an event of a visit: " + ", ".join(_OF_A_VISIT))
+    if Deed.EXIT in trigger.cancel_if and trigger.event is EventKind.EXIT:
+        yield FieldError("trigger.cancel_if", "an exit cannot call off what it brings about; drop it")
 
 
 _OF_A_VISIT = (EventKind.ENTER, EventKind.DWELL, EventKind.EXIT, EventKind.ZONE)

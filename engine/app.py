@@ -60,6 +60,7 @@ from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
+from engine.facts import House
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.handover import open_handovers
@@ -76,6 +77,7 @@ from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
 from engine.records import Records, open_records
+from engine.releaser import Releaser
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
@@ -164,6 +166,7 @@ class Engine:
         rules = self._country_rules()
         self.links = link_policy(settings.link_domains, settings.public_url)
         self.decider = Decider(self.live, self.records, self.leases, self.now, rules, self.links)
+        self.releaser = Releaser(self.records, self.now, House(rules, self.links))
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -213,6 +216,7 @@ class Engine:
         """The table of timed jobs."""
         return (
             Job("campaign moves", 1, self.move_campaigns),
+            Job("held moments", 1, self.releaser.run_once),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("ledger checkpoint", self.settings.checkpoint_seconds, self.take_checkpoint),
             Job("erasures", 60, self.erasures.settle),
@@ -304,6 +308,8 @@ class Engine:
         while self.worker.run_once():
             pass
         while self.decider.run_once():
+            pass
+        while self.releaser.run_once():
             pass
         while self.sender.run_once():
             pass

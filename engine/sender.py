@@ -38,6 +38,7 @@ from consent.store import lock_subject, mark_of_subject, phone_of
 from consent.suppression import suppression_of
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
+from engine.history import done_since
 from geofences.geofence import Geofence
 
 BATCH = 50
@@ -202,6 +203,10 @@ class Sender:
             origin=origin_of(address) if address else None,
             earlier=sent_to(connection, [message.subject], since, before=message)[message.subject],
             has_address=mark is not None,
+            done=done_since(connection, message, campaign, now) if campaign else frozenset(),
+            profiling=standing_of(connection, message.subject, consent.Purpose.PROFILING, None, at)
+            if campaign is not None and campaign.trigger.looks_back
+            else None,
             rules=self._rules,
             now=now,
         )

@@ -10,6 +10,7 @@ from campaigns.audience import attribute_names, matches
 from campaigns.campaign import Campaign, CampaignState, due_state, finished_text
 from campaigns.cap import Sent, counted_since, full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.place_hours import hours_told
 from campaigns.segments import sms_size
@@ -88,6 +89,7 @@ class Reason(StrEnum):
     NO_ADDRESS = "no_address"
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
+    NO_TEXT_IN_LANGUAGE = "no_text_in_language"
     COUNTRY_WORDS = "country_words"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
@@ -373,7 +375,10 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
         text = text_of(campaign, moment)
     except TextRefused as refused:
-        return Answer({"problem": str(refused)}, Reason.TEXT_REFUSED)
+        missing = isinstance(refused, NoTextInLanguage)
+        return Answer(
+            {"problem": str(refused)}, Reason.NO_TEXT_IN_LANGUAGE if missing else Reason.TEXT_REFUSED
+        )
     told: dict[str, Any] = {"characters": len(text)}
     if campaign.channel is Channel.SMS:
         size = sms_size(text)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.campaign import Campaign, CampaignState, due_state
 from campaigns.cap import Sent, full_cap
 from campaigns.country_rules import CountryRules, Reading
@@ -16,6 +17,7 @@ from campaigns.gates import (
     Moment,
     Reason,
     Verdict,
+    approval,
     ask,
     called_off,
     gate_json,
@@ -67,6 +69,7 @@ class Decision:
 AT_ONCE = frozenset(
     {
         GateName.CAMPAIGN_ACTIVE,
+        GateName.APPROVAL,
         GateName.TRIGGER,
         GateName.SUBJECT,
         GateName.LOCATION_CONSENT,
@@ -151,6 +154,7 @@ def may_still_send(
     profiling: Standing | None = None,
     rules: CountryRules,
     now: datetime,
+    clearance: Clearance = NOT_ASKED,
 ) -> Answer:
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
@@ -162,7 +166,8 @@ def may_still_send(
     if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
         return Answer({}, Reason.CAMPAIGN_NOT_ACTIVE)
     consents = location_consent(location), marketing_consent(marketing, message.channel)
-    for answer in (*consents, *_trigger_holds(campaign, geofence, done, profiling, now)):
+    holds = _trigger_holds(campaign, geofence, done, profiling, now)
+    for answer in (approval(clearance), *consents, *holds):
         if answer.reason is not Reason.OK:
             return answer
     if suppressed:

@@ -459,7 +459,10 @@ _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
     GateName.SHELF_LIFE: _shelf_life,
     GateName.WINDOW: _window,
-b}
+    GateName.DELAY: _delay,
+    GateName.OPENING_HOURS: lambda campaign, moment, now: opening_hours(campaign, moment.geofence, now),
+    GateName.CHANNEL_HEALTH: lambda campaign, moment, _now: _channel_health(campaign, moment),
+}
 _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], Answer]] = {
     GateName.LOCATION_CONSENT: lambda _campaign, moment, _who, _now: location_consent(moment.location),
     GateName.CONSENT: lambda campaign, moment, _who, _now: marketing_consent(

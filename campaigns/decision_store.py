@@ -40,6 +40,11 @@ def decision_row(decision: Decision) -> dict[str, Any]:
     }
 
 
+def is_decided(conn: Connection, decision_id: str) -> bool:
+    """Whether this was judged before: a replay."""
+    return conn.execute(select(decisions.c.id).where(decisions.c.id == decision_id)).first() is not None
+
+
 def decisions_page(
     conn: Connection, filters: Filters, limit: int, cursor: str | None = None
 ) -> Page[Decision]:

@@ -10,7 +10,8 @@ from campaigns import held_store
 from campaigns import store as campaign_store
 from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
-from campaigns.decide import Outcome, compose, decide
+from campaigns.decide import Outcome, decide
+from campaigns.fulfilment import fulfil
 from campaigns.gates import Reason
 from campaigns.held_store import Held
 from consent import store as consent_store
@@ -78,11 +79,12 @@ def _decide(
     now: datetime,
 ) -> None:
     moment = facts.moment(campaign, held.event, geofence, held.subject)
-    decision = decide(campaign, moment, now)
+    decision, message = fulfil(
+        connection, decide(campaign, moment, now), campaign, moment, now, was_held=True
+    )
     if decision.outcome is Outcome.HELD:  # the campaign waits longer by now
         held_store.postpone(connection, decision, held.event.at + campaign.trigger.delay)
         return
-    message = compose(decision, campaign, moment)
     held_store.settle(connection, decision, message)
     if message is not None:
         facts.count(message)

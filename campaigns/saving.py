@@ -1,18 +1,21 @@
-"""What is asked of a campaign's texts when it is saved that only the stores and the installation can answer."""
+"""What is asked of a campaign when it is saved that only the stores and the installation can answer."""
 
 from collections.abc import Iterator
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from campaigns.audience import behaviours, list_names
 from campaigns.campaign import Campaign
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.errors import FieldError, InvalidCampaign
 from campaigns.languages import texts_of
+from campaigns.list_store import names_of
 from campaigns.template import TextRefused, render
 from campaigns.wording import Wording
 from consent.entry import Channel
 from geofences import store as geofence_store
+from geofences.sensitive import OVERRIDE
 
 PLACES_ASKED = 100
 """Of the places that a trigger names, so many are asked which words their country wants."""
@@ -21,8 +24,8 @@ PLACES_ASKED = 100
 def check_saved(
     conn: Connection, campaign: Campaign, rules: CountryRules, wording: Wording, now: datetime
 ) -> None:
-    """Raises `InvalidCampaign` for texts that could never be sent from here."""
-    problems = tuple(_word_problems(conn, campaign, rules, wording, now))
+    """Raises `InvalidCampaign` for texts that could never be sent from here, and for conditions that choose nobody."""
+    problems = (*_word_problems(conn, campaign, rules, wording, now), *_past_problems(conn, campaign))
     if problems:
         raise InvalidCampaign("the campaign breaks a rule; see errors", problems)
 
@@ -50,3 +53,15 @@ def _word_problems(
             FieldError(field, f"{because}, which {rule} asks for")
             for rule, because in sorted({(hold.name, hold.because) for hold in holds if hold})
         )
+
+
+def _past_problems(conn: Connection, campaign: Campaign) -> Iterator[FieldError]:
+    """Conditions on visits to sensitive places, which choose nobody, and on lists that nobody uploaded."""
+    asked = {place for each in behaviours(campaign.audience) for place in each.geofences}
+    looked_at = campaign.trigger.geofences if campaign.trigger.looks_back else ()
+    for field, places in (("audience", asked), ("trigger.geofences", looked_at)):
+        found = geofence_store.properties_of(conn, places)
+        for place in sorted(name for name, properties in found.items() if OVERRIDE in properties):
+            yield FieldError(field, f"geofence {place} is at a sensitive place; visits there choose nobody")
+    for name in sorted(list_names(campaign.audience) - names_of(conn)):
+        yield FieldError("audience", f"no list {name}; PUT /v1/lists/{name} first")

@@ -22,6 +22,7 @@ import campaigns.breach_routes
 import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.list_routes
+import campaigns.message_routes
 import campaigns.message_store
 import campaigns.reach_routes
 import campaigns.routes
@@ -35,6 +36,7 @@ from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
+from campaigns.channels.push import Push
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
@@ -50,6 +52,7 @@ from consent.desk import Desk
 from consent.entry import Channel
 from consent.inbound import InboundPolicy
 from consent.processor import Processor
+from consent.push import IDLE_KINDS, IDLE_LIMIT, PushAddress, forget_address, forget_idle
 from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
@@ -80,6 +83,7 @@ from engine.log import SignalLog
 from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
+from engine.push_apps import push_services
 from engine.reach import check_audience, reach_of
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
@@ -88,6 +92,7 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
+from engine.sending_figures import tell_sending
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
@@ -172,12 +177,20 @@ class Engine:
         rules = self._country_rules()
         self.links = link_policy(settings.link_domains, settings.public_url)
         self.approval = ApprovalPolicy(settings.approval_threshold)
-        self.decider = Decider(
-            self.live, self.records, self.leases, self.now, rules, self.links, self.approval
-        )
-        self.releaser = Releaser(self.records, self.now, House(rules, self.links, self.approval))
-        self.handovers = open_handovers(self.records)
         self.lines = Lines(self.live, self._line_limits(), self.now)
+        self.decider = Decider(
+            self.live,
+            self.records,
+            self.leases,
+            self.now,
+            rules,
+            self.links,
+            self.lines.breakers,
+            self.approval,
+        )
+        house = House(rules, self.links, approval=self.approval)
+        self.releaser = Releaser(self.records, self.now, house, self.lines.breakers)
+        self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
             self.records, channels[Channel.SMS], self.handovers, self._inbound_policy(), self.now
@@ -189,6 +202,7 @@ class Engine:
             place_of=geofences.store.get,
             handovers=self.handovers,
             now=self.now,
+            drivers_in_peace=settings.push_while_driving == "silent",
             rules=rules,
             lines=self.lines,
             countries=self._sms_countries(),
@@ -238,6 +252,7 @@ class Engine:
             Job("refusals heeded", 600, self.check_refusals),
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
+            Job("idle push addresses", 3600, self.end_idle_addresses),
             Job("messages of unknown outcome", 15, self.reconciler.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
             *self.privacy.jobs(),
@@ -355,6 +370,7 @@ class Engine:
                 approval=self.approval,
                 may_speak=lambda connection, campaign: check_audience(connection, campaign, minimum, now()),
             ),
+            campaigns.message_routes.router(writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
             campaigns.list_routes.router(reads=reads, writes=writes, now=now, minimum=minimum),
             campaigns.reach_routes.router(
@@ -459,8 +475,10 @@ class Engine:
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
+        self.push = Push(push_services(settings.push_path, self.now), title=settings.brand, bury=self._bury)
+        push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
-            return {Channel.SMS: silent, Channel.PUSH: silent}
+            return {Channel.SMS: silent, Channel.PUSH: push}
         sms = TwilioSms(
             settings.twilio_account_sid,
             settings.twilio_auth_tokens[0],
@@ -470,7 +488,22 @@ class Engine:
             status_callback=f"{settings.public_url.rstrip('/')}/v1/twilio/status",
             timeout_seconds=settings.twilio_timeout_seconds,
         )
-        return {Channel.SMS: sms, Channel.PUSH: silent}
+        return {Channel.SMS: sms, Channel.PUSH: push}
+
+    def _bury(self, address: PushAddress, code: str | None) -> None:
+        """Remove an address that its service calls dead."""
+        with self.records.writes.begin() as connection:
+            gone = forget_address(connection, address)
+        if gone:
+            metrics.PUSH_ADDRESSES_ENDED.labels(address.kind, "dead").inc()
+            logger.info("a push address of %s is dead: %s", address.kind, code)
+
+    def end_idle_addresses(self) -> int:
+        """Remove the addresses of Firebase that no app has told us of for 270 days. Answers how many."""
+        with self.records.writes.begin() as connection:
+            ended = forget_idle(connection, IDLE_KINDS, self.now() - IDLE_LIMIT)
+        metrics.PUSH_ADDRESSES_ENDED.labels("fcm", "idle").inc(ended)
+        return ended
 
     def _line_limits(self) -> dict[Channel, LineLimits]:
         settings = self.settings
@@ -518,10 +551,15 @@ class Engine:
         ]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
+        told += [
+            f"push app {app} ({kind}) is paused: its credentials are refused"
+            for kind, app in self.push.paused()
+        ]
         return told
 
     def _add_operations(self, app: FastAPI) -> None:
         metrics.LOG_DEPTH.set_function(self._log_depth)
+        tell_sending(self.records, self.lines, self.now)
 
         @app.get("/metrics", operation_id="metrics", tags=["operations"], summary="Figures for Prometheus")
         def told() -> Response:

@@ -1,17 +1,20 @@
 """Lets go the moments whose delay is over: each is decided anew, by the facts of then."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from campaigns import held_store
 from campaigns import store as campaign_store
+from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.decide import Outcome, compose, decide
 from campaigns.gates import Reason
 from campaigns.held_store import Held
 from consent import store as consent_store
+from consent.entry import Channel
 from engine import metrics
 from engine.facts import Facts, House, gather
 from engine.records import Records
@@ -24,10 +27,17 @@ BATCH = 100
 class Releaser:
     """Any number may run side by side: a held moment is decided under its subject's lock, and once."""
 
-    def __init__(self, records: Records, now: Callable[[], datetime], house: House) -> None:
+    def __init__(
+        self,
+        records: Records,
+        now: Callable[[], datetime],
+        house: House,
+        breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
+    ) -> None:
         self._records = records
         self._now = now
         self._house = house
+        self._breakers = breakers
 
     def run_once(self) -> int:
         """Decide the moments that are due, the oldest first; how many there were, `BATCH` at most."""
@@ -48,7 +58,8 @@ class Releaser:
             if (campaign := campaign_store.get_campaign(connection, name)) is not None
         }
         subjects = {each.subject for each in several}
-        facts = gather(connection, subjects, list(campaigns.values()), now, self._house)
+        house = replace(self._house, breakers=self._breakers())
+        facts = gather(connection, subjects, list(campaigns.values()), now, house)
         places = geofence_store.get_many(connection, {each.event.geofence for each in several})
         for each in several:
             campaign = campaigns.get(each.campaign)

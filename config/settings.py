@@ -59,6 +59,7 @@ class Settings:
     sending_hours: Literal["default", "latest"] = "default"
     sensitive_places: str = ""
     approval_above_subjects: str = "none"
+    report_minimum_people: int = 10
 
     ledger_key: str = field(default="", repr=False)
     checkpoint_seconds: int = 3600

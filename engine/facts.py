@@ -61,7 +61,7 @@ class Facts:
         history: History | None = None,
     ) -> None:
         self._known = known
-        self._history = history or History({}, now)
+        self._history = history or History(now)
         self._clearances = clearances
         self._house = house
         self._now = now
@@ -93,13 +93,14 @@ class Facts:
             rules=self._house.rules,
             links=self._house.links,
             profiling=standing(known.entries, Purpose.PROFILING, None, self._now)
-            if campaign.trigger.looks_back
+            if campaign.profiles
             else None,
             visits=self._history.visits_to(known.recipient.id, event.geofence)
             if campaign.trigger.looks_back
             else (),
             done=self._history.done(campaign, known.recipient.id, event.geofence, event.at),
             clearance=self._clearance(campaign),
+            past=self._history.past(campaign, known.recipient.id, known.sent),
             breakers=self._house.breakers,
         )
 

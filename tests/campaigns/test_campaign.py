@@ -25,7 +25,7 @@ from tests.conftest import MONDAY_NINE
 
 NOW = MONDAY_NINE
 HOUR = timedelta(hours=1)
-DRAFT, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
+DRAFT, _, _, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from typing import Any, Self
 from sqlalchemy import Connection
 from tqdm import tqdm
 
-from campaigns import decision_store, message_store
+from campaigns import decision_store, held_store, message_store, outbox
 from campaigns.campaign import Campaign, CampaignState
-from campaigns.decide import Decision
+from campaigns.decide import Decision, Outcome
 from campaigns.message import Message, MessageState
 from campaigns.report import ReportPolicy
 from campaigns.report_store import read_report
@@ -28,12 +28,14 @@ from engine.decider import Judge
 from engine.facts import House
 from engine.past_events import Told
 from engine.records import Records
+from engine.releaser import Releaser
 from engine.scratch import make_scratch
-from geofences.event import PlaceEvent
 
 BLOCK_EVENTS = 2000
 PREFIX = "backtest-"
-ALL_TIME = timedelta(microseconds=1)
+SPAN = timedelta(minutes=30)
+"""A portion is no longer, as what is read for it begins at its first instant, and reaches an hour beyond."""
+JUST_AFTER = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -53,8 +55,10 @@ class Book:
     decisions: list[Decision] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
-    def record(self, _connection: Connection, decision: Decision, message: Message | None) -> bool:
-        """As `decision_store.record_decision`; every decision counts as new."""
+    def record(self, connection: Connection, decision: Decision, message: Message | None) -> bool:
+        """As `decision_store.record_decision`; every decision counts as new. One that is held is needed at once."""
+        if decision.outcome is Outcome.HELD:
+            return decision_store.record_decision(connection, decision, message)
         self.decisions.append(replace(decision, gates=()))
         if message is not None:
             self.messages.append(replace(message, state=MessageState.SENT, sent_at=message.created_at))
@@ -79,6 +83,7 @@ class Backtest:
         self._campaigns = [as_if_running(campaign) for campaign in campaigns]
         self._judge = Judge(house, record=(book := Book()).record)
         self._book = book
+        self._house = house
         self._folder = TemporaryDirectory(prefix=PREFIX, dir=folder)
         self.scratch: Records | None = None
         self.tally = Tally()
@@ -102,37 +107,70 @@ class Backtest:
         self.tally.first = first.at
         with tqdm(unit=" events", total=total, disable=quiet, desc="backtest") as progress:
             for block in _blocks(chain([first], rest)):
-                with self.scratch.writes.begin() as connection:
-                    self._judge_block(connection, block)
+                self._judge_block(self.scratch, block)
                 progress.update(len(block))
+        while self.tally.last and (due := self._next_due(self.scratch)) and due <= self.tally.last:
+            self._release(self.scratch, due)
         return self.tally
 
     def reports(self, policy: ReportPolicy) -> Mapping[str, dict[str, Any]]:
         """What came of each campaign, as its report tells it."""
         if self.scratch is None or self.tally.first is None or self.tally.last is None:
             return {}
-        until = self.tally.last + ALL_TIME
+        until = self.tally.last + JUST_AFTER
         with self.scratch.reads.connect() as connection:
             return {
                 each.id: read_report(connection, each, policy, self.tally.first, until).json()
                 for each in self._campaigns
             }
 
-    def _judge_block(self, connection: Connection, block: Sequence[Told]) -> None:
-        owners = consent_store.subjects_of_devices(connection, sorted({told.event.device for told in block}))
+    def _judge_block(self, scratch: Records, block: Sequence[Told]) -> None:
+        with scratch.reads.connect() as connection:
+            owners = consent_store.subjects_of_devices(
+                connection, sorted({told.event.device for told in block})
+            )
         for portion in portions(block, owners):
-            instants = {id(told.event): told.at for told in portion}
-
-            def at(event: PlaceEvent, instants: Mapping[int, datetime] = instants) -> datetime:
-                return instants[id(event)]
-
-            devices = {told.event.device for told in portion}
-            own = {device: owners[device] for device in devices & owners.keys()}
-            self._judge.judge(connection, [told.event for told in portion], own, at)
-            self._book.write(connection)
+            for stretch in self._between_releases(scratch, portion):
+                self._judge_portion(scratch, stretch, owners)
         self.tally.events += len(block)
         self.tally.of_nobody += sum(told.event.device not in owners for told in block)
         self.tally.last = block[-1].at
+
+    def _judge_portion(self, scratch: Records, portion: Sequence[Told], owners: Mapping[str, str]) -> None:
+        instants = {id(told.event): told.at for told in portion}
+        devices = {told.event.device for told in portion}
+        own = {device: owners[device] for device in devices & owners.keys()}
+        with scratch.writes.begin() as connection:
+            self._judge.judge(
+                connection, [told.event for told in portion], own, lambda event: instants[id(event)]
+            )
+            self._book.write(connection)
+
+    def _between_releases(self, scratch: Records, portion: Sequence[Told]) -> Iterator[Sequence[Told]]:
+        """A portion in stretches during which no held moment falls due; those that do are released in between."""
+        rest = portion
+        while rest:
+            due = self._next_due(scratch)
+            ready = sum(1 for told in rest if due is None or told.at < due)
+            if due is not None and not ready:
+                self._release(scratch, due)
+                continue
+            yield rest[:ready]
+            rest = rest[ready:]
+
+    def _next_due(self, scratch: Records) -> datetime | None:
+        if not any(campaign.trigger.delay for campaign in self._campaigns):
+            return None
+        with scratch.reads.connect() as connection:
+            return held_store.next_due(connection)
+
+    def _release(self, scratch: Records, at: datetime) -> None:
+        """Let go what is due at an instant; what becomes of it is sent then."""
+        releaser = Releaser(scratch, lambda: at, self._house)
+        while releaser.run_once():
+            pass
+        with scratch.writes.begin() as connection:
+            outbox.send_at_once(connection)
 
 
 def as_if_running(campaign: Campaign) -> Campaign:
@@ -143,12 +181,12 @@ def as_if_running(campaign: Campaign) -> Campaign:
 
 
 def portions(block: Sequence[Told], owners: Mapping[str, str]) -> Iterator[list[Told]]:
-    """A block in parts in which nobody occurs twice."""
+    """A block in parts in which nobody occurs twice, and that are short."""
     part: list[Told] = []
     met: set[str] = set()
     for told in block:
         owner = owners.get(told.event.device, told.event.device)
-        if owner in met:
+        if owner in met or (part and told.at - part[0].at > SPAN):
             yield part
             part, met = [], set()
         part.append(told)

@@ -4,7 +4,7 @@ and whoever tries a campaign out; so that both know the same.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -25,6 +25,7 @@ from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
 from consent.phone import origin_of
 from consent.store import Reachable
+from engine.history import History, read_history
 from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
 
@@ -55,9 +56,15 @@ class Facts:
     """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`, `discount`)."""
 
     def __init__(
-        self, known: Mapping[str, Known], house: House, now: datetime, clearances: Mapping[str, Clearance]
+        self,
+        known: Mapping[str, Known],
+        house: House,
+        now: datetime,
+        clearances: Mapping[str, Clearance],
+        history: History | None = None,
     ) -> None:
         self._known = known
+        self._history = history or History(now)
         self._clearances = clearances
         self._house = house
         self._now = now
@@ -88,7 +95,15 @@ class Facts:
             sent=tuple(known.sent),
             rules=self._house.rules,
             links=self._house.links,
+            profiling=standing(known.entries, Purpose.PROFILING, None, self._now)
+            if campaign.profiles
+            else None,
+            visits=self._history.visits_to(known.recipient.id, event.geofence)
+            if campaign.trigger.looks_back
+            else (),
+            done=self._history.done(campaign, known.recipient.id, event.geofence, event.at),
             clearance=self._clearance(campaign),
+            past=self._history.past(campaign, known.recipient.id, known.sent),
             breakers=self._house.breakers,
             control=self._house.control,
         )
@@ -97,6 +112,7 @@ class Facts:
         """The same at another instant; what is told to one is known to the other."""
         other = copy(self)
         other._now = now  # noqa: SLF001  # its own kind
+        other._history = replace(self._history, now=now)  # noqa: SLF001
         return other
 
     def _clearance(self, campaign: Campaign) -> Clearance:
@@ -152,7 +168,8 @@ def gather_known(
         subject.id: Known(_recipient(subject, phones.get(subject.id)), entries[subject.id], sent[subject.id])
         for subject in subjects.values()
     }
-    return Facts(known, house, now, clearances(connection, house.approval, campaigns))
+    clear = clearances(connection, house.approval, campaigns)
+    return Facts(known, house, now, clear, read_history(connection, subjects, campaigns, now))
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:

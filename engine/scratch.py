@@ -1,38 +1,27 @@
 """A records store for trying things out: a copy of who and what there is, in a folder that is thrown away."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, event, insert, select
 
-import consent.store
 from campaigns.campaign import Campaign
-from campaigns.coupon_tables import coupon_pools, coupons
 from campaigns.store import put_campaign
 from campaigns.tables import messages
-from consent.log_tables import consent_notices
-from consent.tables import subject_keys, suppressions, vault_keys
 from engine.records import Records, open_records
 from engine.schema import METADATA
-from geofences.tables import geofences, visits
+from geofences.tables import visits
 
 ROWS_AT_ONCE = 2000
-_WHOLE: Sequence[Table] = (
-    vault_keys,
-    subject_keys,
-    consent.store.subjects,
-    consent.store.devices,
-    suppressions,
-    consent_notices,
-    consent.store.consent_entries,
-    geofences,
-    coupon_pools,
-    coupons,
+_LEFT_OUT = frozenset(
+    "place_events decisions attempts held_moments campaigns campaign_versions campaign_changes breach_checks "
+    "consent_log consent_tree consent_checkpoints consent_erasures erasures erasure_notices access_log privacy_requests "
+    "inbound_messages inbound_subjects review_texts opt_in_requests idempotent_answers api_keys".split()
 )
-"""What a judgement reads, in an order in which rows find those that they refer to. What is sealed stays sealed."""
+"""What no judgement reads, or what a backtest brings about itself."""
 
 
 def make_scratch(
@@ -46,13 +35,18 @@ def make_scratch(
     for metadata in METADATA:
         metadata.create_all(scratch.writes)
     with records.reads.connect() as source, scratch.writes.begin() as target:
-        for table in _WHOLE:
-            _copy(source, target, table)
-        _copy(source, target, messages, messages.c.created_at < before)
-        _copy(source, target, visits, visits.c.entered_at < before)
+        for table in (table for metadata in METADATA for table in metadata.sorted_tables):
+            if table.name not in _LEFT_OUT:
+                _copy(source, target, table, *_EARLIER[table.name](before) if table.name in _EARLIER else ())
         for campaign in campaigns:
             put_campaign(target, campaign, before)
     return scratch
+
+
+_EARLIER: Mapping[str, Callable[[datetime], Sequence[ColumnElement[bool]]]] = {
+    messages.name: lambda before: [messages.c.created_at < before],
+    visits.name: lambda before: [visits.c.entered_at < before],
+}
 
 
 def _copy(source: Connection, target: Connection, table: Table, *conditions: ColumnElement[bool]) -> None:

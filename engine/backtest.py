@@ -209,18 +209,18 @@ def summary(campaign: str, report: Mapping[str, Any]) -> Iterator[str]:
     steps = {each["step"]: each for each in report["funnel"]}
     counts = {name: each["count"] for name, each in steps.items()}
     yield f"{campaign}: {counts['entered']} moments of {report['people']} people"
-    yield f"  messages   {counts['sent']} of {counts['eligible']} eligible, {counts['held']} held back"
+    yield f"  messages     {counts['sent']} of {counts['eligible']} eligible, {counts['held']} held back"
     lost = (
         Counter(steps["eligible"]["lost"]) + Counter(steps["held"]["lost"]) + Counter(steps["sent"]["lost"])
     )
-    yield f"  why not    {', '.join(f'{reason} {count}' for reason, count in lost.most_common()) or 'nothing'}"
+    yield f"  why not      {', '.join(f'{reason} {count}' for reason, count in lost.most_common()) or 'nothing'}"
     for name in ("hour", "geofence", "variant"):
         told = [
             f"{group[name]} {next(step['count'] for step in group['funnel'] if step['step'] == 'sent')}"
             for group in report[f"by_{name}"][:24]
         ]
         if told:
-            yield f"  by {name:8}{', '.join(told)}"
+            yield f"  by {name:10}{', '.join(told)}"
     cost = report["cost"]
     price = f", {cost['amount']:.2f} {cost['currency']}" if cost["amount"] is not None else ", price not set"
-    yield f"  cost       {cost['messages']} messages, {cost['segments']} segments{price}"
+    yield f"  cost         {cost['messages']} messages, {cost['segments']} segments{price}"

@@ -87,7 +87,8 @@ class Decider:
         self._leases = leases
         self._now = now
         self._of_each = BATCH_EVENTS
-        self._judge = Judge(House(rules, links, control=control, approval=approval), breakers)
+        house = House(rules, links, control=control, approval=approval)
+        self._judge = Judge(house, breakers, dropped=metrics.EVENTS_DROPPED.inc)
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -156,10 +157,12 @@ class Judge:
         house: House,
         breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
         record: Record = decision_store.record_decision,
+        dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._house = house
         self._breakers = breakers
         self._record = record
+        self._dropped = dropped
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
 
@@ -187,7 +190,7 @@ class Judge:
         said = [event for event in events if event.revision is Revision.SAID]
         kept = [(event, allowed[event.device]) for event in said if event.device in allowed]
         sealed = sealed_events(connection, kept)
-        metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
+        self._dropped(len(said) - len(kept))
         new = geofence_store.add_events(connection, sealed, now)
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
         _keep_revisions(connection, heard, new, now)

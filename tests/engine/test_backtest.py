@@ -299,9 +299,9 @@ def test_the_summary_tells_why_not_when_and_at_what_cost():
     lines = list(summary("bread", report | {"by_hour": [{"hour": "09", "funnel": funnel}]}))
     assert lines == [
         "bread: 100 moments of 50 people",
-        "  messages   36 of 40 eligible, 4 held back",
-        "  why not    cap_reached 60, holdout 4",
-        "  by hour    09 36",
-        "  cost       36 messages, 36 segments, 2.88 EUR",
+        "  messages     36 of 40 eligible, 4 held back",
+        "  why not      cap_reached 60, holdout 4",
+        "  by hour      09 36",
+        "  cost         36 messages, 36 segments, 2.88 EUR",
     ]
     assert "nothing is told" in next(iter(summary("bread", {"withheld": True, "minimum_group": 10})))

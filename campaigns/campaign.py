@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
-from campaigns.cap import ONCE_A_DAY, Cap
+from campaigns.cap import ONCE_A_DAY, Cap, cap_from_json, cap_json
 from campaigns.errors import FieldError, StateConflict
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.template import TextRefused, check_template, render
@@ -59,7 +59,7 @@ class Campaign:
 
     `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
     Of several campaigns that fit a moment the higher `priority` (0 to 100) is judged first. An SMS takes at most
-    `max_segments` segments. `version` counts from 1; `campaigns/version.py` tells when it goes up.
+    `max_segments` segments. Since the last message of any campaign `min_gap_seconds` must have gone by. `version` counts from 1; `campaigns/version.py` tells when it goes up.
     """
 
     id: str
@@ -72,6 +72,7 @@ class Campaign:
     audience: Audience = EVERYONE
     windows: tuple[Window, ...] = ()
     caps: tuple[Cap, ...] = (ONCE_A_DAY,)
+    min_gap_seconds: int | None = None
     priority: int = DEFAULT_PRIORITY
     shelf_life_seconds: int = DEFAULT_SHELF_LIFE_SECONDS
     max_segments: int = DEFAULT_MAX_SEGMENTS
@@ -162,7 +163,8 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         },
         "audience": audience_json(campaign.audience),
         "windows": [window_json(window) for window in campaign.windows],
-        "cap": [{"max": cap.max, "per_seconds": cap.per_seconds} for cap in campaign.caps],
+        "cap": [cap_json(cap) for cap in campaign.caps],
+        "min_gap_seconds": campaign.min_gap_seconds,
         "priority": campaign.priority,
         "channel": campaign.channel.value,
         "template": campaign.template,
@@ -187,7 +189,8 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         ),
         audience=audience,
         windows=tuple(window_from_json(window) for window in raw["windows"]),
-        caps=tuple(Cap(cap["max"], cap["per_seconds"]) for cap in raw["cap"]),
+        caps=tuple(map(cap_from_json, raw["cap"])),
+        min_gap_seconds=raw.get("min_gap_seconds"),
         priority=raw["priority"],
         channel=Channel(raw["channel"]),
         template=raw["template"],

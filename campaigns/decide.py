@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from campaigns.account import Account, caps_in_force
 from campaigns.campaign import Campaign, CampaignState, due_state, finished_text
-from campaigns.cap import Sent, full_cap
+from campaigns.cap import Sent, cap_counts
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.gates import (
     Answer,
@@ -21,7 +22,6 @@ from campaigns.gates import (
     hold_json,
     location_consent,
     marketing_consent,
-    sent_since,
     text_values,
 )
 from campaigns.message import Message, derived_id, message_id
@@ -118,6 +118,7 @@ def may_still_send(
     earlier: Sequence[Sent],
     has_address: bool,
     rules: CountryRules,
+    account: Account,
     now: datetime,
 ) -> Answer:
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
@@ -136,7 +137,8 @@ def may_still_send(
         return Answer({}, Reason.SUPPRESSED)
     if not is_open(campaign.windows, now, geofence.timezone if geofence else None):
         return Answer({}, Reason.OUTSIDE_WINDOW)
-    if full_cap(campaign.caps, sent_since(earlier, campaign, now), now):
+    caps = caps_in_force(campaign, account)
+    if any(count.is_full for count in cap_counts(caps, earlier, campaign.id, message.geofence, now)):
         return Answer({}, Reason.CAP_REACHED)
     reading = Reading(geofence, origin, message.channel)
     for hold, reason in _country_holds(rules, reading, message.text, earlier, now):

@@ -24,7 +24,7 @@ from campaigns.campaign import (
     Trigger,
     campaign_problems,
 )
-from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
+from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap, CapScope
 from campaigns.errors import FieldError, InvalidCampaign
 from campaigns.template import MAX_TEMPLATE_CHARS
 from consent.countries.hours import Day, window_from_json
@@ -104,11 +104,15 @@ class WindowForm(BaseModel):
 
 
 class CapForm(BaseModel):
-    """At most `max` messages to one subject in any `per_seconds` seconds."""
+    """At most `max` messages to one subject in any `per_seconds` seconds: of this campaign, of all at the same geofence,
+    or of all there are; over all channels, or one.
+    """
 
     model_config = _STRICT
     max: Annotated[int, Field(ge=1, le=1000)]
     per_seconds: Annotated[int, Field(ge=1, le=MAX_CAP_SECONDS)]
+    scope: Annotated[CapScope, Field(strict=False)] = CapScope.CAMPAIGN
+    channel: Annotated[Channel | None, Field(strict=False)] = None
 
 
 class CampaignForm(BaseModel):
@@ -151,6 +155,10 @@ class CampaignForm(BaseModel):
     cap: Annotated[list[CapForm], Field(min_length=1, max_length=MAX_CAPS)] = [
         CapForm(max=ONCE_A_DAY.max, per_seconds=ONCE_A_DAY.per_seconds)
     ]
+    min_gap_seconds: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_CAP_SECONDS, description="The least time since the last message of any campaign."),
+    ] = None
     priority: Annotated[int, Field(ge=0, le=100)] = DEFAULT_PRIORITY
     shelf_life_seconds: Annotated[int, Field(ge=1, le=MAX_SHELF_LIFE_SECONDS)] = DEFAULT_SHELF_LIFE_SECONDS
     max_segments: Annotated[
@@ -181,7 +189,8 @@ def campaign_of(form: CampaignForm, campaign_id: str, state: CampaignState) -> C
         windows=()
         if problems
         else tuple(window_from_json(w.model_dump(by_alias=True)) for w in form.windows),
-        caps=tuple(Cap(cap.max, cap.per_seconds) for cap in form.cap),
+        caps=tuple(Cap(cap.max, cap.per_seconds, cap.scope, cap.channel) for cap in form.cap),
+        min_gap_seconds=form.min_gap_seconds,
         priority=form.priority,
         channel=form.channel,
         template=form.template,

@@ -6,9 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from campaigns.account import NO_LIMITS, Account, caps_in_force
 from campaigns.audience import attribute_names, matches
 from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
-from campaigns.cap import Sent, counted_since, full_cap
+from campaigns.cap import Sent, cap_counts, count_json
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
@@ -117,6 +118,7 @@ class Moment:
     location: Standing | None
     sent: Sequence[Sent] = ()
     rules: CountryRules = COUNTRY_RULES
+    account: Account = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,19 +281,11 @@ def _by_country(hold: Hold | None, reason: Reason, *, enforced: bool) -> Answer:
 
 
 def _cap(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    recent = sent_since(moment.sent, campaign, now)
-    full = full_cap(campaign.caps, recent, now)
-    told = {
-        "recent": len(recent),
-        "full": {"max": full.max, "per_seconds": full.per_seconds} if full else None,
-    }
+    caps = caps_in_force(campaign, moment.account)
+    counts = list(cap_counts(caps, moment.sent, campaign.id, moment.event.geofence, now))
+    full = next((count for count in counts if count.is_full), None)
+    told = {"caps": [count_json(count) for count in counts], "full": count_json(full) if full else None}
     return Answer(told, Reason.CAP_REACHED if full else Reason.OK)
-
-
-def sent_since(sent: Sequence[Sent], campaign: Campaign, now: datetime) -> list[datetime]:
-    """When the campaign's messages that its caps still count went, or will go."""
-    since = counted_since(campaign.caps, now)
-    return [each.at for each in sent if each.campaign == campaign.id and each.at > since]
 
 
 def _address(campaign: Campaign, recipient: Recipient) -> Answer:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
-from sqlalchemy_utc import UtcDateTime
+from sqlalchemy import Connection, Row, and_, case, or_, select
 
 from campaigns.cap import Sent
 from campaigns.listing import Filters, newest
@@ -18,6 +17,15 @@ from campaigns.tables import messages
 from consent.data_keys import batches, key_for, keys_of
 from consent.entry import Channel
 from consent.store import insert_if_new
+
+
+_WENT = case(
+    (messages.c.sent_at.is_not(None), messages.c.sent_at),
+    # The call began after the message was taken, and `next_at` lies a minute behind that.
+    (messages.c.state == MessageState.UNKNOWN.value, messages.c.next_at),
+    else_=messages.c.valid_until,
+)
+"""When a message went, or at the latest will go."""
 
 
 def insert_message(conn: Connection, message: Message) -> bool:
@@ -30,10 +38,10 @@ def sent_to(
 ) -> dict[str, list[Sent]]:
     """Each subject's messages that went after `since`, or will go, oldest first; an empty list for one without any.
 
-    Those that never reached anyone do not count. With `before`, only those made before that message.
+    Those that never reached anyone do not count, those that still wait count as of their last instant. With `before`, only those made before that message.
     """
     found: dict[str, list[Sent]] = {subject: [] for subject in subjects}
-    went = func.coalesce(messages.c.sent_at, messages.c.created_at, type_=UtcDateTime()).label("went")
+    went = _WENT.label("went")
     about = messages.c.subject, messages.c.event, messages.c.campaign, messages.c.geofence, messages.c.channel
     for some in batches(found):
         query = select(went, *about).where(

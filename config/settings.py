@@ -25,7 +25,7 @@ DEVELOPMENT_VALUES = {
     "country_rules": ("off",),
 }
 """Values that production refuses, by setting."""
-MAY_BE_ZERO = ("durable_replicas",)
+MAY_BE_ZERO = ("durable_replicas", "account_min_gap_seconds")
 
 
 class InvalidSettings(ValueError):
@@ -53,6 +53,9 @@ class Settings:
     country_rules: Literal["enforced", "off"] = "enforced"
     sending_hours: Literal["default", "latest"] = "default"
     sensitive_places: str = ""
+
+    account_caps: str = ""
+    account_min_gap_seconds: int = 0
 
     ledger_key: str = field(default="", repr=False)
     checkpoint_seconds: int = 3600
@@ -177,8 +180,9 @@ def _impossible(settings: Settings) -> list[str]:
         for each in fields(Settings)
         if each.type in (int, float) and getattr(settings, each.name) <= 0 and each.name not in MAY_BE_ZERO
     ]
-    if settings.durable_replicas < 0:
-        problems.append("CHALAND_DURABLE_REPLICAS: must be zero or more")
+    problems += [
+        f"{PREFIX}{name.upper()}: must be zero or more" for name in MAY_BE_ZERO if getattr(settings, name) < 0
+    ]
     problems += [
         f"{PREFIX}{name.upper()}: must be from {least} to {most}"
         for name, (least, most) in RETENTION_LIMITS_DAYS.items()

@@ -50,6 +50,7 @@ from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
 from engine import events, idempotency, metrics
+from engine.account import account_of
 from engine.asker import Asker
 from engine.clock import wall_clock
 from engine.console.feed import Feed
@@ -157,8 +158,8 @@ class Engine:
             event_limit_entries=settings.event_limit_entries,
             log_kept_entries=settings.log_limit_entries // 2,
         )
-        rules = self._country_rules()
-        self.decider = Decider(self.live, self.records, self.leases, self.now, rules)
+        rules, account = self._country_rules(), account_of(settings)
+        self.decider = Decider(self.live, self.records, self.leases, self.now, rules, account)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -172,6 +173,7 @@ class Engine:
             handovers=self.handovers,
             now=self.now,
             rules=rules,
+            account=account,
         )
         self.intake = Intake(settings, self.now)
         self.desk = self._desk(processors)

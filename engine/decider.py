@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from campaigns import decision_store, outbox
 from campaigns import store as campaign_store
+from campaigns.account import NO_LIMITS, Account
 from campaigns.campaign import Campaign
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
 from campaigns.decide import Decision, compose, decide
@@ -68,6 +69,7 @@ class Decider:
         leases: Leases,
         now: Callable[[], datetime],
         rules: CountryRules = COUNTRY_RULES,
+        account: Account = NO_LIMITS,
     ) -> None:
         self._live = live
         self._records = records
@@ -77,6 +79,7 @@ class Decider:
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
         self._rules = rules
+        self._account = account
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -159,7 +162,7 @@ class Decider:
             if (concerned := _concerned(campaigns, event, geofence := places.get(event.geofence)))
         }
         judged = {each.subject: subjects[each.subject] for each in met.values()}
-        facts = gather_known(connection, judged, entries, campaigns, now, self._rules)
+        facts = gather_known(connection, judged, entries, campaigns, now, self._rules, self._account)
         decisions: list[Decision] = []
         for event in events:
             if event.revision is not Revision.SAID:

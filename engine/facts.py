@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from campaigns import message_store
+from campaigns.account import NO_LIMITS, Account, caps_in_force
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
@@ -35,9 +36,12 @@ class Known:
 class Facts:
     """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`, `discount`)."""
 
-    def __init__(self, known: Mapping[str, Known], rules: CountryRules, now: datetime) -> None:
+    def __init__(
+        self, known: Mapping[str, Known], rules: CountryRules, account: Account, now: datetime
+    ) -> None:
         self._known = known
         self._rules = rules
+        self._account = account
         self._now = now
 
     def moment(
@@ -46,7 +50,7 @@ class Facts:
         """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger."""
         known = self._known.get(subject) if subject is not None else None
         if known is None:
-            return Moment(event, geofence, recipient=None, marketing=None, location=None, rules=self._rules)
+            return Moment(event, geofence, recipient=None, marketing=None, location=None, rules=self._rules, account=self._account)
         return Moment(
             event=event,
             geofence=geofence,
@@ -55,6 +59,7 @@ class Facts:
             location=standing(known.entries, Purpose.LOCATION, None, self._now),
             sent=tuple(known.sent),
             rules=self._rules,
+            account=self._account,
         )
 
     def count(self, message: Message) -> None:
@@ -78,13 +83,14 @@ def gather(
     campaigns: Sequence[Campaign],
     now: datetime,
     rules: CountryRules = COUNTRY_RULES,
+    account: Account = NO_LIMITS,
 ) -> Facts:
     """What judgements of these campaigns need to know of these subjects. The caller holds the subjects' locks if it
     records what is decided.
     """
     reachable = consent_store.reachable(connection, subjects)
     return gather_known(
-        connection, reachable, ledger.entries_of_many(connection, reachable), campaigns, now, rules
+        connection, reachable, ledger.entries_of_many(connection, reachable), campaigns, now, rules, account
     )
 
 
@@ -95,9 +101,10 @@ def gather_known(
     campaigns: Sequence[Campaign],
     now: datetime,
     rules: CountryRules,
+    account: Account,
 ) -> Facts:
     """The same, for whoever has read part of it already."""
-    caps = [cap for campaign in campaigns for cap in campaign.caps]
+    caps = [cap for campaign in campaigns for cap, _ in caps_in_force(campaign, account)]
     since = min(counted_since(caps, now), now - LONGEST_CAP if rules.enforced else now)
     sent = message_store.sent_to(connection, subjects, since)
     phones = consent_store.phones_of(connection, subjects)
@@ -105,7 +112,7 @@ def gather_known(
         subject.id: Known(_recipient(subject, phones.get(subject.id)), entries[subject.id], sent[subject.id])
         for subject in subjects.values()
     }
-    return Facts(known, rules, now)
+    return Facts(known, rules, account, now)
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:

@@ -9,6 +9,7 @@ from threading import Event
 
 from sqlalchemy import Connection, Engine
 
+from campaigns.account import NO_LIMITS, Account, caps_in_force
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
@@ -78,6 +79,7 @@ class Sender:
         handovers: Handovers,
         now: Now,
         rules: CountryRules = COUNTRY_RULES,
+        account: Account = NO_LIMITS,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reads = reads
@@ -87,6 +89,7 @@ class Sender:
         self._handovers = handovers
         self._now = now
         self._rules = rules
+        self._account = account
         self._ticks = ticks
 
     def run(self, stop: Event) -> None:
@@ -187,7 +190,8 @@ class Sender:
     ) -> Answer:
         """`mark` is what the suppression list would hold of the address; None where there is no address."""
         campaign = get_campaign(connection, message.campaign)
-        since = min(counted_since(campaign.caps if campaign else (), now), now - LONGEST_CAP)
+        caps = [cap for cap, _ in caps_in_force(campaign, self._account)] if campaign else []
+        since = min(counted_since(caps, now), now - LONGEST_CAP)
         at = now + CLOCK_SKEW
         geofence = self._place_of(connection, message.geofence) if message.geofence else None
         return may_still_send(
@@ -203,6 +207,7 @@ class Sender:
             earlier=sent_to(connection, [message.subject], since, before=message)[message.subject],
             has_address=mark is not None,
             rules=self._rules,
+            account=self._account,
             now=now,
         )
 

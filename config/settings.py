@@ -13,10 +13,11 @@ DEMO_TWILIO_TOKEN = "demo"  # noqa: S105  # known to everybody, and refused in p
 PREFERENCE_KEY_LEAST_CHARS = 32
 RETENTION_LIMITS_DAYS = {
     "event_retention_days": (1, 90),
+    "visit_retention_days": (30, 400),
     "message_retention_days": (367, 1826),
     "inactive_days": (365, 1096),
 }
-"""The least and the most that may be set: a visit is kept three months at most, and a cap looks back a year."""
+"""The least and the most that may be set: an event is kept three months at most; absences and caps look back a year."""
 DEVELOPMENT_VALUES = {
     "admin_key": ("",),
     "preference_key": ("",),
@@ -67,6 +68,7 @@ class Settings:
     processors_path: str = ""
     age_must_be_known: Literal["no", "yes"] = "no"
     event_retention_days: int = 30
+    visit_retention_days: int = 120
     message_retention_days: int = 395
     inactive_days: int = 1096
 

@@ -80,7 +80,7 @@ from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
-from geofences import beacon_store
+from geofences import beacon_store, visit_store
 from geofences.beacon import Beacon
 from geofences.fleet import Figures, Verdict
 from geofences.fleet_json import Findings, judged
@@ -384,12 +384,14 @@ class Engine:
             settle=self.handovers.settle,
             records_of={
                 "events": events.of_subject,
+                "visits": visit_store.visits_json_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
                 campaigns.decision_store.forget_subject,
                 geofences.store.forget_subject,
+                visit_store.forget_subject,
                 address.forget_subject,
                 review.forget_subject,
                 opt_in.forget_subject,

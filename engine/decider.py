@@ -33,6 +33,7 @@ from engine.live import Live, events_key
 from engine.records import Records
 from engine.worker import decode_event
 from geofences import store as geofence_store
+from geofences import visit_store
 from geofences.event import PlaceEvent, Revision
 from geofences.geofence import Geofence
 
@@ -163,16 +164,16 @@ class Decider:
         }
         judged = {each.subject: subjects[each.subject] for each in met.values()}
         facts = gather_known(connection, judged, entries, campaigns, now, self._rules, self._account)
+        heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
+        _keep_revisions(connection, heard, new, now)
+        visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
         decisions: list[Decision] = []
-        for event in events:
-            if event.revision is not Revision.SAID:
-                self._revise(connection, event, owners.get(event.device), facts)
-            elif event.device in allowed:
-                if event.id not in new:
-                    geofence_store.revise_event(connection, replace(event, revision=Revision.AMENDED), now)
-                new.discard(event.id)  # told a second time, after it was taken back, it is no longer new
-                if event.id in met:
-                    decisions += _decide_one(connection, met[event.id], facts, now)
+        for event in heard:
+            if event.revision is Revision.RETRACTED:  # what it was to bring about is called off
+                cancelled = outbox.cancel_of_event(connection, event.id)
+                facts.discount(owners.get(event.device, ""), event.id, cancelled)
+            elif event.revision is Revision.SAID and event.id in met:
+                decisions += _decide_one(connection, met[event.id], facts, now)
         return decisions
 
     def _places(self, connection: Connection, ids: AbstractSet[str]) -> Mapping[str, Geofence]:
@@ -188,13 +189,18 @@ class Decider:
             self._read[geofence_id] = (revisions[geofence_id], geofence)
         return {each: self._read[each][1] for each in revisions if each in self._read}
 
-    def _revise(self, connection: Connection, event: PlaceEvent, subject: str | None, facts: Facts) -> None:
-        """Correct what is kept of an event; what it was to bring about is called off if it did not happen."""
-        geofence_store.revise_event(connection, event, self._now())
-        if event.revision is Revision.RETRACTED:
-            cancelled = outbox.cancel_of_event(connection, event.id)
-            if subject is not None:
-                facts.discount(subject, event.id, cancelled)
+
+def _keep_revisions(
+    connection: Connection, events: Sequence[PlaceEvent], new: AbstractSet[str], now: datetime
+) -> None:
+    """Correct what is kept of events that are told anew; `new` are those that were not kept before."""
+    fresh = set(new)
+    for event in events:
+        if event.revision is not Revision.SAID:
+            geofence_store.revise_event(connection, event, now)
+        elif event.id not in fresh:
+            geofence_store.revise_event(connection, replace(event, revision=Revision.AMENDED), now)
+        fresh.discard(event.id)  # told a second time, after it was taken back, it is no longer new
 
 
 def _concerned(campaigns: Sequence[Campaign], event: PlaceEvent, geofence: Geofence | None) -> list[Campaign]:

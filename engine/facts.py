@@ -50,7 +50,15 @@ class Facts:
         """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger."""
         known = self._known.get(subject) if subject is not None else None
         if known is None:
-            return Moment(event, geofence, recipient=None, marketing=None, location=None, rules=self._rules, account=self._account)
+            return Moment(
+                event,
+                geofence,
+                recipient=None,
+                marketing=None,
+                location=None,
+                rules=self._rules,
+                account=self._account,
+            )
         return Moment(
             event=event,
             geofence=geofence,

@@ -1,4 +1,4 @@
-"""The tables of this package: geofences and beacons with the order of their edits, and the events at them."""
+"""The tables of this package: geofences and beacons with the order of their edits, the events at them, and visits."""
 
 from sqlalchemy import (
     JSON,
@@ -79,4 +79,19 @@ place_events = Table(
     Index(None, "device", "at"),
     Index(None, "subject", "at"),
     Index(None, "geofence", "at"),
+)
+
+visits = Table(
+    "visits",
+    metadata,
+    Column("id", Text, primary_key=True),  # of the enter event
+    Column("subject", Text, nullable=False),
+    Column("device", Text, nullable=False),  # sealed, as in `place_events`
+    Column("geofence", Text, nullable=False),
+    Column("entered_at", UtcDateTime, nullable=False),
+    Column("left_at", UtcDateTime),
+    Column("ended_by", Text),  # the exit event
+    Index(None, "subject", "geofence", "entered_at"),
+    Index(None, "geofence", "entered_at"),
+    Index(None, "entered_at", "id"),
 )

@@ -247,6 +247,7 @@ def test_each_table_is_emptied_when_its_period_is_over_and_not_before(engine: En
     assert counts(engine) == before | dict.fromkeys(
         (
             "place_events",
+            "visits",
             "decisions",
             "messages",
             "attempts",

@@ -1,0 +1,138 @@
+"""The visits that are remembered: kept by whoever records events, in the same transaction, and longer than these.
+
+Every function takes an open connection; the caller owns the transaction. A row is a stay, which one phone makes; what is
+answered are visits, which a shopper makes.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from geofences.event import EventKind
+from geofences.paging import chunks
+from geofences.tables import place_events
+from geofences.tables import visits as table
+from geofences.visit import Crossing, Stay, Visit, latest, stays, visit_json, visits
+
+CROSSINGS = (EventKind.ENTER, EventKind.EXIT)
+LONGEST = timedelta(days=2)
+"""An exit so long after its enter does not find it any more. The visit is then one whose end nobody saw."""
+
+_Where = tuple[str, str, str]
+"""Subject, sealed device and geofence."""
+
+
+def follow(conn: Connection, events: Collection[str]) -> None:
+    """Bring visits up to date with these enter and exit events, as they are kept now: new, amended or taken back. The
+    caller holds the locks of their subjects.
+    """
+    touched, earliest = _touched(conn, events)
+    if earliest is None:
+        return
+    found: dict[_Where, list[Row[Any]]] = defaultdict(list)
+    for some in chunks({device for _, device, _ in touched}):
+        columns = place_events.c
+        query = select(
+            columns.id,
+            columns.subject,
+            columns.device,
+            columns.geofence,
+            columns.kind,
+            columns.at,
+            columns.retracted_at,
+        ).where(columns.device.in_(some), columns.at >= earliest - LONGEST, columns.kind.in_(CROSSINGS))
+        for row in conn.execute(query):
+            if (where := (row.subject, row.device, row.geofence)) in touched:
+                found[where].append(row)
+    began = [row.id for rows in found.values() for row in rows if row.kind == EventKind.ENTER]
+    made = [_row(where, each) for where, rows in found.items() for each in stays(_crossings(rows))]
+    for some in chunks(set(began) - {each["id"] for each in made}):
+        conn.execute(delete(table).where(table.c.id.in_(some)))
+    _keep(conn, made)
+
+
+def visit_of(conn: Connection, subject: str, geofence: str, at: datetime) -> Visit | None:
+    """The visit during which an instant falls, if there is one."""
+    return latest(visits_of(conn, subject, [geofence], at - LONGEST, at), at)
+
+
+def visits_of(
+    conn: Connection, subject: str, geofences: Iterable[str] | None, since: datetime, until: datetime
+) -> list[Visit]:
+    """A subject's visits of these places (None: of all) that began from `since` up to `until`, that instant included,
+    oldest first.
+    """
+    query = select(table).where(
+        table.c.subject == subject, table.c.entered_at >= since - LONGEST, table.c.entered_at <= until
+    )
+    parts = (
+        [query]
+        if geofences is None
+        else [query.where(table.c.geofence.in_(some)) for some in chunks(geofences)]
+    )
+    by_place: dict[str, list[Stay]] = defaultdict(list)
+    for part in parts:
+        for row in conn.execute(part):
+            by_place[row.geofence].append(_stay(row))
+    made = [visit for geofence, several in by_place.items() for visit in visits(geofence, several)]
+    return sorted(
+        (visit for visit in made if visit.entered_at >= since), key=lambda visit: (visit.entered_at, visit.id)
+    )
+
+
+def visits_json_of(conn: Connection, subject: str) -> list[dict[str, Any]]:
+    """Every stay of a subject, oldest first, for the subject's export: as it is kept, but for the device."""
+    query = select(table).where(table.c.subject == subject).order_by(table.c.entered_at, table.c.id)
+    return [visit_json(visit) for row in conn.execute(query) for visit in visits(row.geofence, [_stay(row)])]
+
+
+def forget_subject(conn: Connection, subject: str) -> None:
+    """Remove every visit of a subject."""
+    conn.execute(delete(table).where(table.c.subject == subject))
+
+
+def _touched(conn: Connection, events: Collection[str]) -> tuple[set[_Where], datetime | None]:
+    """Whose stays in which places these events are about, and when the earliest was."""
+    touched: set[_Where] = set()
+    earliest: datetime | None = None
+    columns = place_events.c
+    for some in chunks(events):
+        query = select(columns.subject, columns.device, columns.geofence, columns.at)
+        for row in conn.execute(query.where(columns.id.in_(some), columns.subject.is_not(None))):
+            touched.add((row.subject, row.device, row.geofence))
+            earliest = min(earliest or row.at, row.at)
+    return touched, earliest
+
+
+def _crossings(rows: Sequence[Row[Any]]) -> list[Crossing]:
+    return [Crossing(row.id, EventKind(row.kind), row.at) for row in rows if row.retracted_at is None]
+
+
+def _row(where: _Where, stay: Stay) -> dict[str, Any]:
+    subject, device, geofence = where
+    return {
+        "id": stay.id,
+        "subject": subject,
+        "device": device,
+        "geofence": geofence,
+        "entered_at": stay.entered_at,
+        "left_at": stay.left_at,
+        "ended_by": stay.ended_by,
+    }
+
+
+def _stay(row: Row[Any]) -> Stay:
+    return Stay(row.id, row.entered_at, row.left_at, row.ended_by)
+
+
+def _keep(conn: Connection, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table)
+    changed = {name: statement.excluded[name] for name in ("entered_at", "left_at", "ended_by")}
+    conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), rows)

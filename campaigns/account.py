@@ -42,7 +42,8 @@ def _cap(words: list[str]) -> Cap:
         rest = words[1:]
         scope = CapScope.GEOFENCE if CapScope.GEOFENCE in rest else CapScope.ALL
         channels = [Channel(word) for word in rest if word not in (CapScope.GEOFENCE, CapScope.ALL)]
-        [channel] = channels or [None]
-        return Cap(int(most), int(seconds), scope, channel)
+        if len(channels) > 1:
+            raise ValueError("one channel at most")  # told below, as every other
+        return Cap(int(most), int(seconds), scope, *channels)
     except ValueError:
         raise ValueError(f"no cap can be read in {' '.join(words)!r}; write {CAP_FORM}") from None

@@ -11,6 +11,7 @@ from campaigns.cap import ONCE_A_DAY, Cap, cap_from_json, cap_json
 from campaigns.errors import FieldError, StateConflict
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.template import TextRefused, check_template, render
+from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Window, window_from_json, window_json
 from consent.entry import Channel
 from geofences.event import EventKind
@@ -116,12 +117,12 @@ def due_state(campaign: Campaign, now: datetime) -> CampaignState:
     return CampaignState.PAUSED if campaign.state is CampaignState.PAUSED else _running(campaign, now)
 
 
-def finished_text(campaign: Campaign, values: Mapping[str, Any]) -> str:
-    """The text of a message with these values.
+def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wording = PLAIN) -> str:
+    """The text of a message with these values, under these circumstances.
 
     Raises `TextRefused` where `render` does, and if it is longer than the campaign's channel allows; it does not show the text.
     """
-    text = render(campaign.template, values)
+    text = render(campaign.template, values, links=wording.links, locale=wording.locale, zone=wording.zone)
     if campaign.channel is not Channel.SMS:
         if len(text) > MAX_PUSH_CHARS:
             raise TextRefused(f"the text comes out longer than {MAX_PUSH_CHARS} characters")
@@ -134,9 +135,10 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any]) -> str:
     return text
 
 
-def campaign_problems(campaign: Campaign) -> tuple[FieldError, ...]:
+def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
-    problems = list(check_template(campaign.template)) or list(_length_problems(campaign))
+    problems = list(check_template(campaign.template, links=wording.links))
+    problems = problems or list(_length_problems(campaign, wording))
     trigger = campaign.trigger
     if not (trigger.geofences or trigger.tags or trigger.any):
         problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
@@ -201,10 +203,10 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
     )
 
 
-def _length_problems(campaign: Campaign) -> Iterator[FieldError]:
+def _length_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
     """A text that is too long already without any value."""
     try:
-        finished_text(campaign, {})
+        finished_text(campaign, {}, wording)
     except TextRefused as refused:
         odd = list(outside_gsm(campaign.template)) if campaign.channel is Channel.SMS else []
         told = f"; UCS-2 because of {' '.join(odd[:_SHOWN_CHARACTERS])}" if odd else ""

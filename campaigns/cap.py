@@ -72,6 +72,7 @@ class CapCount:
 
     @property
     def is_full(self) -> bool:
+        """Whether there is no room for one more."""
         return self.counted >= self.cap.max
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from campaigns.account import Account, caps_in_force
-from campaigns.campaign import Campaign, CampaignState, due_state, finished_text
+from campaigns.campaign import Campaign, CampaignState, due_state
 from campaigns.cap import Sent, cap_counts
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.gates import (
@@ -22,7 +22,8 @@ from campaigns.gates import (
     hold_json,
     location_consent,
     marketing_consent,
-    text_values,
+    text_of,
+    valid_until,
 )
 from campaigns.message import Message, derived_id, message_id
 from consent.countries.hours import is_open
@@ -99,9 +100,9 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         subject=moment.recipient.id,
         geofence=decision.geofence,
         channel=campaign.channel,
-        text=finished_text(campaign, text_values(campaign, moment)),
+        text=text_of(campaign, moment),
         created_at=decision.at,
-        valid_until=moment.event.at + timedelta(seconds=campaign.shelf_life_seconds),
+        valid_until=valid_until(campaign, moment.event),
         version=campaign.version,
     )
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -27,11 +28,13 @@ from campaigns.campaign import (
 from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap, CapScope
 from campaigns.errors import FieldError, InvalidCampaign
 from campaigns.template import MAX_TEMPLATE_CHARS
+from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Day, window_from_json
 from consent.entry import Channel
 from geofences.event import EventKind
 
 ID_PATTERN = r"^[A-Za-z0-9._:@~-]{1,128}$"
+LOCALE_PATTERN = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$"
 MAX_GEOFENCES = 1000
 MAX_TAGS = 50
 MAX_WINDOWS = 21
@@ -59,6 +62,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("an IANA name is expected, such as Europe/Paris")
+    return name
+
+
 Instant = Annotated[
     AwareDatetime,
     Field(strict=False),
@@ -71,7 +80,7 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)
 
 
 class PreviewForm(BaseModel):
-    """A made-up subject to render a template for; `geofence` is the name of the place."""
+    """A made-up subject to render a template for; `geofence` is the name of the place, `timezone` its clock."""
 
     model_config = ConfigDict(
         **_STRICT,
@@ -82,6 +91,8 @@ class PreviewForm(BaseModel):
         Field(max_length=50),
     ] = {}
     geofence: Line | None = None
+    locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE_PATTERN)] | None = None
+    timezone: Annotated[str, AfterValidator(_zone)] | None = None
 
 
 class TriggerForm(BaseModel):
@@ -171,8 +182,10 @@ class CampaignForm(BaseModel):
     ] = DEFAULT_MAX_SEGMENTS
 
 
-def campaign_of(form: CampaignForm, campaign_id: str, state: CampaignState) -> Campaign:
-    """The campaign that a form describes. Raises `InvalidCampaign` with every field that breaks a rule."""
+def campaign_of(
+    form: CampaignForm, campaign_id: str, state: CampaignState, wording: Wording = PLAIN
+) -> Campaign:
+    """The campaign that a form describes, to be worded under these circumstances. Raises `InvalidCampaign` with every field that breaks a rule."""
     audience, problems = parse_audience(form.audience)
     problems += tuple(
         FieldError(f"windows[{i}].to", "must differ from `from`; the whole day is 00:00 to 24:00")
@@ -199,7 +212,7 @@ def campaign_of(form: CampaignForm, campaign_id: str, state: CampaignState) -> C
         starts_at=form.starts_at,
         ends_at=form.ends_at,
     )
-    problems += campaign_problems(campaign)
+    problems += campaign_problems(campaign, wording)
     if problems:
         raise InvalidCampaign("the campaign breaks a rule; see errors", problems)
     return campaign

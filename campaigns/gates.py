@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -11,8 +11,10 @@ from campaigns.audience import attribute_names, matches
 from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
 from campaigns.cap import Sent, cap_counts, count_json
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
+from campaigns.wording import Wording
 from consent.countries.hours import day_and_time, is_open, local_time
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
@@ -100,6 +102,7 @@ class Recipient:
     origin: Origin | None = None
     suppressed: frozenset[Channel] = frozenset()
     """Channels on which the address is on the suppression list."""
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class Moment:
     sent: Sequence[Sent] = ()
     rules: CountryRules = COUNTRY_RULES
     account: Account = NO_LIMITS
+    links: LinkPolicy = OWN_LINKS_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +263,7 @@ def _country_words(campaign: Campaign, moment: Moment, who: Recipient, now: date
     if moment.rules.sender is None:
         return Answer({"rule": None})
     try:
-        text = finished_text(campaign, text_values(campaign, moment))
+        text = text_of(campaign, moment)
     except TextRefused:
         return Answer({"rule": None})  # the gate before says so
     hold = moment.rules.by_words(Reading(moment.geofence, who.origin, campaign.channel), text, now)
@@ -295,7 +299,7 @@ def _address(campaign: Campaign, recipient: Recipient) -> Answer:
 
 def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
-        text = finished_text(campaign, text_values(campaign, moment))
+        text = text_of(campaign, moment)
     except TextRefused as refused:
         return Answer({"problem": str(refused)}, Reason.TEXT_REFUSED)
     told: dict[str, Any] = {"characters": len(text)}
@@ -309,11 +313,25 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
     return Answer(told)
 
 
-def text_values(campaign: Campaign, moment: Moment) -> dict[str, Any]:
-    """What a template may name: the subject's attributes, and over them the place and the campaign."""
-    attributes = moment.recipient.attributes if moment.recipient else {}
-    place = moment.geofence.name if moment.geofence else None
-    return {**attributes, "geofence": place, "campaign": campaign.name}
+def text_of(campaign: Campaign, moment: Moment) -> str:
+    """The text of the message. Raises `TextRefused`.
+
+    A template may name the subject's attributes, and over them the place, the campaign, and when the offer ends.
+    """
+    place, who = moment.geofence, moment.recipient
+    values = {
+        **(who.attributes if who else {}),
+        "geofence": place.name if place else None,
+        "campaign": campaign.name,
+        "valid_until": valid_until(campaign, moment.event).isoformat(),
+    }
+    wording = Wording(moment.links, who.locale if who else None, place.timezone if place else None)
+    return finished_text(campaign, values, wording)
+
+
+def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
+    """The instant at which the event's offer is too late."""
+    return event.at + timedelta(seconds=campaign.shelf_life_seconds)
 
 
 _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {

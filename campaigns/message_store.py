@@ -18,7 +18,6 @@ from consent.data_keys import batches, key_for, keys_of
 from consent.entry import Channel
 from consent.store import insert_if_new
 
-
 _WENT = case(
     (messages.c.sent_at.is_not(None), messages.c.sent_at),
     # The call began after the message was taken, and `next_at` lies a minute behind that.

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -26,6 +26,7 @@ from campaigns.decision_store import decisions_page
 from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
 from campaigns.failure import heed_report
 from campaigns.form import ID_PATTERN, CampaignForm, Instant, Line, PreviewForm, campaign_of
+from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.listing import Filters
 from campaigns.message import message_json
 from campaigns.message_store import messages_page
@@ -42,6 +43,7 @@ from campaigns.store import (
 from campaigns.template import TextRefused
 from campaigns.version import numbered
 from campaigns.version_store import latest_version
+from campaigns.wording import Wording
 from consent.entry import Channel
 from consent.store import subject_of_device
 from consent.twilio_signature import is_signed, public_address
@@ -76,20 +78,21 @@ def router(
     now: Now,
     twilio: TwilioReports | None = None,
     unknown_report: Callable[[], None] = lambda: None,
+    links: LinkPolicy = OWN_LINKS_ONLY,
 ) -> APIRouter:
     """The routes of this package. Without `twilio`, every provider report is refused; `unknown_report` counts those
     that are about no message of ours.
     """
     api = APIRouter()
-    _add_campaigns(api, reads, writes, now)
+    _add_campaigns(api, reads, writes, now, Wording(links))
     _add_states(api, writes, now)
-    _add_outcomes(api, reads, now)
+    _add_outcomes(api, reads, now, Wording(links))
     _add_history(api, reads)
     _add_reports(api, writes, now, twilio, unknown_report)
     return api
 
 
-def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> None:
+def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, wording: Wording) -> None:
     @api.put(
         "/v1/campaigns/{campaign_id}",
         operation_id="putCampaign",
@@ -99,7 +102,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now) -> N
     )
     def put(campaign_id: CampaignId, form: CampaignForm, response: Response) -> dict[str, Any]:
         at = now()
-        campaign = campaign_of(form, campaign_id, CampaignState.DRAFT)
+        campaign = campaign_of(form, campaign_id, CampaignState.DRAFT, wording)
         with writes.begin() as connection:
             was = get_campaign(connection, campaign_id, lock=True)
             if was is not None:
@@ -175,7 +178,7 @@ def _state_change(action: Action, writes: Engine, now: Now) -> Callable[..., dic
     return change
 
 
-def _add_outcomes(api: APIRouter, reads: Engine, now: Now) -> None:
+def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> None:
     @api.post(
         "/v1/campaigns/{campaign_id}/preview",
         operation_id="previewCampaign",
@@ -186,9 +189,11 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now) -> None:
     def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, Any]:
         with reads.connect() as connection:
             campaign = _known(connection, campaign_id)
-        values = {**form.attributes, "geofence": form.geofence, "campaign": campaign.name}
+        until = now() + timedelta(seconds=campaign.shelf_life_seconds)
+        place = {"geofence": form.geofence, "campaign": campaign.name, "valid_until": until.isoformat()}
+        seen = replace(wording, locale=form.locale, zone=form.timezone)
         try:
-            text = finished_text(campaign, values)
+            text = finished_text(campaign, {**form.attributes, **place}, seen)
         except TextRefused as refused:
             raise InvalidCampaign(str(refused), (FieldError("attributes", str(refused)),)) from refused
         return preview_json(campaign, text)

@@ -1,10 +1,11 @@
 """The words of a message: Liquid, cut down to what a text message needs, checked when it is saved.
 
 A marketer writes the template and a shopper's attributes fill it, so neither is trusted: tags and filters are
-an allow-list without loops, wall clock or arithmetic, and no value can bring a line break or a link.
+an allow-list without loops, wall clock or arithmetic, and no value can bring a line break, a link, or words by which
+offers are refused. Nothing repeats, so a template of `MAX_TEMPLATE_CHARS` with short values is soon rendered; tests hold
+the worst ones to a time.
 """
 
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -15,26 +16,31 @@ from liquid.ast import BlockNode, ConditionalBlockNode, Node
 from liquid.builtin import content, illegal, output
 from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.expressions.primitive import RangeLiteral
-from liquid.builtin.filters import misc, string
 from liquid.builtin.tags import assign_tag, case_tag, if_tag, unless_tag
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression
 
 from campaigns.errors import FieldError
+from campaigns.filters import FILTERS, LOCALE, ZONE, argument_problem
+from campaigns.links import LINK, OWN_LINKS_ONLY, LinkPolicy
+from consent.keywords import adds_way_out
 
 MAX_TEMPLATE_CHARS = 1600
 MAX_VALUE_CHARS = 80
+MAX_ATTRIBUTE_CHARS = 500
+"""What follows in a value is not even looked at."""
 MAX_TEXT_CHARS = 1530
 """Ten SMS segments of 153 GSM-7 characters; a longer text is not sent on any channel."""
 
-ALWAYS_KNOWN = frozenset({"first_name", "last_name", "geofence", "campaign"})
-"""Names that need no default; a subject without a first name renders as nothing."""
+ALWAYS_KNOWN = frozenset({"first_name", "last_name", "geofence", "campaign", "valid_until"})
+"""Names that need no default; a subject without a first name renders as nothing. `valid_until` is when the offer ends."""
 
-_LINK = re.compile(r"//|\bwww\.|[\w-][.\u3002][^\W\d_]{2}|\b\d{1,3}(\.\d{1,3}){3}\b", re.IGNORECASE)
 _CONTROL = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _UNSEEN = _CONTROL | {
     "Cf"
 }  # zero-width and direction characters: right in a template's emoji, not in a value
+_OVERRIDES = frozenset("\u202d\u202e")
+"""Turn the letters that follow around, so that a link reads as another one."""
 _MAX_OUTPUT_BYTES = 16_384
 _SAMPLE = "Ana"
 """A value to try a template with."""
@@ -65,23 +71,17 @@ class _SmallLiquid(Environment):
             assign_tag.AssignTag,
         ):
             self.add_tag(tag)
-        for name, function in {
-            "default": misc.default,
-            "upcase": string.upcase,
-            "downcase": string.downcase,
-            "capitalize": string.capitalize,
-            "strip": string.strip,
-            "truncate": string.truncate,
-            "truncatewords": string.truncatewords,
-        }.items():
+        for name, function in FILTERS.items():
             self.add_filter(name, function)
 
 
 _LIQUID = _SmallLiquid()
 
 
-def check_template(text: str, field: str = "template") -> tuple[FieldError, ...]:
-    """What is wrong with a template; nothing means that it can be saved and will render.
+def check_template(
+    text: str, field: str = "template", links: LinkPolicy = OWN_LINKS_ONLY
+) -> tuple[FieldError, ...]:
+    """What is wrong with a template; nothing means that it can be saved and will render. It may link to what `links` allows.
 
     A printed name must be one of `ALWAYS_KNOWN`, be assigned in the template, or carry a ``default`` filter;
     a name that is only tested (``{% if tier == 'gold' %}``) need not, for its absence takes the other branch.
@@ -92,12 +92,16 @@ def check_template(text: str, field: str = "template") -> tuple[FieldError, ...]
         return (FieldError(field, f"a template holds at most {MAX_TEMPLATE_CHARS} characters"),)
     if any(unicodedata.category(character) in _CONTROL and character != "\n" for character in text):
         return (FieldError(field, "a template holds no control characters but the line break"),)
+    if not _OVERRIDES.isdisjoint(text):
+        return (
+            FieldError(field, "a template does not turn the direction of letters around (U+202D, U+202E)"),
+        )
     try:
         template = _parse(text)
-        problems = _problems(template)
+        problems = _problems(template) or links.problems(text)
         if not problems:
-            render(text, {})
-            _try_with_values(text, template)
+            render(text, {}, links=links)
+            _try_with_values(text, links)
     except LiquidError as error:
         return (FieldError(field, f"not understood: {error.message}; {_allowed()}"),)
     except TextRefused as refused:
@@ -105,31 +109,44 @@ def check_template(text: str, field: str = "template") -> tuple[FieldError, ...]
     return tuple(FieldError(field, problem) for problem in problems)
 
 
-def render(text: str, values: Mapping[str, Any]) -> str:
-    """The finished text. Raises `TextRefused` if it comes out empty or longer than `MAX_TEXT_CHARS`.
+def render(
+    text: str,
+    values: Mapping[str, Any],
+    *,
+    links: LinkPolicy = OWN_LINKS_ONLY,
+    locale: str | None = None,
+    zone: str | None = None,
+) -> str:
+    """The finished text. Raises `TextRefused` if it comes out empty or longer than `MAX_TEXT_CHARS`, or links to what
+    `links` does not allow. Amounts and dates are written as in `locale`, by the clock of `zone`.
 
-    Values lose line breaks and control characters and end after `MAX_VALUE_CHARS`; one that holds a link, or
-    is neither text, number nor boolean, counts as missing. Raises it also where values make a link together, or with
-    the words beside them: every link must stand in the template as it is sent.
+    Values lose line breaks and control characters and end after `MAX_VALUE_CHARS`; one that holds a link or says how
+    to refuse offers, or is neither text, number nor boolean, counts as missing. Raises it also where values make such
+    together, or with the words beside them: every link must stand in the template as it is sent.
     """
-    known = {name: clean for name, value in values.items() if (clean := _clean(value)) is not None}
     try:
-        rendered = _parse(text).render({**_NO_VALUES, **known}).strip()
+        asked = _names_of(text)
+        known = {name: clean for name in asked if (clean := _clean(values.get(name))) is not None}
+        rendered = _parse(text).render({**_NO_VALUES, **known, LOCALE: locale, ZONE: zone}).strip()
     except LiquidError:
         raise TextRefused("the template does not render with these values") from None
     if not rendered:
         raise TextRefused("the text comes out empty")
     if _has_joined_link(text, rendered):
         raise LinkMade("a value becomes part of a link, or makes one; put a space before and after it")
+    if adds_way_out(rendered, text):
+        raise TextRefused("values make a word by which offers are refused")
+    if any(links.problems(rendered)):
+        raise TextRefused("the text links to a host that link_domains does not list")
     if len(rendered) > MAX_TEXT_CHARS:
         raise TextRefused(f"the text comes out longer than {MAX_TEXT_CHARS} characters")
     return rendered
 
 
-def _try_with_values(text: str, template: BoundTemplate) -> None:
+def _try_with_values(text: str, links: LinkPolicy) -> None:
     """Raises `LinkMade` for a template that would make a link of a name that is filled in."""
     try:
-        render(text, dict.fromkeys(_names(template), _SAMPLE))
+        render(text, dict.fromkeys(_names_of(text), _SAMPLE), links=links)
     except LinkMade:
         raise
     except TextRefused:
@@ -137,11 +154,11 @@ def _try_with_values(text: str, template: BoundTemplate) -> None:
 
 
 def _has_joined_link(template: str, rendered: str) -> bool:
-    """Whether a word of the text that holds a link does not stand so in the template."""
-    if not _LINK.search(text := unicodedata.normalize("NFKC", rendered)):
+    """Whether a link of the text does not stand so in the template."""
+    if not LINK.search(text := unicodedata.normalize("NFKC", rendered)):
         return False
     written = unicodedata.normalize("NFKC", template)
-    return any(_LINK.search(word) and word not in written for word in text.split())
+    return any(LINK.search(word) and word not in written for word in text.split())
 
 
 @lru_cache(maxsize=256)
@@ -165,7 +182,7 @@ def _expression_problems(expression: Expression, known: set[str], *, printed: bo
     for part in _parts(expression):
         if isinstance(part, RangeLiteral):
             problems.append("a range (1..9) has no use here")
-        elif isinstance(part, Path) and (len(part.path) != 1 or not isinstance(part.path[0], str)):
+        elif isinstance(part, Path) and not _is_plain(part):
             problems.append(f"{part}: only plain names are available, without dots or brackets")
         elif isinstance(part, Path) and printed and not defaulted and part.path[0] not in known:
             problems.append(
@@ -175,7 +192,13 @@ def _expression_problems(expression: Expression, known: set[str], *, printed: bo
     if isinstance(expression, FilteredExpression):
         unknown = sorted(_filters(expression) - _LIQUID.filters.keys())
         problems += [f"unknown filter {name}; {_allowed()}" for name in unknown]
+        problems += [told for used in expression.filters or () if (told := argument_problem(used))]
     return problems
+
+
+def _is_plain(named: Path) -> bool:
+    [name, *further] = named.path
+    return not further and isinstance(name, str) and name == name.strip()
 
 
 def _nodes(nodes: list[Node], template: BoundTemplate) -> Iterator[Node]:
@@ -185,15 +208,17 @@ def _nodes(nodes: list[Node], template: BoundTemplate) -> Iterator[Node]:
         yield from _nodes(list(node.children(context, include_partials=False)), template)
 
 
-def _names(template: BoundTemplate) -> set[str]:
+@lru_cache(maxsize=256)
+def _names_of(text: str) -> frozenset[str]:
     """Every name that a template asks for."""
-    return {
+    template = _parse(text)
+    return frozenset(
         str(part.path[0])
         for node in _nodes(template.nodes, template)
         for expression in node.expressions()
         for part in _parts(expression)
         if isinstance(part, Path)
-    }
+    )
 
 
 def _parts(expression: Expression) -> Iterator[Expression]:
@@ -225,7 +250,8 @@ def _allowed() -> str:
 def _clean(value: Any) -> str | int | float | bool | None:
     if not isinstance(value, str):
         return value if isinstance(value, int | float) else None
-    if _LINK.search(unicodedata.normalize("NFKC", value)):
+    value = value[:MAX_ATTRIBUTE_CHARS]
+    if LINK.search(unicodedata.normalize("NFKC", value)) or adds_way_out(value):
         return None
     visible = "".join(" " if unicodedata.category(character) in _UNSEEN else character for character in value)
     return " ".join(visible.split())[:MAX_VALUE_CHARS]

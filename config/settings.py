@@ -24,6 +24,7 @@ DEVELOPMENT_VALUES = {
     "public_url": ("http://127.0.0.1:8000",),
     "twilio_auth_token": (DEMO_TWILIO_TOKEN,),
     "country_rules": ("off",),
+    "outgoing": ("any",),
 }
 """Values that production refuses, by setting."""
 MAY_BE_ZERO = ("durable_replicas", "account_min_gap_seconds")
@@ -47,6 +48,7 @@ class Settings:
 
     sms_channel: Literal["log", "twilio"] = "log"
     brand: str = "Chaland"
+    link_domains: str = ""
     contact: str = "contact@example.org"
     replies_by: Literal["engine", "provider", "none"] = "engine"
     default_region: str = "FR"
@@ -77,6 +79,9 @@ class Settings:
     twilio_messaging_service_sid: str = ""
     twilio_from: str = ""
     twilio_api_url: str = ""
+
+    outgoing: Literal["public", "any"] = "public"
+    outgoing_ports: str = "443 8443"
 
     partitions: int = 4
     lease_seconds: float = 10.0
@@ -110,6 +115,14 @@ class Settings:
     def second_yes(self) -> frozenset[str]:
         """The countries whose numbers must themselves agree to offers by SMS."""
         return frozenset(self.second_yes_regions.replace(",", " ").upper().split())
+
+    @property
+    def ports_called(self) -> frozenset[int]:
+        """The ports that webhooks may be sent to. Raises ValueError."""
+        ports = frozenset(int(port) for port in self.outgoing_ports.replace(",", " ").split())
+        if not all(0 < port < 65_536 for port in ports):
+            raise ValueError
+        return ports
 
     @property
     def preference_keys(self) -> tuple[bytes, ...]:
@@ -194,6 +207,10 @@ def _impossible(settings: Settings) -> list[str]:
         problems.append(
             f"{PREFIX}PREFERENCE_KEY: at least {PREFERENCE_KEY_LEAST_CHARS} characters, drawn at random"
         )
+    try:
+        _ = settings.ports_called
+    except ValueError:
+        problems.append(f"{PREFIX}OUTGOING_PORTS: port numbers, from 1 to 65535")
     if settings.sms_channel == "twilio":
         problems += [
             f"{PREFIX}{name.upper()}: needed when CHALAND_SMS_CHANNEL is twilio"

@@ -6,8 +6,9 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import pairwise
 
 from consent.lettering import is_slip, normalise_text, spelt_plainly
 
@@ -95,6 +96,28 @@ def classify(text: str) -> Verdict:
     if len(core) <= SHORT_HELP_WORDS and any(word in known.help for word in core):
         return Verdict.HELP
     return Verdict.OTHER
+
+
+def adds_way_out(text: str, written: str = "") -> bool:
+    """Whether a text holds a word by which offers are refused (STOP, unsubscribe, "opt out") that what was `written`
+    for it does not hold. "Bus stop" is none, nor a word that has other meanings, such as "end".
+    """
+    known = vocabulary()
+    if _ways_out(normalise_text(text), known) <= _ways_out_written(written):
+        return False
+    plain, before = (" ".join(_clauses(each, known)) for each in (text, written))
+    return not _ways_out(plain, known) <= _ways_out(before, known)
+
+
+@lru_cache(maxsize=256)
+def _ways_out_written(text: str) -> frozenset[str]:
+    return _ways_out(normalise_text(text), vocabulary())
+
+
+def _ways_out(normal: str, known: Vocabulary) -> frozenset[str]:
+    said = _words(spelt_plainly(normal))
+    pairs = (f"{word} {following}" for word, following in pairwise(said))
+    return frozenset([*known.stop.intersection(said), *(pair for pair in pairs if pair == "opt out")])
 
 
 def is_mere_yes(text: str) -> bool:

@@ -138,6 +138,7 @@ class Reachable:
     has_phone: bool
     has_push: bool
     is_suppressed: bool
+    locale: str | None = None
 
 
 def put_subject(conn: Connection, subject: Subject, at: datetime) -> bool:
@@ -240,6 +241,7 @@ def reachable(conn: Connection, ids: Iterable[str]) -> dict[str, Reachable]:
                 has_phone=row.phone is not None,
                 has_push=row.id in with_push,
                 is_suppressed=row.phone_mark in suppressed,
+                locale=row.locale,
             )
     return found
 

@@ -36,6 +36,7 @@ from campaigns.channels.log import LogChannel
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
+from campaigns.links import link_policy
 from campaigns.message import message_json
 from campaigns.routes import TwilioReports
 from config import Settings
@@ -56,9 +57,11 @@ from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
 from engine.decider import Decider
+from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
+from engine.facts import House
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.handover import open_handovers
@@ -71,6 +74,7 @@ from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
 from engine.live import Live, open_live
 from engine.log import SignalLog
+from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
 from engine.records import Records, open_records
@@ -126,6 +130,7 @@ class Engine:
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.ring = opened_ring(settings)
+        self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
             settings.data_dir,
@@ -159,7 +164,9 @@ class Engine:
             log_kept_entries=settings.log_limit_entries // 2,
         )
         rules, account = self._country_rules(), account_of(settings)
-        self.decider = Decider(self.live, self.records, self.leases, self.now, rules, account)
+        self.links = link_policy(settings.link_domains, settings.public_url)
+        self.house = House(rules, self.links, account)
+        self.decider = Decider(self.live, self.records, self.leases, self.now, self.house)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -188,6 +195,7 @@ class Engine:
         for thread in self._threads:
             thread.join()
         self.worker.close()
+        self.outbound.close()
         self.records.close()
         self.live.close()
 
@@ -322,7 +330,9 @@ class Engine:
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         for routes in (
-            campaigns.routes.router(reads=reads, writes=writes, now=now, twilio=self._twilio_reports()),
+            campaigns.routes.router(
+                reads=reads, writes=writes, now=now, twilio=self._twilio_reports(), links=self.links
+            ),
             campaigns.lifecycle_routes.router(reads=reads),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))

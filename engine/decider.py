@@ -17,9 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from campaigns import decision_store, outbox
 from campaigns import store as campaign_store
-from campaigns.account import NO_LIMITS, Account
 from campaigns.campaign import Campaign
-from campaigns.country_rules import COUNTRY_RULES, CountryRules
 from campaigns.decide import Decision, compose, decide
 from campaigns.gates import fits
 from consent import ledger
@@ -27,7 +25,7 @@ from consent import store as consent_store
 from consent.entry import Purpose, standing
 from engine import metrics
 from engine.events import sealed_events
-from engine.facts import Facts, gather_known
+from engine.facts import HOUSE, Facts, House, gather_known
 from engine.leases import Leases
 from engine.live import Live, events_key
 from engine.records import Records
@@ -69,8 +67,7 @@ class Decider:
         records: Records,
         leases: Leases,
         now: Callable[[], datetime],
-        rules: CountryRules = COUNTRY_RULES,
-        account: Account = NO_LIMITS,
+        house: House = HOUSE,
     ) -> None:
         self._live = live
         self._records = records
@@ -79,8 +76,7 @@ class Decider:
         self._of_each = BATCH_EVENTS
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
-        self._rules = rules
-        self._account = account
+        self._house = house
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -163,7 +159,7 @@ class Decider:
             if (concerned := _concerned(campaigns, event, geofence := places.get(event.geofence)))
         }
         judged = {each.subject: subjects[each.subject] for each in met.values()}
-        facts = gather_known(connection, judged, entries, campaigns, now, self._rules, self._account)
+        facts = gather_known(connection, judged, entries, campaigns, now, self._house)
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
         _keep_revisions(connection, heard, new, now)
         visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})

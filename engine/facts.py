@@ -3,7 +3,7 @@ and whoever tries a campaign out; so that both know the same.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.gates import Moment, Recipient
+from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.message import Message
 from consent import ledger
 from consent import store as consent_store
@@ -33,48 +34,60 @@ class Known:
     sent: list[Sent]
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """How this installation is set: the rules of countries it keeps, where its links may lead, and what holds for all
+    campaigns together.
+    """
+
+    rules: CountryRules = COUNTRY_RULES
+    links: LinkPolicy = OWN_LINKS_ONLY
+    account: Account = NO_LIMITS
+
+
+HOUSE = House()
+"""Where nothing is set."""
+
+
 class Facts:
     """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`, `discount`)."""
 
-    def __init__(
-        self, known: Mapping[str, Known], rules: CountryRules, account: Account, now: datetime
-    ) -> None:
+    def __init__(self, known: Mapping[str, Known], house: House, now: datetime) -> None:
         self._known = known
-        self._rules = rules
-        self._account = account
+        self._house = house
         self._now = now
 
     def moment(
         self, campaign: Campaign, event: PlaceEvent, geofence: Geofence | None, subject: str | None
     ) -> Moment:
         """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger."""
-        known = self._known.get(subject) if subject is not None else None
-        if known is None:
-            return Moment(
-                event,
-                geofence,
-                recipient=None,
-                marketing=None,
-                location=None,
-                rules=self._rules,
-                account=self._account,
-            )
-        return Moment(
+        house = self._house
+        stranger = Moment(
             event=event,
             geofence=geofence,
+            recipient=None,
+            marketing=None,
+            location=None,
+            rules=house.rules,
+            links=house.links,
+            account=house.account,
+        )
+        known = self._known.get(subject) if subject is not None else None
+        if known is None:
+            return stranger
+        return replace(
+            stranger,
             recipient=known.recipient,
             marketing=standing(known.entries, Purpose.MARKETING, campaign.channel, self._now),
             location=standing(known.entries, Purpose.LOCATION, None, self._now),
             sent=tuple(known.sent),
-            rules=self._rules,
-            account=self._account,
         )
 
     def count(self, message: Message) -> None:
         """A message was made: it counts from now on."""
         if message.subject in self._known:
             made = Sent(
-                message.created_at, message.event, message.campaign, message.geofence, message.channel
+                message.valid_until, message.event, message.campaign, message.geofence, message.channel
             )
             self._known[message.subject].sent.append(made)
 
@@ -90,15 +103,14 @@ def gather(
     subjects: Iterable[str],
     campaigns: Sequence[Campaign],
     now: datetime,
-    rules: CountryRules = COUNTRY_RULES,
-    account: Account = NO_LIMITS,
+    house: House = HOUSE,
 ) -> Facts:
     """What judgements of these campaigns need to know of these subjects. The caller holds the subjects' locks if it
     records what is decided.
     """
     reachable = consent_store.reachable(connection, subjects)
     return gather_known(
-        connection, reachable, ledger.entries_of_many(connection, reachable), campaigns, now, rules, account
+        connection, reachable, ledger.entries_of_many(connection, reachable), campaigns, now, house
     )
 
 
@@ -108,19 +120,18 @@ def gather_known(
     entries: Mapping[str, Sequence[Entry]],
     campaigns: Sequence[Campaign],
     now: datetime,
-    rules: CountryRules,
-    account: Account,
+    house: House,
 ) -> Facts:
     """The same, for whoever has read part of it already."""
-    caps = [cap for campaign in campaigns for cap, _ in caps_in_force(campaign, account)]
-    since = min(counted_since(caps, now), now - LONGEST_CAP if rules.enforced else now)
+    caps = [cap for campaign in campaigns for cap, _ in caps_in_force(campaign, house.account)]
+    since = min(counted_since(caps, now), now - LONGEST_CAP if house.rules.enforced else now)
     sent = message_store.sent_to(connection, subjects, since)
     phones = consent_store.phones_of(connection, subjects)
     known = {
         subject.id: Known(_recipient(subject, phones.get(subject.id)), entries[subject.id], sent[subject.id])
         for subject in subjects.values()
     }
-    return Facts(known, rules, account, now)
+    return Facts(known, house, now)
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:
@@ -131,4 +142,5 @@ def _recipient(subject: Reachable, phone: str | None) -> Recipient:
         channels=frozenset(channel for channel, there in has.items() if there),
         origin=origin_of(phone) if phone else None,
         suppressed=frozenset({Channel.SMS} if subject.is_suppressed else ()),
+        locale=subject.locale,
     )

@@ -33,7 +33,7 @@ def follow(conn: Connection, events: Collection[str]) -> None:
     touched, earliest = _touched(conn, events)
     if earliest is None:
         return
-    found: dict[_Where, list[Row[Any]]] = defaultdict(list)
+    found: dict[_Where, list[Any]] = defaultdict(list)
     for some in chunks({device for _, device, _ in touched}):
         columns = place_events.c
         query = select(

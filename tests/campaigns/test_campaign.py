@@ -16,9 +16,10 @@ from campaigns.campaign import (
     due_state,
     next_state,
 )
-from campaigns.cap import Cap
+from campaigns.cap import Cap, CapScope
 from campaigns.errors import StateConflict
 from consent.countries.hours import Day, Window
+from consent.entry import Channel
 from geofences.event import EventKind
 from tests.campaigns.cast import BREAD
 from tests.conftest import MONDAY_NINE
@@ -133,7 +134,8 @@ def test_what_is_written_is_read_back():
         trigger=Trigger(EventKind.STUCK, (), ("city-centre",)),
         audience=parse_audience({"all": [{"attribute": "tier", "in": ["gold"]}]})[0],
         windows=(Window(frozenset({Day.MON, Day.SAT}), 480, 1440),),
-        caps=(Cap(2, 3600), Cap(5, 86_400)),
+        caps=(Cap(2, 3600), Cap(5, 86_400, CapScope.GEOFENCE, Channel.PUSH)),
+        min_gap_seconds=60,
         starts_at=NOW,
         ends_at=NOW + HOUR,
         max_segments=2,
@@ -142,9 +144,9 @@ def test_what_is_written_is_read_back():
     assert campaign_from_json(campaign_json(BREAD)) == BREAD
 
 
-def test_a_campaign_of_before_segments_were_counted_is_read_back():
+def test_a_campaign_of_before_some_fields_were_known_is_read_back():
     stored = campaign_json(BREAD)
-    del stored["max_segments"]
+    del stored["max_segments"], stored["min_gap_seconds"]
     assert campaign_from_json(stored) == BREAD
 
 

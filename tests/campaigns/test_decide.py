@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaigns.account import NO_LIMITS, Account
 from campaigns.audience import parse_audience
 from campaigns.campaign import CampaignState, Trigger
+from campaigns.cap import Cap, CapScope
 from campaigns.country_rules import COUNTRY_RULES
 from campaigns.decide import Outcome, compose, decide, decision_json, may_still_send
 from campaigns.gates import GateName, Reason, Verdict, fits
@@ -194,6 +196,38 @@ def test_ids_follow_from_event_and_campaign_alone():
     assert message_id("a", "bc") != message_id("ab", "c")
 
 
+def test_the_cap_gate_tells_every_cap_and_the_one_that_is_full():
+    account = Account(caps=(Cap(2, 3600, CapScope.ALL, Channel.PUSH),), min_gap_seconds=600)
+    facts = moment(sent=(sent(NOW - timedelta(seconds=599), campaign="cake"),), account=account)
+    decision = decide(BREAD, facts, NOW)
+    assert decision.reason is Reason.CAP_REACHED
+    full = {
+        "max": 1,
+        "per_seconds": 600,
+        "scope": "all",
+        "set_by": "account_min_gap_seconds",
+        "counted": 1,
+    }
+    assert gate(decision, GateName.CAP).input == {
+        "caps": [
+            {"max": 1, "per_seconds": 86_400, "set_by": "campaign", "counted": 0},
+            {
+                "max": 2,
+                "per_seconds": 3600,
+                "scope": "all",
+                "channel": "push",
+                "set_by": "account",
+                "counted": 0,
+            },
+            full,
+        ],
+        "full": full,
+    }
+    assert decide(BREAD, facts, NOW + timedelta(seconds=1)).reason is Reason.OK
+    own = replace(BREAD, min_gap_seconds=600)
+    assert decide(own, replace(facts, account=NO_LIMITS), NOW).reason is Reason.CAP_REACHED
+
+
 @given(
     st.sampled_from(CampaignState),
     st.sampled_from([None, NEVER_ASKED, granted(), withdrawn()]),
@@ -237,6 +271,7 @@ def judge(**changes):
         "origin": None,
         "earlier": (),
         "rules": COUNTRY_RULES,
+        "account": NO_LIMITS,
         "has_address": True,
         "now": NOW,
     }

@@ -76,6 +76,7 @@ def test_the_smallest_campaign_takes_the_stated_defaults(client):
         "audience": {"all": []},
         "windows": [],
         "cap": [{"max": 1, "per_seconds": 86400}],
+        "min_gap_seconds": None,
         "priority": 50,
         "channel": "sms",
         "template": "Fresh bread until ten",

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaigns.links import link_policy
 from campaigns.template import (
     MAX_TEMPLATE_CHARS,
     MAX_TEXT_CHARS,
@@ -14,6 +15,7 @@ from campaigns.template import (
     render,
 )
 
+SHOP = link_policy("shop.example", "")
 HELLO = "{{ first_name | default: 'Hello' }}, a coffee while you wait?"
 
 
@@ -210,7 +212,7 @@ def test_values_make_no_link_together_or_with_the_words_beside_them(template, va
 
 @pytest.mark.parametrize("template", ["Bonjour.{{ first_name }}", "See shop.example/{{ first_name }}"])
 def test_a_template_that_would_make_links_of_names_is_refused_when_it_is_saved(template):
-    [problem] = check_template(template)
+    [problem] = check_template(template, links=SHOP)
     assert "space before and after" in problem.detail
 
 
@@ -218,5 +220,5 @@ def test_a_template_that_would_make_links_of_names_is_refused_when_it_is_saved(t
     "template", ["{{ first_name }}: see https://shop.example/a?b=c.", "{{ geofence }}. Open"]
 )
 def test_a_link_that_stands_in_the_template_stays(template):
-    assert check_template(template) == ()
-    assert render(template, {"first_name": "J.", "geofence": "St. Ann"})
+    assert check_template(template, links=SHOP) == ()
+    assert render(template, {"first_name": "J.", "geofence": "St. Ann"}, links=SHOP)

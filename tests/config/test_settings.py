@@ -52,6 +52,15 @@ def test_production_refuses_development_values(name: str):
         load_settings(good)
 
 
+def test_ports_are_numbers_and_only_development_calls_anybody():
+    assert Settings().ports_called == {443, 8443}
+    for wrong in ("https", "0", "70000"):
+        with pytest.raises(InvalidSettings, match="CHALAND_OUTGOING_PORTS: port numbers"):
+            load_settings({"CHALAND_OUTGOING_PORTS": wrong})
+    with pytest.raises(InvalidSettings, match="CHALAND_OUTGOING: a development value"):
+        load_settings({"CHALAND_ENV": "production", "CHALAND_OUTGOING": "any"})
+
+
 def test_twilio_needs_its_credentials():
     with pytest.raises(InvalidSettings, match="CHALAND_TWILIO_ACCOUNT_SID"):
         load_settings({"CHALAND_SMS_CHANNEL": "twilio"})

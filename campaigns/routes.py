@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import Connection, Engine
 from starlette.datastructures import FormData
 
+from campaigns import register
 from campaigns.campaign import (
     Action,
     Campaign,
@@ -20,6 +21,7 @@ from campaigns.campaign import (
     finished_text,
     next_state,
 )
+from campaigns.change import By
 from campaigns.channels.twilio_status import STATES
 from campaigns.decide import Outcome, decision_json
 from campaigns.decision_store import decisions_page
@@ -32,14 +34,7 @@ from campaigns.message import message_json
 from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
 from campaigns.segments import outside_gsm, sms_size
-from campaigns.store import (
-    campaign_report,
-    campaigns_page,
-    delete_campaign,
-    get_campaign,
-    put_campaign,
-    set_state,
-)
+from campaigns.store import campaign_report, campaigns_page, get_campaign
 from campaigns.template import TextRefused
 from campaigns.version import numbered
 from campaigns.version_store import latest_version
@@ -59,6 +54,14 @@ Now = Callable[[], datetime]
 CampaignId = Annotated[str, Path(pattern=ID_PATTERN, description="The campaign's id, of your choice")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+
+
+def actor_of(request: Request) -> str:
+    """Who calls; the engine has left the name in the request once the key was checked."""
+    return str(getattr(request.state, "actor", "unknown"))
+
+
+Actor = Annotated[str, Depends(actor_of)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
         tags=["campaigns"],
         responses={200: _example(_CAMPAIGN), 201: _example(_CAMPAIGN)},
     )
-    def put(campaign_id: CampaignId, form: CampaignForm, response: Response) -> dict[str, Any]:
+    def put(campaign_id: CampaignId, form: CampaignForm, response: Response, actor: Actor) -> dict[str, Any]:
         at = now()
         campaign = campaign_of(form, campaign_id, CampaignState.DRAFT, wording)
         with writes.begin() as connection:
@@ -111,7 +114,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
                 campaign = replace(campaign, state=was.state)
                 campaign = replace(campaign, state=due_state(campaign, at))
             campaign = numbered(was, campaign, latest_version(connection, campaign_id))
-            put_campaign(connection, campaign, at)
+            register.save(connection, was, campaign, By(actor, at))
         response.status_code = 201 if was is None else 200
         return campaign_json(campaign)
 
@@ -124,7 +127,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
     )
     def get(campaign_id: CampaignId) -> dict[str, Any]:
         with reads.connect() as connection:
-            return campaign_json(_known(connection, campaign_id))
+            return campaign_json(known(connection, campaign_id))
 
     @api.delete(
         "/v1/campaigns/{campaign_id}",
@@ -133,12 +136,14 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
         tags=["campaigns"],
         status_code=204,
     )
-    def delete(campaign_id: CampaignId) -> None:
+    def delete(campaign_id: CampaignId, actor: Actor) -> None:
+        at = now()
         with writes.begin() as connection:
-            state = due_state(_known(connection, campaign_id, lock=True), now())
+            campaign = known(connection, campaign_id, lock=True)
+            state = due_state(campaign, at)
             if state not in (CampaignState.DRAFT, CampaignState.ENDED):
                 raise StateConflict(f"campaign {campaign_id} is {state}; end it before you delete it")
-            delete_campaign(connection, campaign_id)
+            register.remove(connection, campaign, By(actor, at))
 
     @api.get(
         "/v1/campaigns",
@@ -167,12 +172,12 @@ def _add_states(api: APIRouter, writes: Engine, now: Now) -> None:
 
 
 def _state_change(action: Action, writes: Engine, now: Now) -> Callable[..., dict[str, Any]]:
-    def change(campaign_id: CampaignId) -> dict[str, Any]:
+    def change(campaign_id: CampaignId, actor: Actor) -> dict[str, Any]:
         at = now()
         with writes.begin() as connection:
-            campaign = _known(connection, campaign_id, lock=True)
+            campaign = known(connection, campaign_id, lock=True)
             state = next_state(campaign, action, at)
-            set_state(connection, campaign_id, state, at)
+            register.move(connection, campaign, state, action, By(actor, at))
         return campaign_json(replace(campaign, state=state))
 
     return change
@@ -188,7 +193,7 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> 
     )
     def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, Any]:
         with reads.connect() as connection:
-            campaign = _known(connection, campaign_id)
+            campaign = known(connection, campaign_id)
         until = now() + timedelta(seconds=campaign.shelf_life_seconds)
         place = {"geofence": form.geofence, "campaign": campaign.name, "valid_until": until.isoformat()}
         seen = replace(wording, locale=form.locale, zone=form.timezone)
@@ -207,7 +212,7 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> 
     )
     def report(campaign_id: CampaignId) -> dict[str, Any]:
         with reads.connect() as connection:
-            campaign = _known(connection, campaign_id)
+            campaign = known(connection, campaign_id)
             counted = campaign_report(connection, campaign_id)
         return {
             "campaign": campaign_id,
@@ -346,7 +351,8 @@ def _narrowed(connection: Connection, filters: Filters, device: str | None) -> F
     return replace(filters, subject=subject)
 
 
-def _known(connection: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:
+def known(connection: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:
+    """The campaign with this id. Raises `CampaignNotFound`."""
     campaign = get_campaign(connection, campaign_id, lock=lock)
     if campaign is None:
         raise CampaignNotFound(f"no campaign {campaign_id}; PUT /v1/campaigns/{campaign_id} makes it")

@@ -76,8 +76,8 @@ def live_campaigns(conn: Connection) -> list[Campaign]:
     return [campaign_from_json(definition) for definition in conn.scalars(query)]
 
 
-def due_moves(conn: Connection, now: datetime) -> list[tuple[str, CampaignState]]:
-    """Campaigns that the clock moves to another state by `now`, with that state; for `set_state`."""
+def due_moves(conn: Connection, now: datetime) -> list[tuple[Campaign, CampaignState]]:
+    """Campaigns that the clock moves to another state by `now`, with that state; locked, for `register.move_due`."""
     timed = select(campaigns.c.definition).where(
         campaigns.c.state.in_(
             [CampaignState.ACTIVE.value, CampaignState.SCHEDULED.value, CampaignState.PAUSED.value]
@@ -86,9 +86,7 @@ def due_moves(conn: Connection, now: datetime) -> list[tuple[str, CampaignState]
     )
     found = [campaign_from_json(definition) for definition in conn.scalars(timed.with_for_update())]
     return [
-        (campaign.id, state)
-        for campaign in found
-        if (state := due_state(campaign, now)) is not campaign.state
+        (campaign, state) for campaign in found if (state := due_state(campaign, now)) is not campaign.state
     ]
 
 

@@ -1,6 +1,18 @@
 """The tables of campaigns: the campaigns themselves and their versions, every decision, the messages they became, and every attempt."""
 
-from sqlalchemy import JSON, Column, Date, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy_utc import UtcDateTime
 
 metadata = MetaData(
@@ -35,6 +47,24 @@ campaign_versions = Table(
     Column("content_hash", Text, nullable=False),
     Column("made_at", UtcDateTime, nullable=False),
     Column("frozen_at", UtcDateTime),
+)
+
+# The audit log; it outlives the campaigns, too.
+campaign_changes = Table(
+    "campaign_changes",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("campaign", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("was", Text),
+    Column("now", Text),
+    Column("content_hash", Text, nullable=False),
+    Index(None, "campaign", "number"),
+    Index(None, "at"),
 )
 
 # Decisions and messages outlive their campaign: why someone was messaged must stay answerable. No foreign key.

@@ -52,6 +52,14 @@ def latest_version(conn: Connection, campaign_id: str) -> int:
     return conn.scalar(select(func.max(table.version)).where(table.campaign == campaign_id)) or 0
 
 
+def version_hash(conn: Connection, campaign_id: str, version: int) -> str | None:
+    """The content hash that a version is known by; None if there is no such version."""
+    table = campaign_versions.c
+    return conn.scalar(
+        select(table.content_hash).where(table.campaign == campaign_id, table.version == version)
+    )
+
+
 def versions_page(conn: Connection, campaign_id: str, limit: int, cursor: str | None = None) -> Page[Version]:
     """The versions of a campaign, the newest first."""
     table = campaign_versions.c

@@ -23,7 +23,6 @@ import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.message_store
 import campaigns.routes
-import campaigns.store
 import consent.ledger_routes
 import consent.routes
 import geofences.beacon_routes
@@ -38,6 +37,7 @@ from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
 from campaigns.links import link_policy
 from campaigns.message import message_json
+from campaigns.register import move_due
 from campaigns.routes import TwilioReports
 from config import Settings
 from consent import address, checkpoint, opt_in, review
@@ -232,10 +232,7 @@ class Engine:
         """Start and end campaigns whose time has come. Answers how many moved."""
         now = self.now()
         with self.records.writes.begin() as connection:
-            moves = campaigns.store.due_moves(connection, now)
-            for campaign_id, state in moves:
-                campaigns.store.set_state(connection, campaign_id, state, now)
-        return len(moves)
+            return move_due(connection, now)
 
     def check_refusals(self) -> list[BreachCheck]:
         """Check the refusals of each day of the last week that is over and was not checked yet."""

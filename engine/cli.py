@@ -953,7 +953,14 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
+def _add_provider_command() -> None:
+    from engine.provider_commands import add_provider_command
+
+    add_provider_command(app, _wait_for_signal, _fail)
+
+
 _add_privacy_commands()
+_add_provider_command()
 
 if __name__ == "__main__":
     main()

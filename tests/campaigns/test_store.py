@@ -107,7 +107,7 @@ def test_due_moves_are_those_that_the_clock_asks_for(connection):
         "draft": {"state": CampaignState.DRAFT, "starts_at": NOW - HOUR, "ends_at": NOW - HOUR},
     }.items():
         put_campaign(connection, replace(BREAD, id=campaign_id, **changes), NOW)
-    moves = dict(due_moves(connection, NOW))
+    moves = {campaign.id: state for campaign, state in due_moves(connection, NOW)}
     assert moves == {
         "starts": CampaignState.ACTIVE,
         "ends": CampaignState.ENDED,

@@ -13,7 +13,7 @@ from campaigns.listing import Filters
 from campaigns.message_store import messages_page
 from campaigns.store import delete_campaign, get_campaign, put_campaign, set_state
 from campaigns.tables import campaign_versions
-from campaigns.version import content_hash, hash_of, content_of, numbered
+from campaigns.version import content_hash, content_of, hash_of, numbered
 from campaigns.version_store import latest_version, versions_page
 from engine.web import speak_problem_json
 from tests.campaigns.cast import BREAD, decided

@@ -1,7 +1,7 @@
 """A campaign: what is said at which moment, to whom, when and how often, and the life it leads."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,6 +9,16 @@ from typing import Any
 from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
 from campaigns.cap import ONCE_A_DAY, Cap, cap_from_json, cap_json
 from campaigns.errors import FieldError, StateConflict
+from campaigns.languages import (
+    ONE_TEXT,
+    Languages,
+    Template,
+    choose,
+    language_problems,
+    languages_from_json,
+    languages_json,
+    texts_of,
+)
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.template import TextRefused, check_template, render
 from campaigns.wording import PLAIN, Wording
@@ -67,7 +77,7 @@ class Campaign:
     name: str
     trigger: Trigger
     channel: Channel
-    template: str
+    template: Template
     state: CampaignState = CampaignState.DRAFT
     version: int = 1
     audience: Audience = EVERYONE
@@ -77,6 +87,7 @@ class Campaign:
     priority: int = DEFAULT_PRIORITY
     shelf_life_seconds: int = DEFAULT_SHELF_LIFE_SECONDS
     max_segments: int = DEFAULT_MAX_SEGMENTS
+    languages: Languages = ONE_TEXT
     starts_at: datetime | None = None
     ends_at: datetime | None = None
 
@@ -122,7 +133,8 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wordin
 
     Raises `TextRefused` where `render` does, and if it is longer than the campaign's channel allows; it does not show the text.
     """
-    text = render(campaign.template, values, links=wording.links, locale=wording.locale, zone=wording.zone)
+    chosen = choose(campaign.template, campaign.languages, wording.locale)
+    text = render(chosen.text, values, links=wording.links, locale=chosen.locale, zone=wording.zone)
     if campaign.channel is not Channel.SMS:
         if len(text) > MAX_PUSH_CHARS:
             raise TextRefused(f"the text comes out longer than {MAX_PUSH_CHARS} characters")
@@ -137,8 +149,11 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wordin
 
 def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
-    problems = list(check_template(campaign.template, links=wording.links))
-    problems = problems or list(_length_problems(campaign, wording))
+    problems = list(language_problems(campaign.template, campaign.languages))
+    for field, text in texts_of(campaign.template).items():
+        alone = replace(campaign, template=text, languages=ONE_TEXT)
+        found = check_template(text, field, wording.links) or _length_problems(alone, field, wording)
+        problems.extend(found)
     trigger = campaign.trigger
     if not (trigger.geofences or trigger.tags or trigger.any):
         problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
@@ -169,7 +184,8 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "min_gap_seconds": campaign.min_gap_seconds,
         "priority": campaign.priority,
         "channel": campaign.channel.value,
-        "template": campaign.template,
+        "template": campaign.template if isinstance(campaign.template, str) else dict(campaign.template),
+        **languages_json(campaign.languages),
         "shelf_life_seconds": campaign.shelf_life_seconds,
         "max_segments": campaign.max_segments,
         "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
@@ -196,6 +212,7 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         priority=raw["priority"],
         channel=Channel(raw["channel"]),
         template=raw["template"],
+        languages=languages_from_json(raw),
         shelf_life_seconds=raw["shelf_life_seconds"],
         max_segments=raw.get("max_segments", DEFAULT_MAX_SEGMENTS),
         starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,
@@ -203,14 +220,14 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
     )
 
 
-def _length_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
-    """A text that is too long already without any value."""
+def _length_problems(campaign: Campaign, field: str, wording: Wording) -> Iterator[FieldError]:
+    """The text of a campaign with one that is too long already without any value."""
     try:
         finished_text(campaign, {}, wording)
     except TextRefused as refused:
-        odd = list(outside_gsm(campaign.template)) if campaign.channel is Channel.SMS else []
+        odd = list(outside_gsm(str(campaign.template))) if campaign.channel is Channel.SMS else []
         told = f"; UCS-2 because of {' '.join(odd[:_SHOWN_CHARACTERS])}" if odd else ""
-        yield FieldError("template", f"{refused}{told}")
+        yield FieldError(field, f"{refused}{told}")
 
 
 def _running(campaign: Campaign, now: datetime) -> CampaignState:

@@ -11,6 +11,7 @@ from campaigns.audience import attribute_names, matches
 from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
 from campaigns.cap import Sent, cap_counts, count_json
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
@@ -74,6 +75,7 @@ class Reason(StrEnum):
     NO_ADDRESS = "no_address"
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
+    NO_TEXT_IN_LANGUAGE = "no_text_in_language"
     COUNTRY_WORDS = "country_words"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
@@ -301,7 +303,10 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
         text = text_of(campaign, moment)
     except TextRefused as refused:
-        return Answer({"problem": str(refused)}, Reason.TEXT_REFUSED)
+        missing = isinstance(refused, NoTextInLanguage)
+        return Answer(
+            {"problem": str(refused)}, Reason.NO_TEXT_IN_LANGUAGE if missing else Reason.TEXT_REFUSED
+        )
     told: dict[str, Any] = {"characters": len(text)}
     if campaign.channel is Channel.SMS:
         size = sms_size(text)

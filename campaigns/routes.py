@@ -23,6 +23,7 @@ from campaigns.campaign import (
 )
 from campaigns.change import By
 from campaigns.channels.twilio_status import STATES
+from campaigns.country_rules import COUNTRY_RULES, CountryRules
 from campaigns.decide import Outcome, decision_json
 from campaigns.decision_store import decisions_page
 from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
@@ -33,6 +34,7 @@ from campaigns.listing import Filters
 from campaigns.message import message_json
 from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
+from campaigns.saving import check_saved
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.store import campaign_report, campaigns_page, get_campaign
 from campaigns.template import TextRefused
@@ -82,12 +84,13 @@ def router(
     twilio: TwilioReports | None = None,
     unknown_report: Callable[[], None] = lambda: None,
     links: LinkPolicy = OWN_LINKS_ONLY,
+    rules: CountryRules = COUNTRY_RULES,
 ) -> APIRouter:
     """The routes of this package. Without `twilio`, every provider report is refused; `unknown_report` counts those
     that are about no message of ours.
     """
     api = APIRouter()
-    _add_campaigns(api, reads, writes, now, Wording(links))
+    _add_campaigns(api, reads, writes, now, Wording(links), rules)
     _add_states(api, writes, now)
     _add_outcomes(api, reads, now, Wording(links))
     _add_history(api, reads)
@@ -95,7 +98,9 @@ def router(
     return api
 
 
-def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, wording: Wording) -> None:
+def _add_campaigns(
+    api: APIRouter, reads: Engine, writes: Engine, now: Now, wording: Wording, rules: CountryRules
+) -> None:
     @api.put(
         "/v1/campaigns/{campaign_id}",
         operation_id="putCampaign",
@@ -113,6 +118,7 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
                     raise StateConflict(f"campaign {campaign_id} has ended; save the change under a new id")
                 campaign = replace(campaign, state=was.state)
                 campaign = replace(campaign, state=due_state(campaign, at))
+            check_saved(connection, campaign, rules, wording, at)
             campaign = numbered(was, campaign, latest_version(connection, campaign_id))
             register.save(connection, was, campaign, By(actor, at))
         response.status_code = 201 if was is None else 200

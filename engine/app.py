@@ -328,7 +328,12 @@ class Engine:
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         for routes in (
             campaigns.routes.router(
-                reads=reads, writes=writes, now=now, twilio=self._twilio_reports(), links=self.links
+                reads=reads,
+                writes=writes,
+                now=now,
+                twilio=self._twilio_reports(),
+                links=self.links,
+                rules=self._country_rules(),
             ),
             campaigns.lifecycle_routes.router(reads=reads),
         ):

@@ -20,6 +20,14 @@ class What(StrEnum):
     SPEND = "spend"
 
 
+class Counted(StrEnum):
+    """How a message stands in the counters of budgets."""
+
+    RESERVED = "reserved"
+    COMMITTED = "committed"
+    RELEASED = "released"
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Limits of messages and of money in millionths, of a whole life and of a day; None: no limit."""

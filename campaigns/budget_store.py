@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
 
-from campaigns.budget import ACCOUNT, EVER, NOTHING, Key, Used, owner_of
+from campaigns.budget import ACCOUNT, EVER, Counted, Key, Used, owner_of
 from campaigns.message import NEVER_SENT, Message, MessageState
 from campaigns.tables import budget_counters, messages
 from consent.store import insert_if_new
@@ -21,14 +21,6 @@ from consent.store import insert_if_new
 SETTLED_AT_ONCE = 500
 
 _WAITING = (MessageState.DUE, MessageState.SENDING)
-
-
-class Counted(StrEnum):
-    """How a message stands in the counters."""
-
-    RESERVED = "reserved"
-    COMMITTED = "committed"
-    RELEASED = "released"
 
 
 @dataclass(slots=True)
@@ -46,15 +38,19 @@ class Counters:
         self.used = dict(used)
         self._reserved: dict[Key, _Delta] = defaultdict(_Delta)
 
-    def reserve(self, message: Message) -> bool:
-        """Count a message that was decided; False where nothing counts it."""
-        keys = [key for key in _keys(message.campaign, message.counted_on) if key in self.used]
-        for key in keys:
+    def counts(self, message: Message) -> bool:
+        """Whether there is a counter for the message."""
+        return any(key in self.used for key in _keys(message.campaign, message.counted_on))
+
+    def reserve(self, message: Message) -> None:
+        """Count a message that was decided."""
+        for key in _keys(message.campaign, message.counted_on):
+            if key not in self.used:
+                continue
             was = self.used[key]
             self.used[key] = Used(was.messages + 1, was.micros + message.cost_micros)
             self._reserved[key].reserved_messages += 1
             self._reserved[key].reserved_micros += message.cost_micros
-        return bool(keys)
 
     def write(self, conn: Connection) -> None:
         """Keep what was reserved."""
@@ -125,7 +121,7 @@ _COLUMNS = (
 )
 
 
-def _unsettled(limit: int):  # type: ignore[no-untyped-def]
+def _unsettled(limit: int) -> Select[Any]:
     waiting, never = [state.value for state in _WAITING], [state.value for state in NEVER_SENT]
     wrong = or_(
         and_(messages.c.counted == Counted.RESERVED.value, messages.c.state.not_in(waiting)),
@@ -176,14 +172,15 @@ def _begin(conn: Connection, key: Key) -> None:
         conn.execute(update(messages).where(mine, then, fresh).values(counted=name.value))
 
 
-def _move(delta: _Delta, row: Row[tuple[object, ...]], was: Counted, became: Counted) -> None:
+def _move(delta: _Delta, row: Row[Any], was: Counted, became: Counted) -> None:
+    micros = row.cost_micros or 0
     for standing, sign in ((was, -1), (became, 1)):
         if standing is Counted.RESERVED:
             delta.reserved_messages += sign
-            delta.reserved_micros += sign * row.cost_micros
+            delta.reserved_micros += sign * micros
         elif standing is Counted.COMMITTED:
             delta.committed_messages += sign
-            delta.committed_micros += sign * row.cost_micros
+            delta.committed_micros += sign * micros
 
 
 def _apply(conn: Connection, deltas: Mapping[Key, _Delta]) -> None:

@@ -60,6 +60,7 @@ class Sent:
     campaign: str
     geofence: str | None
     channel: Channel
+    visit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

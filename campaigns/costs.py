@@ -37,5 +37,7 @@ def costs_from_text(other: str, by_country: str) -> Costs:
             case [country, amount] if len(country) == len("FR") and country.isalpha():
                 rates[country.upper()] = micros_of(amount)
             case _:
-                raise ValueError(f"no rate can be read in {part.strip()!r}; write a country and an amount: FR 0.0725")
+                raise ValueError(
+                    f"no rate can be read in {part.strip()!r}; write a country and an amount: FR 0.0725"
+                )
     return Costs(micros_of(other), rates)

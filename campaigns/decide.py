@@ -93,6 +93,7 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
     """The message that a decision calls for; None if it calls for none."""
     if decision.outcome is not Outcome.MESSAGE or moment.recipient is None:
         return None
+    text = text_of(campaign, moment)
     return Message(
         id=message_id(decision.event, campaign.id),
         event=decision.event,
@@ -100,10 +101,13 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         subject=moment.recipient.id,
         geofence=decision.geofence,
         channel=campaign.channel,
-        text=text_of(campaign, moment),
+        text=text,
         created_at=decision.at,
         valid_until=valid_until(campaign, moment.event),
         version=campaign.version,
+        visit=moment.visit,
+        cost_micros=moment.account.costs.of(campaign.channel, text, moment.recipient.origin),
+        counted_on=moment.account.day(decision.at),
     )
 
 

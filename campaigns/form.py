@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from campaigns.audience import EVERYONE, MAX_TEXT_CHARS, audience_json, parse_audience
+from campaigns.budget_form import BudgetForm, budget_of
 from campaigns.campaign import (
     DEFAULT_MAX_SEGMENTS,
     DEFAULT_PRIORITY,
@@ -23,6 +24,7 @@ from campaigns.campaign import (
     MAX_SEGMENTS,
     Campaign,
     CampaignState,
+    PerVisit,
     Trigger,
     campaign_problems,
 )
@@ -41,6 +43,7 @@ MAX_GEOFENCES = 1000
 MAX_TAGS = 50
 MAX_WINDOWS = 21
 MAX_SHELF_LIFE_SECONDS = 7 * 86_400
+MAX_VALUE = 1_000_000_000
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -188,6 +191,18 @@ class CampaignForm(BaseModel):
         Field(ge=1, le=MAX_CAP_SECONDS, description="The least time since the last message of any campaign."),
     ] = None
     priority: Annotated[int, Field(ge=0, le=100)] = DEFAULT_PRIORITY
+    value: Annotated[
+        float, Field(ge=0, le=MAX_VALUE, description="Of two of the same priority the one worth more speaks.")
+    ] = 0.0
+    per_visit: Annotated[PerVisit, Field(strict=False)] = PerVisit.ONE
+    budget: BudgetForm | None = None
+    min_confidence: Annotated[
+        float | None, Field(ge=0, le=1, description="The least probability of the event.")
+    ] = None
+    max_fix_age_seconds: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_SHELF_LIFE_SECONDS, description="The longest time since the event was noticed."),
+    ] = None
     shelf_life_seconds: Annotated[int, Field(ge=1, le=MAX_SHELF_LIFE_SECONDS)] = DEFAULT_SHELF_LIFE_SECONDS
     max_segments: Annotated[
         int,
@@ -221,6 +236,11 @@ def campaign_of(
         else tuple(window_from_json(w.model_dump(by_alias=True)) for w in form.windows),
         caps=tuple(Cap(cap.max, cap.per_seconds, cap.scope, cap.channel) for cap in form.cap),
         min_gap_seconds=form.min_gap_seconds,
+        budget=budget_of(form.budget),
+        value=form.value,
+        per_visit=form.per_visit,
+        min_confidence=form.min_confidence,
+        max_fix_age_seconds=form.max_fix_age_seconds,
         priority=form.priority,
         channel=form.channel,
         template=form.template,

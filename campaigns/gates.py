@@ -1,18 +1,22 @@
 """The gates between a moment and a message: each asks one question and tells what its answer rests on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from campaigns.account import NO_LIMITS, Account, caps_in_force
+from campaigns.arbitration import Because, Winner
 from campaigns.audience import attribute_names, matches
-from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
+from campaigns.budget import Limit, limit_json
+from campaigns.campaign import Campaign, CampaignState, PerVisit, Trigger, due_state, finished_text
 from campaigns.cap import Sent, cap_counts, count_json
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
 from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.money import money_text
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
 from campaigns.wording import Wording
@@ -21,7 +25,7 @@ from consent.countries.place import Origin
 from consent.countries.ruling import Hold
 from consent.entry import Action, Channel, Standing
 from consent.entry import Reason as StandingReason
-from geofences.event import PlaceEvent
+from geofences.event import PlaceEvent, Revision
 from geofences.geofence import Geofence
 
 
@@ -31,15 +35,18 @@ class GateName(StrEnum):
     CAMPAIGN_ACTIVE = "campaign_active"
     TRIGGER = "trigger"
     SUBJECT = "subject"
+    AUDIENCE = "audience"
     LOCATION_CONSENT = "location_consent"
     CONSENT = "consent"
     SUPPRESSION = "suppression"
-    AUDIENCE = "audience"
+    FIX = "fix"
     SHELF_LIFE = "shelf_life"
     WINDOW = "window"
     COUNTRY_HOURS = "country_hours"
     CAP = "cap"
     COUNTRY_CAP = "country_cap"
+    BUDGET = "budget"
+    ARBITRATION = "arbitration"
     ADDRESS = "address"
     COUNTRY_SENDER = "country_sender"
     TEXT = "text"
@@ -67,11 +74,15 @@ class Reason(StrEnum):
     CONSENT_WITHDRAWN = "consent_withdrawn"
     SUPPRESSED = "suppressed"
     NOT_IN_AUDIENCE = "not_in_audience"
+    FIX_TOO_OLD = "fix_too_old"
+    NOT_SURE_ENOUGH = "not_sure_enough"
     TOO_LATE = "too_late"
     OUTSIDE_WINDOW = "outside_window"
     COUNTRY_HOURS = "country_hours"
     CAP_REACHED = "cap_reached"
     COUNTRY_CAP = "country_cap"
+    BUDGET_SPENT = "budget_spent"
+    LOST_TO = "lost_to"
     NO_ADDRESS = "no_address"
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
@@ -113,7 +124,9 @@ class Moment:
 
     `geofence` is None once it is deleted, `recipient` when nobody is known behind the device; `marketing` (on
     the campaign's channel) and `location` are the subject's standings, None counting as no. `sent` holds the
-    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches.
+    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches. `budgets` holds the
+    limits of money and messages that count. `visit` is the subject's visit of the place (None: there is none), `around`
+    every visit, of this place and of others, that the subject is on; `winner` who spoke already in the same moment.
     """
 
     event: PlaceEvent
@@ -124,6 +137,10 @@ class Moment:
     sent: Sequence[Sent] = ()
     rules: CountryRules = COUNTRY_RULES
     account: Account = NO_LIMITS
+    budgets: Sequence[Limit] = ()
+    visit: str | None = None
+    around: AbstractSet[str] = frozenset()
+    winner: Winner | None = None
     links: LinkPolicy = OWN_LINKS_ONLY
 
 
@@ -166,6 +183,8 @@ def _trigger(campaign: Campaign, moment: Moment) -> Answer:
         "geofence": event.geofence,
         "tags": _shared_tags(trigger, moment.geofence),
     }
+    if event.revision is Revision.RETRACTED:
+        return Answer({**told, "retracted": True}, Reason.EVENT_RETRACTED)
     return Answer(told, Reason.OK if fits(trigger, event, moment.geofence) else Reason.TRIGGER_MISMATCH)
 
 
@@ -225,6 +244,20 @@ def _audience(campaign: Campaign, recipient: Recipient) -> Answer:
     inside = matches(campaign.audience, recipient.attributes)
     told = {"attributes": asked, "missing": missing}
     return Answer(told, Reason.OK if inside else Reason.NOT_IN_AUDIENCE)
+
+
+def _fix(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    age_seconds, sure = (now - moment.event.emitted).total_seconds(), moment.event.confidence
+    oldest, least = campaign.max_fix_age_seconds, campaign.min_confidence
+    told = {
+        "age_seconds": age_seconds,
+        "max_fix_age_seconds": oldest,
+        "confidence": sure,
+        "min_confidence": least,
+    }
+    if oldest is not None and age_seconds > oldest:
+        return Answer(told, Reason.FIX_TOO_OLD)
+    return Answer(told, Reason.NOT_SURE_ENOUGH if least is not None and sure < least else Reason.OK)
 
 
 def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
@@ -294,6 +327,39 @@ def _cap(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
     return Answer(told, Reason.CAP_REACHED if full else Reason.OK)
 
 
+def _budget(campaign: Campaign, moment: Moment, who: Recipient) -> Answer:
+    if not moment.budgets:
+        return Answer({"limits": [], "cost": None, "full": None})
+    try:
+        text = text_of(campaign, moment)
+    except TextRefused:
+        text = ""  # a later gate says so
+    cost = moment.account.costs.of(campaign.channel, text, who.origin)
+    full = next((limit for limit in moment.budgets if not limit.has_room(cost)), None)
+    told = {
+        "limits": [limit_json(limit) for limit in moment.budgets],
+        "cost": money_text(cost),
+        "full": limit_json(full) if full else None,
+    }
+    return Answer(told, Reason.BUDGET_SPENT if full else Reason.OK)
+
+
+def _arbitration(campaign: Campaign, moment: Moment) -> Answer:
+    winner = moment.winner or next(
+        (
+            Winner(sent.campaign, sent.event, Because.VISIT)
+            for sent in moment.sent
+            if sent.visit is not None and sent.visit in moment.around
+        ),
+        None,
+    )
+    told: dict[str, Any] = {"per_visit": campaign.per_visit.value, "visit": moment.visit, "winner": None}
+    if winner is not None:
+        told |= {"winner": winner.campaign, "event": winner.event, "because": winner.because.value}
+    lost = winner is not None and campaign.per_visit is PerVisit.ONE
+    return Answer(told, Reason.LOST_TO if lost else Reason.OK)
+
+
 def _address(campaign: Campaign, recipient: Recipient) -> Answer:
     has = campaign.channel in recipient.channels
     return Answer({"channel": campaign.channel.value}, Reason.OK if has else Reason.NO_ADDRESS)
@@ -343,6 +409,7 @@ _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.CAMPAIGN_ACTIVE: lambda campaign, _moment, now: _campaign_active(campaign, now),
     GateName.TRIGGER: lambda campaign, moment, _now: _trigger(campaign, moment),
     GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
+    GateName.FIX: _fix,
     GateName.SHELF_LIFE: _shelf_life,
     GateName.WINDOW: _window,
 }
@@ -356,6 +423,8 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
     GateName.COUNTRY_HOURS: _country_hours,
     GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
     GateName.COUNTRY_CAP: _country_cap,
+    GateName.BUDGET: lambda campaign, moment, who, _now: _budget(campaign, moment, who),
+    GateName.ARBITRATION: lambda campaign, moment, _who, _now: _arbitration(campaign, moment),
     GateName.ADDRESS: lambda campaign, _moment, who, _now: _address(campaign, who),
     GateName.COUNTRY_SENDER: _country_sender,
     GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),

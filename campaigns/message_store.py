@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, case, or_, select
 
+from campaigns.budget import Counted
 from campaigns.cap import Sent
 from campaigns.listing import Filters, newest
 from campaigns.message import NEVER_SENT, Message, MessageState
@@ -27,9 +28,11 @@ _WENT = case(
 """When a message went, or at the latest will go."""
 
 
-def insert_message(conn: Connection, message: Message) -> bool:
-    """Keep a new message, once per event and campaign; False if there is one already."""
-    return insert_if_new(conn, messages, _message_row(conn, message))
+def insert_message(conn: Connection, message: Message, *, counted: bool = False) -> bool:
+    """Keep a new message, once per event and campaign; False if there is one already. `counted` says that it is reserved
+    in the counters of budgets.
+    """
+    return insert_if_new(conn, messages, _message_row(conn, message, counted=counted))
 
 
 def sent_to(
@@ -41,7 +44,8 @@ def sent_to(
     """
     found: dict[str, list[Sent]] = {subject: [] for subject in subjects}
     went = _WENT.label("went")
-    about = messages.c.subject, messages.c.event, messages.c.campaign, messages.c.geofence, messages.c.channel
+    columns = messages.c
+    about = columns.subject, columns.event, columns.campaign, columns.geofence, columns.channel, columns.visit
     for some in batches(found):
         query = select(went, *about).where(
             messages.c.subject.in_(some),
@@ -56,7 +60,7 @@ def sent_to(
                 )
             )
         for row in conn.execute(query.order_by(went)):
-            sent = Sent(row.went, row.event, row.campaign, row.geofence, Channel(row.channel))
+            sent = Sent(row.went, row.event, row.campaign, row.geofence, Channel(row.channel), row.visit)
             found[row.subject].append(sent)
     return found
 
@@ -96,6 +100,9 @@ def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message
             reason=row.reason,
             rule=row.rule,
             version=row.version,
+            visit=row.visit,
+            cost_micros=row.cost_micros or 0,
+            counted_on=row.counted_on,
         )
         for row in rows
     ]
@@ -106,7 +113,7 @@ def text_field(message_id: str) -> str:
     return f"text of {message_id}"
 
 
-def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
+def _message_row(conn: Connection, message: Message, *, counted: bool) -> dict[str, Any]:
     sealed = key_for(conn, message.subject).seal(text_field(message.id), message.text)
     return {
         "id": message.id,
@@ -126,4 +133,8 @@ def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
         "reason": message.reason,
         "rule": message.rule,
         "version": message.version,
+        "visit": message.visit,
+        "cost_micros": message.cost_micros,
+        "counted_on": message.counted_on,
+        "counted": Counted.RESERVED.value if counted else None,
     }

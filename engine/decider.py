@@ -9,23 +9,25 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import cast
 
 from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from campaigns import decision_store, outbox
+from campaigns import outbox
 from campaigns import store as campaign_store
+from campaigns.arbitration import Claim
 from campaigns.campaign import Campaign
-from campaigns.decide import Decision, compose, decide
+from campaigns.decide import Decision
 from campaigns.gates import fits
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Purpose, standing
 from engine import metrics
 from engine.events import sealed_events
-from engine.facts import HOUSE, Facts, House, gather_known
+from engine.facts import HOUSE, House, gather_known, hold_counters
+from engine.judgement import judge_all
 from engine.leases import Leases
 from engine.live import Live, events_key
 from engine.records import Records
@@ -47,15 +49,6 @@ record one.
 """
 PLACES_LIMIT = 20_000
 """Geofences that are remembered."""
-
-
-class _Met(NamedTuple):
-    """An event, where it happened, to whom, and the campaigns that it concerns."""
-
-    event: PlaceEvent
-    geofence: Geofence | None
-    subject: str
-    campaigns: Sequence[Campaign]
 
 
 class Decider:
@@ -153,24 +146,20 @@ class Decider:
         metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
         new = geofence_store.add_events(connection, sealed, now)
         places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
-        met = {
-            event.id: _Met(event, geofence, subject, concerned)
-            for event, subject in kept
-            if (concerned := _concerned(campaigns, event, geofence := places.get(event.geofence)))
-        }
-        judged = {each.subject: subjects[each.subject] for each in met.values()}
-        facts = gather_known(connection, judged, entries, campaigns, now, self._house)
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
         _keep_revisions(connection, heard, new, now)
         visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
-        decisions: list[Decision] = []
         for event in heard:
             if event.revision is Revision.RETRACTED:  # what it was to bring about is called off
-                cancelled = outbox.cancel_of_event(connection, event.id)
-                facts.discount(owners.get(event.device, ""), event.id, cancelled)
-            elif event.revision is Revision.SAID and event.id in met:
-                decisions += _decide_one(connection, met[event.id], facts, now)
-        return decisions
+                outbox.cancel_of_event(connection, event.id)
+        claims = _claims(
+            campaigns, [(_as_it_stands(event, heard), subject) for event, subject in kept], places
+        )
+        judged = {claim.subject: subjects[claim.subject] for claim in claims}
+        concerned = {claim.campaign.id: claim.campaign for claim in claims}
+        counters = hold_counters(connection, list(concerned.values()), now, self._house)
+        facts = gather_known(connection, judged, entries, campaigns, counters, now, self._house)
+        return judge_all(connection, claims, facts, now)
 
     def _places(self, connection: Connection, ids: AbstractSet[str]) -> Mapping[str, Geofence]:
         """The geofences that events are about. One that has not been edited since is not read again: its shape is
@@ -199,19 +188,24 @@ def _keep_revisions(
         fresh.discard(event.id)  # told a second time, after it was taken back, it is no longer new
 
 
-def _concerned(campaigns: Sequence[Campaign], event: PlaceEvent, geofence: Geofence | None) -> list[Campaign]:
-    return [campaign for campaign in campaigns if fits(campaign.trigger, event, geofence)]
+def _as_it_stands(event: PlaceEvent, heard: Sequence[PlaceEvent]) -> PlaceEvent:
+    """The event, retracted if the last that was heard of it is that it did not happen."""
+    last = next(
+        each for each in reversed(heard) if each.id == event.id and each.revision is not Revision.AMENDED
+    )
+    return replace(event, revision=last.revision)
 
 
-def _decide_one(connection: Connection, met: _Met, facts: Facts, now: datetime) -> list[Decision]:
-    """Judge every campaign that this event concerns."""
-    decisions = []
-    for campaign in met.campaigns:
-        moment = facts.moment(campaign, met.event, met.geofence, met.subject)
-        decision = decide(campaign, moment, now)
-        message = compose(decision, campaign, moment)
-        if decision_store.record_decision(connection, decision, message):
-            decisions.append(decision)
-            if message is not None:
-                facts.count(message)
-    return decisions
+def _claims(
+    campaigns: Sequence[Campaign],
+    happened: Sequence[tuple[PlaceEvent, str]],
+    places: Mapping[str, Geofence],
+) -> list[Claim]:
+    """Every campaign that an event concerns, once."""
+    claims = {}
+    for event, subject in happened:
+        geofence = places.get(event.geofence)
+        for campaign in campaigns:
+            if fits(campaign.trigger, event, geofence):
+                claims[event.id, campaign.id] = Claim(campaign, event, geofence, subject)
+    return list(claims.values())

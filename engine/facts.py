@@ -2,14 +2,16 @@
 and whoever tries a campaign out; so that both know the same.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from campaigns import message_store
-from campaigns.account import NO_LIMITS, Account, caps_in_force
+from campaigns.account import NO_LIMITS, Account, caps_in_force, counted_for, limits_in_force
+from campaigns.arbitration import Winner
+from campaigns.budget_store import Counters, lock_counters, read_counters
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
@@ -21,17 +23,24 @@ from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
 from consent.phone import origin_of
 from consent.store import Reachable
+from geofences import visit_store
 from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
+from geofences.visit import Visit
+
+LONGEST_VISIT = timedelta(days=2)
+LOOK_BACK = timedelta(days=9)
+"""An offer keeps for seven days at most, and a visit that its event fell in began two days before it at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of one subject: its consent entries, and the messages that it got or will get."""
+    """What is known of one subject: its consent entries, the messages that it got or will get, and where it has been."""
 
     recipient: Recipient
     entries: Sequence[Entry]
     sent: list[Sent]
+    visits: Sequence[Visit] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +59,27 @@ HOUSE = House()
 
 
 class Facts:
-    """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`, `discount`)."""
+    """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`)."""
 
-    def __init__(self, known: Mapping[str, Known], house: House, now: datetime) -> None:
+    def __init__(self, known: Mapping[str, Known], counters: Counters, house: House, now: datetime) -> None:
         self._known = known
+        self._counters = counters
+        self._day = house.account.day(now)
         self._house = house
         self._now = now
 
     def moment(
-        self, campaign: Campaign, event: PlaceEvent, geofence: Geofence | None, subject: str | None
+        self,
+        campaign: Campaign,
+        event: PlaceEvent,
+        geofence: Geofence | None,
+        subject: str | None,
+        *,
+        winner: Winner | None = None,
     ) -> Moment:
-        """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger."""
+        """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger. `winner`
+        is who spoke already in the same moment.
+        """
         house = self._house
         stranger = Moment(
             event=event,
@@ -71,31 +90,45 @@ class Facts:
             rules=house.rules,
             links=house.links,
             account=house.account,
+            budgets=tuple(limits_in_force(campaign, house.account, self._counters.used, self._day)),
+            winner=winner,
         )
         known = self._known.get(subject) if subject is not None else None
         if known is None:
             return stranger
+        covering = [visit for visit in known.visits if visit.covers(event.at)]
+        here = [visit.id for visit in covering if visit.geofence == event.geofence]
         return replace(
             stranger,
             recipient=known.recipient,
             marketing=standing(known.entries, Purpose.MARKETING, campaign.channel, self._now),
             location=standing(known.entries, Purpose.LOCATION, None, self._now),
             sent=tuple(known.sent),
+            visit=here[-1] if here else None,
+            around=frozenset(visit.id for visit in covering),
         )
+
+    def is_counted(self, message: Message) -> bool:
+        """Whether a budget counts the message."""
+        return self._counters.counts(message)
 
     def count(self, message: Message) -> None:
         """A message was made: it counts from now on."""
+        self._counters.reserve(message)
         if message.subject in self._known:
             made = Sent(
-                message.valid_until, message.event, message.campaign, message.geofence, message.channel
+                message.valid_until,
+                message.event,
+                message.campaign,
+                message.geofence,
+                message.channel,
+                message.visit,
             )
             self._known[message.subject].sent.append(made)
 
-    def discount(self, subject: str, event: str, campaigns: Collection[str]) -> None:
-        """What the event brought about in these campaigns was called off."""
-        if subject in self._known:
-            sent = self._known[subject].sent
-            sent[:] = [each for each in sent if each.event != event or each.campaign not in campaigns]
+    def keep_counters(self, connection: Connection) -> None:
+        """Write down what was reserved from budgets. Only for counters that are held."""
+        self._counters.write(connection)
 
 
 def gather(
@@ -105,13 +138,21 @@ def gather(
     now: datetime,
     house: House = HOUSE,
 ) -> Facts:
-    """What judgements of these campaigns need to know of these subjects. The caller holds the subjects' locks if it
-    records what is decided.
-    """
+    """What judgements of these campaigns need to know of these subjects, to try something out: it holds no counters."""
     reachable = consent_store.reachable(connection, subjects)
-    return gather_known(
-        connection, reachable, ledger.entries_of_many(connection, reachable), campaigns, now, house
-    )
+    entries = ledger.entries_of_many(connection, reachable)
+    names = [campaign.id for campaign in campaigns]
+    counters = Counters(read_counters(connection, names, house.account.day(now)))
+    return gather_known(connection, reachable, entries, campaigns, counters, now, house)
+
+
+def hold_counters(
+    connection: Connection, campaigns: Sequence[Campaign], now: datetime, house: House
+) -> Counters:
+    """The counters of these campaigns' budgets, held until the transaction ends. Nothing is locked after them."""
+    day = house.account.day(now)
+    wanted = counted_for(campaigns, house.account, day)
+    return lock_counters(connection, wanted, [campaign.id for campaign in campaigns], day)
 
 
 def gather_known(
@@ -119,19 +160,23 @@ def gather_known(
     subjects: Mapping[str, Reachable],
     entries: Mapping[str, Sequence[Entry]],
     campaigns: Sequence[Campaign],
+    counters: Counters,
     now: datetime,
     house: House,
 ) -> Facts:
-    """The same, for whoever has read part of it already."""
+    """The same, for whoever has read part of it already, and holds the locks of the subjects and the counters."""
     caps = [cap for campaign in campaigns for cap, _ in caps_in_force(campaign, house.account)]
-    since = min(counted_since(caps, now), now - LONGEST_CAP if house.rules.enforced else now)
+    since = min(counted_since(caps, now), now - LONGEST_CAP if house.rules.enforced else now - LONGEST_VISIT)
     sent = message_store.sent_to(connection, subjects, since)
     phones = consent_store.phones_of(connection, subjects)
+    visits = visit_store.visits_of_many(connection, subjects, now - LOOK_BACK)
     known = {
-        subject.id: Known(_recipient(subject, phones.get(subject.id)), entries[subject.id], sent[subject.id])
-        for subject in subjects.values()
+        each.id: Known(
+            _recipient(each, phones.get(each.id)), entries[each.id], sent[each.id], visits[each.id]
+        )
+        for each in subjects.values()
     }
-    return Facts(known, house, now)
+    return Facts(known, counters, house, now)
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:

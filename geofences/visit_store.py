@@ -84,6 +84,19 @@ def visits_of(
     )
 
 
+def visits_of_many(conn: Connection, subjects: Iterable[str], since: datetime) -> dict[str, list[Visit]]:
+    """Each subject's visits of all places that began after `since`, place by place; an empty list for one without any."""
+    places: dict[str, dict[str, list[Stay]]] = {subject: defaultdict(list) for subject in subjects}
+    for some in chunks(places):
+        query = select(table).where(table.c.subject.in_(some), table.c.entered_at > since)
+        for row in conn.execute(query):
+            places[row.subject][row.geofence].append(_stay(row))
+    return {
+        subject: [visit for geofence, several in stays_at.items() for visit in visits(geofence, several)]
+        for subject, stays_at in places.items()
+    }
+
+
 def visits_json_of(conn: Connection, subject: str) -> list[dict[str, Any]]:
     """Every stay of a subject, oldest first, for the subject's export: as it is kept, but for the device."""
     query = select(table).where(table.c.subject == subject).order_by(table.c.entered_at, table.c.id)

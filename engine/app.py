@@ -335,7 +335,7 @@ class Engine:
                 links=self.links,
                 rules=self._country_rules(),
             ),
-            campaigns.lifecycle_routes.router(reads=reads),
+            campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
 
 from campaigns.budget import ACCOUNT, EVER, Counted, Key, Used, owner_of
 from campaigns.message import NEVER_SENT, Message, MessageState
@@ -172,7 +172,7 @@ def _begin(conn: Connection, key: Key) -> None:
         conn.execute(update(messages).where(mine, then, fresh).values(counted=name.value))
 
 
-def _move(delta: _Delta, row: Row[Any], was: Counted, became: Counted) -> None:
+def _move(delta: _Delta, row: Any, was: Counted, became: Counted) -> None:
     micros = row.cost_micros or 0
     for standing, sign in ((was, -1), (became, 1)):
         if standing is Counted.RESERVED:

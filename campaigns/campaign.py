@@ -76,11 +76,12 @@ class Trigger:
 class Campaign:
     """One campaign. Its state changes through `next_state` and `due_state` alone.
 
-    `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
-    Of several campaigns that fit a moment the one with the higher `priority` (0 to 100), then `value`, speaks, and of all
+        `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
+        Of several campaigns that fit a moment the one with the higher `priority` (0 to 100), then `value`, speaks, and of all
     only one `per_visit` unless it says otherwise. An event must be as sure as `min_confidence`, and noticed not longer
-    ago than `max_fix_age_seconds`. An SMS takes at most
-    `max_segments` segments. Since the last message of any campaign `min_gap_seconds` must have gone by. `version` counts from 1; `campaigns/version.py` tells when it goes up.
+    ago than `max_fix_age_seconds`. An SMS takes at most `max_segments` segments. Since the last message of any campaign
+    `min_gap_seconds` must have gone by. `version` counts from 1; `campaigns/version.py` tells when it goes up. An
+    `archived` one is put away: it is a draft or has ended, is not listed, and stays as it is.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Campaign:
     languages: Languages = ONE_TEXT
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    archived: bool = False
 
     def __post_init__(self) -> None:
         if any(at is not None and at.tzinfo is None for at in (self.starts_at, self.ends_at)):
@@ -115,8 +117,10 @@ def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignSta
     """The state after `action` at `now`. Repeating an action is harmless.
 
     Raises `StateConflict` where the action makes no sense: anything but ending an ended campaign, pausing
-    or resuming a draft, activating one whose `ends_at` has passed.
+    or resuming a draft, activating one whose `ends_at` has passed, anything with an archived one.
     """
+    if campaign.archived:
+        raise _conflict(campaign, action, "it is archived; unarchive it first")
     state = due_state(campaign, now)
     if action is Action.END:
         return CampaignState.ENDED
@@ -129,6 +133,38 @@ def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignSta
     if campaign.ends_at is not None and campaign.ends_at <= now:
         raise _conflict(campaign, action, "its ends_at has passed; save it with a later one")
     return _running(campaign, now)
+
+
+def edited(was: Campaign | None, wanted: Campaign, now: datetime) -> Campaign:
+    """What is to be saved over `was`, in the state that it then has. Raises `StateConflict` if it may not be changed."""
+    if was is None:
+        return wanted
+    if was.archived:
+        raise StateConflict(f"campaign {was.id} is archived; unarchive it before you change it")
+    if due_state(was, now) is CampaignState.ENDED:
+        raise StateConflict(f"campaign {was.id} has ended; save the change under a new id")
+    wanted = replace(wanted, state=was.state)
+    return replace(wanted, state=due_state(wanted, now))
+
+
+def filed(campaign: Campaign, now: datetime, *, archived: bool) -> Campaign:
+    """The campaign put away, or taken out again. Raises `StateConflict` for one that may still speak."""
+    state = due_state(campaign, now)
+    if archived and state not in (CampaignState.DRAFT, CampaignState.ENDED):
+        raise StateConflict(f"campaign {campaign.id} is {state}; end it before you archive it")
+    return replace(campaign, state=state, archived=archived)
+
+
+def clone_of(campaign: Campaign, campaign_id: str, name: str | None) -> Campaign:
+    """A draft under another id that does the same."""
+    return replace(
+        campaign,
+        id=campaign_id,
+        name=name or campaign.name,
+        state=CampaignState.DRAFT,
+        version=1,
+        archived=False,
+    )
 
 
 def due_state(campaign: Campaign, now: datetime) -> CampaignState:
@@ -210,6 +246,7 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "max_segments": campaign.max_segments,
         "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
         "ends_at": campaign.ends_at.isoformat() if campaign.ends_at else None,
+        "archived": campaign.archived,
     }
 
 
@@ -242,6 +279,7 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         max_segments=raw.get("max_segments", DEFAULT_MAX_SEGMENTS),
         starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,
         ends_at=datetime.fromisoformat(raw["ends_at"]) if raw["ends_at"] else None,
+        archived=raw.get("archived", False),
     )
 
 

@@ -38,8 +38,6 @@ from campaigns.saving import check_saved
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.store import campaign_report, campaigns_page, get_campaign
 from campaigns.template import TextRefused
-from campaigns.version import numbered
-from campaigns.version_store import latest_version
 from campaigns.wording import Wording
 from consent.entry import Channel
 from consent.store import subject_of_device
@@ -55,6 +53,7 @@ MAX_PAGE = 200
 Now = Callable[[], datetime]
 CampaignId = Annotated[str, Path(pattern=ID_PATTERN, description="The campaign's id, of your choice")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Archived = Annotated[bool, Query(description="Those that were put away, too")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
 
 
@@ -110,17 +109,11 @@ def _add_campaigns(
     )
     def put(campaign_id: CampaignId, form: CampaignForm, response: Response, actor: Actor) -> dict[str, Any]:
         at = now()
-        campaign = campaign_of(form, campaign_id, CampaignState.DRAFT, wording)
+        wanted = campaign_of(form, campaign_id, CampaignState.DRAFT, wording)
         with writes.begin() as connection:
             was = get_campaign(connection, campaign_id, lock=True)
-            if was is not None:
-                if due_state(was, at) is CampaignState.ENDED:
-                    raise StateConflict(f"campaign {campaign_id} has ended; save the change under a new id")
-                campaign = replace(campaign, state=was.state)
-                campaign = replace(campaign, state=due_state(campaign, at))
-            check_saved(connection, campaign, rules, wording, at)
-            campaign = numbered(was, campaign, latest_version(connection, campaign_id))
-            register.save(connection, was, campaign, By(actor, at))
+            check_saved(connection, wanted, rules, wording, at)
+            campaign = register.save(connection, was, wanted, By(actor, at))
         response.status_code = 201 if was is None else 200
         return campaign_json(campaign)
 
@@ -158,9 +151,9 @@ def _add_campaigns(
         tags=["campaigns"],
         responses={200: _example({"items": [_CAMPAIGN], "next": None})},
     )
-    def page(limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+    def page(limit: Limit = 50, cursor: Cursor = None, *, archived: Archived = False) -> dict[str, Any]:
         with reads.connect() as connection:
-            found = campaigns_page(connection, limit, cursor)
+            found = campaigns_page(connection, limit, cursor, archived=archived)
         return {"items": [campaign_json(campaign) for campaign in found.items], "next": found.next}
 
 
@@ -385,6 +378,7 @@ _CAMPAIGN = campaign_json(
         template="Fresh bread until ten",
     )
 )
+CAMPAIGN_EXAMPLE = _example(_CAMPAIGN)
 _DECISION = {
     "id": "0b3f7c5e9d1a4b6c8e2f0a1b3c5d7e9f",
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",

@@ -27,7 +27,7 @@ DEVELOPMENT_VALUES = {
     "outgoing": ("any",),
 }
 """Values that production refuses, by setting."""
-MAY_BE_ZERO = ("durable_replicas", "account_min_gap_seconds")
+MAY_BE_ZERO = ("durable_replicas", "account_min_gap_seconds", "account_messages_per_day")
 
 
 class InvalidSettings(ValueError):
@@ -59,6 +59,12 @@ class Settings:
 
     account_caps: str = ""
     account_min_gap_seconds: int = 0
+    account_messages_per_day: int = 0
+    account_spend_per_day: str = ""
+    account_timezone: str = "Europe/Paris"
+    currency: str = "EUR"
+    segment_cost: str = "0.08"
+    segment_costs: str = ""
 
     ledger_key: str = field(default="", repr=False)
     checkpoint_seconds: int = 3600

@@ -53,6 +53,7 @@ from consent.twilio_inbound import TwilioInbound
 from engine import events, idempotency, metrics
 from engine.account import account_of
 from engine.asker import Asker
+from engine.budgets import Budgets
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
@@ -167,6 +168,7 @@ class Engine:
         self.links = link_policy(settings.link_domains, settings.public_url)
         self.house = House(rules, self.links, account)
         self.decider = Decider(self.live, self.records, self.leases, self.now, self.house)
+        self.budgets = Budgets(self.records, account, self.now)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -225,6 +227,8 @@ class Engine:
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
+            Job("budgets", 1, self.budgets.settle),
+            Job("budgets that run out", 60, self.budgets.alarm),
             *self.privacy.jobs(),
         )
 
@@ -311,6 +315,7 @@ class Engine:
             pass
         while self.sender.run_once():
             pass
+        self.budgets.settle()
         self.asker.run_once()
 
     def web(self, *, with_console: bool = False, people: People = tuple) -> SignalDoor:
@@ -335,7 +340,7 @@ class Engine:
                 links=self.links,
                 rules=self._country_rules(),
             ),
-            campaigns.lifecycle_routes.router(reads=reads),
+            campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(

@@ -86,6 +86,7 @@ def test_the_smallest_campaign_takes_the_stated_defaults(client):
         "max_segments": 4,
         "starts_at": None,
         "ends_at": None,
+        "archived": False,
     }
     assert client.get("/v1/campaigns/bread").json() == answer.json()
 

@@ -33,7 +33,7 @@ CAKE = FORM | {"name": "Cake"}
 def client(records, clock):
     app = FastAPI()
     app.include_router(routes.router(reads=records.reads, writes=records.writes, now=clock))
-    app.include_router(lifecycle_routes.router(reads=records.reads))
+    app.include_router(lifecycle_routes.router(reads=records.reads, writes=records.writes, now=clock))
     speak_problem_json(app)
     with TestClient(app) as client:
         yield client

@@ -76,8 +76,8 @@ class Trigger:
 class Campaign:
     """One campaign. Its state changes through `next_state` and `due_state` alone.
 
-        `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
-        Of several campaigns that fit a moment the one with the higher `priority` (0 to 100), then `value`, speaks, and of all
+    `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
+    Of several campaigns that fit a moment the one with the higher `priority` (0 to 100), then `value`, speaks, and of all
     only one `per_visit` unless it says otherwise. An event must be as sure as `min_confidence`, and noticed not longer
     ago than `max_fix_age_seconds`. An SMS takes at most `max_segments` segments. Since the last message of any campaign
     `min_gap_seconds` must have gone by. `version` counts from 1; `campaigns/version.py` tells when it goes up. An

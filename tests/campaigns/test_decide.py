@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.account import NO_LIMITS, Account
+from campaigns.arbitration import Because, Winner
 from campaigns.audience import parse_audience
+from campaigns.budget import Key, Limit, What
 from campaigns.campaign import CampaignState, Trigger
 from campaigns.cap import Cap, CapScope
 from campaigns.country_rules import COUNTRY_RULES
@@ -15,7 +17,7 @@ from campaigns.gates import GateName, Reason, Verdict, fits
 from campaigns.message import MessageState, message_id
 from consent.countries.hours import window_from_json
 from consent.entry import Channel, Purpose
-from geofences.event import EventKind
+from geofences.event import EventKind, Revision
 from tests.campaigns.cast import (
     ANA,
     BAKERY,
@@ -33,6 +35,10 @@ from tests.conftest import MONDAY_NINE
 NOW = MONDAY_NINE
 GOLD, _ = parse_audience({"attribute": "tier", "in": ["gold"]})
 OFFICE_HOURS = (window_from_json({"days": ["mon"], "from": "09:00", "to": "18:00"}),)
+
+
+WINNER = Winner("cake", "an event", Because.PRIORITY)
+FULL = Limit(Key("account", "2026-11-23"), What.MESSAGES, 3, 3)
 
 
 def gate(decision, name):
@@ -98,7 +104,25 @@ def test_the_text_gate_tells_the_size_and_never_the_text():
             {"recipient": replace(ANA, attributes={"tier": "silver"})},
             0,
         ),
+        (GateName.FIX, Reason.FIX_TOO_OLD, {"max_fix_age_seconds": 59}, {}, 60),
+        (GateName.FIX, Reason.NOT_SURE_ENOUGH, {"min_confidence": 0.95}, {}, 0),
         (GateName.SHELF_LIFE, Reason.TOO_LATE, {}, {}, 900),
+        (GateName.BUDGET, Reason.BUDGET_SPENT, {}, {"budgets": (FULL,)}, 0),
+        (GateName.ARBITRATION, Reason.LOST_TO, {}, {"winner": WINNER}, 0),
+        (
+            GateName.ARBITRATION,
+            Reason.LOST_TO,
+            {},
+            {"around": frozenset({"v1"}), "sent": (sent(NOW - timedelta(days=2), visit="v1"),)},
+            0,
+        ),
+        (
+            GateName.TRIGGER,
+            Reason.EVENT_RETRACTED,
+            {},
+            {"event": event(revision=Revision.RETRACTED)},
+            0,
+        ),
         (GateName.WINDOW, Reason.OUTSIDE_WINDOW, {"windows": OFFICE_HOURS}, {}, -1),
         (GateName.COUNTRY_HOURS, Reason.COUNTRY_HOURS, {}, {"geofence": None}, 0),
         (GateName.CAP, Reason.CAP_REACHED, {}, {"sent": (sent(NOW - timedelta(hours=23)),)}, 0),
@@ -148,6 +172,8 @@ def test_a_stranger_is_asked_nothing_personal():
         GateName.COUNTRY_HOURS,
         GateName.CAP,
         GateName.COUNTRY_CAP,
+        GateName.BUDGET,
+        GateName.ARBITRATION,
         GateName.ADDRESS,
         GateName.COUNTRY_SENDER,
         GateName.TEXT,

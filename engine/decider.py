@@ -126,11 +126,14 @@ class Decider:
         # ago, is not written over what has been learned since.
         ours = self._leases.ours(waiting)
         events = [event for partition in waiting if partition in ours for event in waiting[partition]]
-        return ours, self._decide_on(connection, events, owners)
+        return ours, self.decide_on(connection, events, owners)
 
-    def _decide_on(
+    def decide_on(
         self, connection: Connection, events: Sequence[PlaceEvent], owners: Mapping[str, str]
     ) -> list[Decision]:
+        """Keep the events of one transaction and decide on them; the new decisions. The caller holds the locks of the
+        devices' owners.
+        """
         subjects = consent_store.reachable(connection, owners.values())
         entries = ledger.entries_of_many(connection, subjects)
         campaigns = campaign_store.live_campaigns(connection)

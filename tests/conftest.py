@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--interleavings", type=int, default=200, help="of opt-out and sending, on each database (200)"
     )
+    parser.addoption("--histories", type=int, default=400, help="of shoppers, decided a second time (400)")
 
 
 @pytest.fixture

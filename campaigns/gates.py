@@ -92,6 +92,13 @@ class Reason(StrEnum):
     EVENT_RETRACTED = "event_retracted"
     CONSENT_NEEDS_RENEWAL = "consent_needs_renewal"
     CONSENT_UNPROVEN = "consent_unproven"
+    NO_TRACE = "no_trace"
+    PROVIDER_REFUSED = "provider_refused"
+    CONFIGURATION = "configuration"
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    COUNTRY_NOT_ALLOWED = "country_not_allowed"
+    NOT_A_MOBILE = "not_a_mobile"
+    PREFIX_VELOCITY = "prefix_velocity"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ DEVELOPMENT_VALUES = {
 }
 """Values that production refuses, by setting."""
 MAY_BE_ZERO = ("durable_replicas", "account_min_gap_seconds", "account_messages_per_day")
+LONGEST_CALL_SECONDS = 10
 
 
 class InvalidSettings(ValueError):
@@ -85,6 +86,16 @@ class Settings:
     twilio_messaging_service_sid: str = ""
     twilio_from: str = ""
     twilio_api_url: str = ""
+    twilio_timeout_seconds: float = 10.0
+
+    sms_countries: str = ""
+    sms_per_second_limit: float = 100.0
+    sms_sender_per_second_limit: float = 10.0
+    sms_per_day_limit: int = 100_000
+    sms_spend_per_day_limit: float = 1000.0
+    sms_segment_price: float = 0.08
+    sms_per_prefix_limit: int = 500
+    sms_prefix_window_seconds: int = 600
 
     outgoing: Literal["public", "any"] = "public"
     outgoing_ports: str = "443 8443"
@@ -121,6 +132,11 @@ class Settings:
     def second_yes(self) -> frozenset[str]:
         """The countries whose numbers must themselves agree to offers by SMS."""
         return frozenset(self.second_yes_regions.replace(",", " ").upper().split())
+
+    @property
+    def allowed_countries(self) -> frozenset[str]:
+        """The countries whose numbers get texts; empty for all whose rules are known."""
+        return frozenset(self.sms_countries.replace(",", " ").upper().split())
 
     @property
     def ports_called(self) -> frozenset[int]:
@@ -204,6 +220,10 @@ def _impossible(settings: Settings) -> list[str]:
     problems += [
         f"{PREFIX}{name.upper()}: must be zero or more" for name in MAY_BE_ZERO if getattr(settings, name) < 0
     ]
+    if settings.twilio_timeout_seconds > LONGEST_CALL_SECONDS:
+        problems.append(
+            f"CHALAND_TWILIO_TIMEOUT_SECONDS: must be at most {LONGEST_CALL_SECONDS}, for opt-outs wait for calls"
+        )
     problems += [
         f"{PREFIX}{name.upper()}: must be from {least} to {most}"
         for name, (least, most) in RETENTION_LIMITS_DAYS.items()

@@ -22,10 +22,7 @@ from campaigns.store import put_campaign
 from campaigns.tables import budget_counters, campaign_versions, decisions, messages
 from campaigns.tables import campaigns as campaign_table
 from consent.countries.hours import window_from_json
-from consent.entry import Action, Channel, Entry, Purpose
-from consent.ledger import record
-from consent.store import put_subject
-from consent.subject import Device, Subject
+from consent.entry import Channel
 from engine.decider import Decider
 from engine.facts import House
 from engine.records import open_records
@@ -36,9 +33,12 @@ from geofences.store import put_many
 from geofences.tables import place_events
 from geofences.tables import visits as visit_table
 from tests.support.naive import DAYS, Happening, Offer, Place, World
+from tests.support.shoppers import device_of, welcome_many
 
 SHOPPERS = 20
 """Of a world; each has a history of its own, and they share its budgets."""
+PARTS = 2
+"""That may run side by side."""
 ZONE = "Europe/Paris"
 RATE = 80_000
 PLACES = [Place("kiosk", 20.0), Place("shop", 60.0), Place("mall", 400.0)]
@@ -59,37 +59,10 @@ def town(tmp_path):
     upgrade(records)
     with records.writes.begin() as connection:
         long_ago = datetime(2026, 1, 1, tzinfo=UTC)
-        for number in range(SHOPPERS):
-            name = f"s{number}"
-            phone = Subject(
-                name, phone=f"+336398{number:05d}", devices=(Device(f"phone-{name}", {"token": "x"}),)
-            )
-            put_subject(connection, phone, long_ago)
-            _welcome(connection, name, long_ago)
+        welcome_many(connection, [f"s{number}" for number in range(SHOPPERS)], long_ago)
         put_many(connection, [_geofence(place) for place in PLACES], long_ago)
     yield records
     records.close()
-
-
-def _welcome(connection, subject, at):
-    for purpose, channel in (
-        (Purpose.LOCATION, None),
-        (Purpose.MARKETING, Channel.SMS),
-        (Purpose.MARKETING, Channel.PUSH),
-    ):
-        allowed = Entry(
-            id=f"{subject}-{purpose}-{channel}",
-            subject=subject,
-            purpose=purpose,
-            channel=channel,
-            action=Action.GRANT,
-            source="test",
-            text_version="v1",
-            at=at,
-            recorded_at=at,
-            actor="test",
-        )
-        record(connection, allowed)
 
 
 def _geofence(place):
@@ -128,7 +101,6 @@ class Trial:
             ),
         )
         self.decider = Decider(None, records, None, lambda: self.now, self.house)
-        self.owners = {f"phone-s{each}": f"s{each}" for each in range(SHOPPERS)}
 
     def maybe(self, choices, likely):
         return self.random.choice(choices) if self.random.random() < likely else None
@@ -207,8 +179,9 @@ class Trial:
                 self.world.take_back(each.id)
                 each.taken_back = True
         expected = self.world.hear(fresh, self.now)
+        owners = {device_of(each.subject): each.subject for each, _ in told}
         with self.records.writes.begin() as connection:
-            made = self.decider.decide_on(connection, [_event(*each) for each in told], self.owners)
+            made = self.decider.decide_on(connection, [_event(*each) for each in told], owners)
         found = {(each.event, each.campaign): each.reason.value for each in made}
         assert found == expected
         self.let_some_go()
@@ -308,7 +281,7 @@ def _event(happening, revision):
     evidence = {} if happening.distance is None else {"distance_m": happening.distance}
     return PlaceEvent(
         happening.id,
-        f"phone-{happening.subject}",
+        device_of(happening.subject),
         EventKind(happening.kind),
         happening.place,
         happening.at,
@@ -319,10 +292,11 @@ def _event(happening, revision):
     )
 
 
-def test_the_engine_decides_as_the_naive_rules_do(town, request, tell):
-    histories = request.config.getoption("--histories")
-    told, worlds = Counter(), -(-histories // SHOPPERS)
-    for number in range(worlds):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_engine_decides_as_the_naive_rules_do(town, request, tell, part):
+    worlds = range(part, -(-request.config.getoption("--histories") // SHOPPERS), PARTS)
+    told = Counter()
+    for number in worlds:
         try:
             told += Trial(town, number).run()
         except AssertionError as error:
@@ -330,6 +304,6 @@ def test_the_engine_decides_as_the_naive_rules_do(town, request, tell):
             raise
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(told.items()))
     tell(
-        f"the naive rules agree over {worlds * SHOPPERS} histories, {sum(told.values())} decisions: {reasons}"
+        f"the naive rules agree over {len(worlds) * SHOPPERS} histories, {sum(told.values())} decisions: {reasons}"
     )
     assert told["ok"]

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.account import Account, caps_in_force
+from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.campaign import Campaign, CampaignState, due_state
 from campaigns.cap import Sent, cap_counts
 from campaigns.country_rules import CountryRules, Reading
@@ -17,6 +18,7 @@ from campaigns.gates import (
     Moment,
     Reason,
     Verdict,
+    approval,
     ask,
     gate_json,
     hold_json,
@@ -125,6 +127,7 @@ def may_still_send(
     rules: CountryRules,
     account: Account,
     now: datetime,
+    clearance: Clearance = NOT_ASKED,
 ) -> Answer:
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
@@ -135,7 +138,8 @@ def may_still_send(
         return Answer({}, Reason.TOO_LATE)
     if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
         return Answer({}, Reason.CAMPAIGN_NOT_ACTIVE)
-    for answer in (location_consent(location), marketing_consent(marketing, message.channel)):
+    consents = location_consent(location), marketing_consent(marketing, message.channel)
+    for answer in (approval(clearance), *consents):
         if answer.reason is not Reason.OK:
             return answer
     if suppressed:

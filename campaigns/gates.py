@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.account import NO_LIMITS, Account, caps_in_force
+from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.arbitration import Because, Winner
 from campaigns.audience import attribute_names, matches
 from campaigns.budget import Limit, limit_json
@@ -33,6 +34,7 @@ class GateName(StrEnum):
     """Every question a decision asks, in the order in which it asks them."""
 
     CAMPAIGN_ACTIVE = "campaign_active"
+    APPROVAL = "approval"
     TRIGGER = "trigger"
     SUBJECT = "subject"
     AUDIENCE = "audience"
@@ -66,6 +68,7 @@ class Reason(StrEnum):
 
     OK = "ok"
     CAMPAIGN_NOT_ACTIVE = "campaign_not_active"
+    NOT_APPROVED = "not_approved"
     TRIGGER_MISMATCH = "trigger_mismatch"
     UNKNOWN_SUBJECT = "unknown_subject"
     NO_LOCATION_CONSENT = "no_location_consent"
@@ -149,6 +152,7 @@ class Moment:
     around: AbstractSet[str] = frozenset()
     winner: Winner | None = None
     links: LinkPolicy = OWN_LINKS_ONLY
+    clearance: Clearance = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,19 @@ def _campaign_active(campaign: Campaign, now: datetime) -> Answer:
     state = due_state(campaign, now)
     active = state is CampaignState.ACTIVE
     return Answer({"state": state.value}, Reason.OK if active else Reason.CAMPAIGN_NOT_ACTIVE)
+
+
+def approval(clearance: Clearance) -> Answer:
+    """Whether what would be sent is what was approved, where anything is to be approved."""
+    if not clearance.asked:
+        return Answer({"required": False})
+    told = {
+        "required": True,
+        "content_hash": clearance.content_hash,
+        "approved_hash": clearance.approved_hash,
+        "by": clearance.by,
+    }
+    return Answer(told, Reason.OK if clearance.is_given else Reason.NOT_APPROVED)
 
 
 def fits(trigger: Trigger, event: PlaceEvent, geofence: Geofence | None) -> bool:
@@ -414,6 +431,7 @@ def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
 
 _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.CAMPAIGN_ACTIVE: lambda campaign, _moment, now: _campaign_active(campaign, now),
+    GateName.APPROVAL: lambda _campaign, moment, _now: approval(moment.clearance),
     GateName.TRIGGER: lambda campaign, moment, _now: _trigger(campaign, moment),
     GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
     GateName.FIX: _fix,

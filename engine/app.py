@@ -29,6 +29,7 @@ import geofences.beacon_routes
 import geofences.routes
 import geofences.store
 from campaigns import breach_store
+from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
@@ -168,7 +169,8 @@ class Engine:
         )
         rules, account = self._country_rules(), account_of(settings)
         self.links = link_policy(settings.link_domains, settings.public_url)
-        self.house = House(rules, self.links, account)
+        self.approval = ApprovalPolicy(settings.approval_threshold)
+        self.house = House(rules, self.links, account, self.approval)
         self.decider = Decider(self.live, self.records, self.leases, self.now, self.house)
         self.budgets = Budgets(self.records, account, self.now)
         self.handovers = open_handovers(self.records)
@@ -188,6 +190,7 @@ class Engine:
             account=account,
             lines=self.lines,
             countries=self._sms_countries(),
+            approval=self.approval,
         )
         self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
@@ -347,6 +350,7 @@ class Engine:
                 unknown_report=metrics.REPORTS_UNKNOWN.inc,
                 links=self.links,
                 rules=self._country_rules(),
+                approval=self.approval,
             ),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):

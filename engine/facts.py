@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 
 from campaigns import message_store
 from campaigns.account import NO_LIMITS, Account, caps_in_force, counted_for, limits_in_force
+from campaigns.approval import NEVER, NOT_ASKED, NOT_CLEARED, ApprovalPolicy, Clearance
+from campaigns.approval_store import clearances
 from campaigns.arbitration import Winner
 from campaigns.budget_store import Counters, lock_counters, read_counters
 from campaigns.campaign import Campaign
@@ -45,13 +47,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """How this installation is set: the rules of countries it keeps, where its links may lead, and what holds for all
-    campaigns together.
+    """How this installation is set: the rules of countries it keeps, where its links may lead, what holds for all
+    campaigns together, and what must be approved.
     """
 
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
     account: Account = NO_LIMITS
+    approval: ApprovalPolicy = NEVER
 
 
 HOUSE = House()
@@ -61,9 +64,17 @@ HOUSE = House()
 class Facts:
     """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`)."""
 
-    def __init__(self, known: Mapping[str, Known], counters: Counters, house: House, now: datetime) -> None:
+    def __init__(
+        self,
+        known: Mapping[str, Known],
+        counters: Counters,
+        clearances: Mapping[str, Clearance],
+        house: House,
+        now: datetime,
+    ) -> None:
         self._known = known
         self._counters = counters
+        self._clearances = clearances
         self._day = house.account.day(now)
         self._house = house
         self._now = now
@@ -92,6 +103,7 @@ class Facts:
             account=house.account,
             budgets=tuple(limits_in_force(campaign, house.account, self._counters.used, self._day)),
             winner=winner,
+            clearance=self._clearance(campaign),
         )
         known = self._known.get(subject) if subject is not None else None
         if known is None:
@@ -107,6 +119,11 @@ class Facts:
             visit=here[-1] if here else None,
             around=frozenset(visit.id for visit in covering),
         )
+
+    def _clearance(self, campaign: Campaign) -> Clearance:
+        if not self._house.approval.asks:
+            return NOT_ASKED
+        return self._clearances.get(campaign.id, NOT_CLEARED)
 
     def is_counted(self, message: Message) -> bool:
         """Whether a budget counts the message."""
@@ -176,7 +193,7 @@ def gather_known(
         )
         for each in subjects.values()
     }
-    return Facts(known, counters, house, now)
+    return Facts(known, counters, clearances(connection, house.approval, campaigns), house, now)
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:

@@ -11,6 +11,8 @@ from threading import Event
 from sqlalchemy import Connection, Engine
 
 from campaigns.account import NO_LIMITS, Account, caps_in_force
+from campaigns.approval import NEVER, ApprovalPolicy
+from campaigns.approval_store import clearance_of_message
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.channels.twilio_codes import Effect
@@ -96,6 +98,7 @@ class Sender:
         now: Now,
         rules: CountryRules = COUNTRY_RULES,
         account: Account = NO_LIMITS,
+        approval: ApprovalPolicy = NEVER,
         ticks: Callable[[], float] = time.monotonic,
         lines: Lines | None = None,
         countries: frozenset[str] | None = None,
@@ -109,6 +112,7 @@ class Sender:
         self._now = now
         self._rules = rules
         self._account = account
+        self._approval = approval
         self._ticks = ticks
         self._lines = lines or NoLines()
         self._countries = countries
@@ -268,6 +272,7 @@ class Sender:
             rules=self._rules,
             account=self._account,
             now=now,
+            clearance=clearance_of_message(connection, self._approval, message.campaign, message.version),
         )
 
     def _goes(self, message: Message, address: str) -> Reason | None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import inf
 
 from campaigns.campaign import Campaign
-from geofences.event import PlaceEvent
+from geofences.event import PlaceEvent, Revision
 from geofences.geofence import Geofence
 from geofences.geometry import extent_m2
 
@@ -46,11 +46,16 @@ class Winner:
 
 
 def rounds(claims: Iterable[Claim]) -> Iterator[list[Claim]]:
-    """The claims on each subject's moments, in the order of time, and within a moment as they are to be asked."""
+    """The claims on each subject's moments, in the order of time, and within a moment as they are to be asked. What did not
+    happen after all is no part of one.
+    """
     by_time = sorted(claims, key=lambda claim: (claim.event.at, claim.subject, claim.event.id))
     open_rounds: dict[str, list[Claim]] = {}
     made = []
     for claim in by_time:
+        if claim.event.revision is Revision.RETRACTED:
+            made.append([claim])
+            continue
         mine = open_rounds.get(claim.subject)
         if mine is None or claim.event.at > mine[0].event.at + ROUND:
             mine = open_rounds[claim.subject] = []

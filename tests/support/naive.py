@@ -109,6 +109,10 @@ class World:
                     self.mails.append(self.mail(offer, event, now))
         return verdicts
 
+    def wanting(self, events):
+        """Which offer would be made about which event."""
+        return [(o, e) for e in events for o in self.offers if o.kind == e.kind and e.place in o.places]
+
     def moments(self, events):
         """Each shopper's events within a minute of the first belong together."""
         groups = []
@@ -128,8 +132,6 @@ class World:
 
     def judge(self, offer, event, someone_spoke, now):
         age = (now - event.at).total_seconds()
-        if event.taken_back:
-            return "event_retracted"
         if offer.max_age is not None and age > offer.max_age:
             return "fix_too_old"
         if offer.min_confidence is not None and event.confidence < offer.min_confidence:

@@ -96,11 +96,12 @@ class World:
         """What is decided on these events, by (event, offer): the reason, `ok` for a message."""
         self.happened += events
         verdicts = {}
-        for together in self.moments(events):
+        wanted = [e for e in events if self.wanting([e])]
+        for offer, event in self.wanting([e for e in wanted if e.taken_back]):
+            verdicts[event.id, offer.id] = "event_retracted"
+        for together in self.moments([e for e in wanted if not e.taken_back]):
             someone_spoke = False
-            wanting = [
-                (o, e) for e in together for o in self.offers if o.kind == e.kind and e.place in o.places
-            ]
+            wanting = self.wanting(together)
             for offer, event in sorted(wanting, key=lambda pair: self.precedence(*pair)):
                 why = self.judge(offer, event, someone_spoke, now)
                 verdicts[event.id, offer.id] = why

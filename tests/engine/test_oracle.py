@@ -226,6 +226,7 @@ class Trial:
                     mail.state = outbox.record_sent(connection, message.id, number, "SM1", self.now).value
                     mail.sent_at = self.now
             budget_store.settle(connection)
+        self.world.settle()
 
     def compare_messages(self):
         """The same messages in the same states, and counters that are the sums over them."""

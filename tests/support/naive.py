@@ -69,6 +69,7 @@ class Mail:
     visit: str | None
     state: str = "due"
     sent_at: datetime | None = None
+    given_back: bool = False
 
 
 class World:
@@ -91,6 +92,11 @@ class World:
         for mail in self.mails:
             if mail.event == event and mail.state == "due":
                 mail.state = "cancelled"
+
+    def settle(self):
+        """What never went is given back to the budgets; that takes a while."""
+        for mail in self.mails:
+            mail.given_back = mail.state in GONE
 
     def hear(self, events, now):
         """What is decided on these events, by (event, offer): the reason, `ok` for a message."""
@@ -182,8 +188,8 @@ class World:
     def fits_budgets(self, offer, now):
         today = now.astimezone(self.zone).date().isoformat()
         cost = self.cost(offer)
-        mine = [m for m in self.mails if m.offer == offer.id and m.state not in GONE]
-        all_today = [m for m in self.mails if m.day == today and m.state not in GONE]
+        mine = [m for m in self.mails if m.offer == offer.id and not m.given_back]
+        all_today = [m for m in self.mails if m.day == today and not m.given_back]
         mine_today = [m for m in mine if m.day == today]
         checks = [
             (offer.messages, len(mine) + 1),

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 import campaigns.breach_routes
 import campaigns.decision_store
 import campaigns.lifecycle_routes
+import campaigns.message_routes
 import campaigns.message_store
 import campaigns.routes
 import consent.ledger_routes
@@ -33,7 +34,7 @@ from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
-from campaigns.channels.push import Push
+from campaigns.channels.push import CALL_SECONDS, Push
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
@@ -89,6 +90,7 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
+from engine.sending_figures import tell_sending
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
@@ -137,6 +139,9 @@ class Engine:
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.ring = opened_ring(settings)
+        self.push_outbound = Outbound(
+            Destinations(Targets(settings.outgoing), settings.ports_called), timeout_seconds=CALL_SECONDS
+        )
         self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
@@ -173,11 +178,13 @@ class Engine:
         rules, account = self._country_rules(), account_of(settings)
         self.links = link_policy(settings.link_domains, settings.public_url)
         self.approval = ApprovalPolicy(settings.approval_threshold)
-        self.house = House(rules, self.links, account, self.approval)
-        self.decider = Decider(self.live, self.records, self.leases, self.now, self.house)
+        self.house = House(rules, self.links, account, approval=self.approval)
+        self.lines = Lines(self.live, self._line_limits(), self.now)
+        self.decider = Decider(
+            self.live, self.records, self.leases, self.now, self.house, self.lines.breakers
+        )
         self.budgets = Budgets(self.records, account, self.now)
         self.handovers = open_handovers(self.records)
-        self.lines = Lines(self.live, self._line_limits(), self.now)
         channels = self._channels()
         self.asker = Asker(
             self.records, channels[Channel.SMS], self.handovers, self._inbound_policy(), self.now
@@ -211,6 +218,7 @@ class Engine:
             thread.join()
         self.worker.close()
         self.outbound.close()
+        self.push_outbound.close()
         self.records.close()
         self.live.close()
 
@@ -357,6 +365,7 @@ class Engine:
                 rules=self._country_rules(),
                 approval=self.approval,
             ),
+            campaigns.message_routes.router(writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
@@ -453,7 +462,11 @@ class Engine:
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
-        self.push = Push(push_services(settings.push_path, self.now), title=settings.brand, bury=self._bury)
+        self.push = Push(
+            push_services(settings.push_path, self.now, self.push_outbound),
+            title=settings.brand,
+            bury=self._bury,
+        )
         push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
             return {Channel.SMS: silent, Channel.PUSH: push}
@@ -537,6 +550,7 @@ class Engine:
 
     def _add_operations(self, app: FastAPI) -> None:
         metrics.LOG_DEPTH.set_function(self._log_depth)
+        tell_sending(self.records, self.lines, self.now)
 
         @app.get("/metrics", operation_id="metrics", tags=["operations"], summary="Figures for Prometheus")
         def told() -> Response:

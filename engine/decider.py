@@ -18,12 +18,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from campaigns import outbox
 from campaigns import store as campaign_store
 from campaigns.arbitration import Claim
+from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.decide import Decision
 from campaigns.gates import fits
 from consent import ledger
 from consent import store as consent_store
-from consent.entry import Purpose, standing
+from consent.entry import Channel, Purpose, standing
 from engine import metrics
 from engine.events import sealed_events
 from engine.facts import HOUSE, House, gather_known, hold_counters
@@ -61,6 +62,7 @@ class Decider:
         leases: Leases,
         now: Callable[[], datetime],
         house: House = HOUSE,
+        breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
     ) -> None:
         self._live = live
         self._records = records
@@ -70,6 +72,7 @@ class Decider:
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
         self._house = house
+        self._breakers = breakers
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -149,6 +152,7 @@ class Decider:
         metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
         new = geofence_store.add_events(connection, sealed, now)
         places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
+        house = replace(self._house, breakers=self._breakers())
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
         _keep_revisions(connection, heard, new, now)
         visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
@@ -160,8 +164,8 @@ class Decider:
         )
         judged = {claim.subject: subjects[claim.subject] for claim in claims}
         concerned = {claim.campaign.id: claim.campaign for claim in claims}
-        counters = hold_counters(connection, list(concerned.values()), now, self._house)
-        facts = gather_known(connection, judged, entries, campaigns, counters, now, self._house)
+        counters = hold_counters(connection, list(concerned.values()), now, house)
+        facts = gather_known(connection, judged, entries, campaigns, counters, now, house)
         return judge_all(connection, claims, facts, now)
 
     def _places(self, connection: Connection, ids: AbstractSet[str]) -> Mapping[str, Geofence]:

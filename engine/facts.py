@@ -3,7 +3,7 @@ and whoever tries a campaign out; so that both know the same.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -13,6 +13,7 @@ from campaigns.account import NO_LIMITS, Account, caps_in_force, counted_for, li
 from campaigns.approval import NEVER, NOT_ASKED, NOT_CLEARED, ApprovalPolicy, Clearance
 from campaigns.approval_store import clearances
 from campaigns.arbitration import Winner
+from campaigns.breaker import Breaker
 from campaigns.budget_store import Counters, lock_counters, read_counters
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
@@ -48,12 +49,13 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class House:
     """How this installation is set: the rules of countries it keeps, where its links may lead, what holds for all
-    campaigns together, and what must be approved.
+    campaigns together, and what must be approved; and how the lines to its providers are just now.
     """
 
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
     account: Account = NO_LIMITS
+    breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     approval: ApprovalPolicy = NEVER
 
 
@@ -104,6 +106,7 @@ class Facts:
             budgets=tuple(limits_in_force(campaign, house.account, self._counters.used, self._day)),
             winner=winner,
             clearance=self._clearance(campaign),
+            breakers=house.breakers,
         )
         known = self._known.get(subject) if subject is not None else None
         if known is None:

@@ -22,10 +22,10 @@ from campaigns.languages import (
 )
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.template import TextRefused, check_template, render
+from campaigns.trigger import Trigger, trigger_from_json, trigger_json, trigger_problems
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Window, window_from_json, window_json
 from consent.entry import Channel
-from geofences.event import EventKind
 
 DEFAULT_PRIORITY = 50
 DEFAULT_SHELF_LIFE_SECONDS = 900
@@ -66,16 +66,6 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     END = "end"
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """The moment: an event of one kind at one of the geofences, at one that carries a tag, or anywhere."""
-
-    event: EventKind
-    geofences: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    any: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +206,7 @@ def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[Fie
         alone = replace(campaign, template=text, languages=ONE_TEXT)
         found = check_template(text, field, wording.links) or _length_problems(alone, field, wording)
         problems.extend(found)
-    trigger = campaign.trigger
-    if not (trigger.geofences or trigger.tags or trigger.any):
-        problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
-    if trigger.any and (trigger.geofences or trigger.tags):
-        problems.append(FieldError("trigger.any", "any geofence and named ones exclude each other; drop one"))
+    problems += trigger_problems(campaign.trigger)
     if campaign.starts_at and campaign.ends_at and campaign.ends_at <= campaign.starts_at:
         problems.append(FieldError("ends_at", "must be later than starts_at"))
     return tuple(problems)
@@ -228,18 +214,12 @@ def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[Fie
 
 def campaign_json(campaign: Campaign) -> dict[str, Any]:
     """The campaign as the API writes it, every default spelled out."""
-    trigger = campaign.trigger
     return {
         "id": campaign.id,
         "name": campaign.name,
         "version": campaign.version,
         "state": campaign.state.value,
-        "trigger": {
-            "event": trigger.event.value,
-            "geofences": list(trigger.geofences),
-            "tags": list(trigger.tags),
-            "any": trigger.any,
-        },
+        "trigger": trigger_json(campaign.trigger),
         "audience": audience_json(campaign.audience),
         "windows": [window_json(window) for window in campaign.windows],
         "cap": [cap_json(cap) for cap in campaign.caps],
@@ -263,16 +243,13 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
 
 def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
     """Read back what `campaign_json` wrote; for stored campaigns, whose shape was checked when they were saved."""
-    trigger = raw["trigger"]
     audience, _ = parse_audience(raw["audience"])
     return Campaign(
         id=raw["id"],
         name=raw["name"],
         version=raw["version"],
         state=CampaignState(raw["state"]),
-        trigger=Trigger(
-            EventKind(trigger["event"]), tuple(trigger["geofences"]), tuple(trigger["tags"]), trigger["any"]
-        ),
+        trigger=trigger_from_json(raw["trigger"]),
         audience=audience,
         windows=tuple(window_from_json(window) for window in raw["windows"]),
         caps=tuple(map(cap_from_json, raw["cap"])),

@@ -24,7 +24,14 @@ def record_decision(
     """Record a decision and the message it became, once per event and campaign. False if it was decided before. `counted`
     says that the message is reserved in the counters of budgets.
     """
-    row = {
+    if not insert_if_new(conn, decisions, decision_row(decision)):
+        return False
+    return message is None or insert_message(conn, message, counted=counted)
+
+
+def decision_row(decision: Decision) -> dict[str, Any]:
+    """A decision as it is kept."""
+    return {
         "id": decision.id,
         "event": decision.event,
         "campaign": decision.campaign,
@@ -36,9 +43,6 @@ def record_decision(
         "at": decision.at,
         "version": decision.version,
     }
-    if not insert_if_new(conn, decisions, row):
-        return False
-    return message is None or insert_message(conn, message, counted=counted)
 
 
 def decisions_page(

@@ -25,22 +25,19 @@ from campaigns.campaign import (
     Campaign,
     CampaignState,
     PerVisit,
-    Trigger,
     campaign_problems,
 )
 from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap, CapScope
 from campaigns.errors import FieldError, InvalidCampaign
 from campaigns.languages import TAG, Languages, MissingLocale, template_of
 from campaigns.template import MAX_TEMPLATE_CHARS
+from campaigns.trigger_form import TriggerForm, trigger_of
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Day, window_from_json
 from consent.entry import Channel
-from geofences.event import EventKind
 
 ID_PATTERN = r"^[A-Za-z0-9._:@~-]{1,128}$"
 LOCALE_PATTERN = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$"
-MAX_GEOFENCES = 1000
-MAX_TAGS = 50
 MAX_WINDOWS = 21
 MAX_SHELF_LIFE_SECONDS = 7 * 86_400
 MAX_VALUE = 1_000_000_000
@@ -102,16 +99,6 @@ class PreviewForm(BaseModel):
     geofence: Line | None = None
     locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE_PATTERN)] | None = None
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
-
-
-class TriggerForm(BaseModel):
-    """The moment; `geofences` holds ids, and `tags` those that a geofence may carry."""
-
-    model_config = _STRICT
-    event: Annotated[EventKind, Field(strict=False)]
-    geofences: Annotated[list[Line], Field(max_length=MAX_GEOFENCES)] = []
-    tags: Annotated[list[Line], Field(max_length=MAX_TAGS)] = []
-    any: bool = False
 
 
 class WindowForm(BaseModel):
@@ -224,12 +211,11 @@ def campaign_of(
         for i, window in enumerate(form.windows)
         if window.opens == window.closes
     )
-    trigger = form.trigger
     campaign = Campaign(
         id=campaign_id,
         name=form.name,
         state=state,
-        trigger=Trigger(trigger.event, tuple(trigger.geofences), tuple(trigger.tags), trigger.any),
+        trigger=trigger_of(form.trigger),
         audience=audience,
         windows=()
         if problems

@@ -13,14 +13,17 @@ from campaigns.arbitration import Because, Winner
 from campaigns.audience import attribute_names, matches
 from campaigns.breaker import Breaker, BreakerState
 from campaigns.budget import Limit, limit_json
-from campaigns.campaign import Campaign, CampaignState, PerVisit, Trigger, due_state, finished_text
+from campaigns.campaign import Campaign, CampaignState, PerVisit, due_state, finished_text
 from campaigns.cap import Sent, cap_counts, count_json
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
 from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.money import money_text
+from campaigns.place_hours import hours_told
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
+from campaigns.trigger import Deed, Trigger
+from campaigns.visiting import visit_told
 from campaigns.wording import Wording
 from consent.countries.hours import day_and_time, is_open, local_time
 from consent.countries.place import Origin
@@ -29,6 +32,7 @@ from consent.entry import Action, Channel, Standing
 from consent.entry import Reason as StandingReason
 from geofences.event import PlaceEvent, Revision
 from geofences.geofence import Geofence
+from geofences.visit import Visit
 
 
 class GateName(StrEnum):
@@ -42,9 +46,14 @@ class GateName(StrEnum):
     LOCATION_CONSENT = "location_consent"
     CONSENT = "consent"
     SUPPRESSION = "suppression"
+    PROFILING = "profiling"
+    VISITS = "visits"
+    CANCEL_IF = "cancel_if"
+    DELAY = "delay"
     FIX = "fix"
     SHELF_LIFE = "shelf_life"
     WINDOW = "window"
+    OPENING_HOURS = "opening_hours"
     COUNTRY_HOURS = "country_hours"
     CAP = "cap"
     COUNTRY_CAP = "country_cap"
@@ -78,11 +87,17 @@ class Reason(StrEnum):
     NO_CONSENT = "no_consent"
     CONSENT_WITHDRAWN = "consent_withdrawn"
     SUPPRESSED = "suppressed"
+    NO_PROFILING_CONSENT = "no_profiling_consent"
+    PROFILING_CONSENT_WITHDRAWN = "profiling_consent_withdrawn"
+    NOT_THIS_VISIT = "not_this_visit"
     NOT_IN_AUDIENCE = "not_in_audience"
     FIX_TOO_OLD = "fix_too_old"
     NOT_SURE_ENOUGH = "not_sure_enough"
+    CALLED_OFF = "called_off"
+    DELAYED = "delayed"
     TOO_LATE = "too_late"
     OUTSIDE_WINDOW = "outside_window"
+    PLACE_CLOSED = "place_closed"
     COUNTRY_HOURS = "country_hours"
     CAP_REACHED = "cap_reached"
     COUNTRY_CAP = "country_cap"
@@ -154,6 +169,12 @@ class Moment:
     visit: str | None = None
     around: AbstractSet[str] = frozenset()
     winner: Winner | None = None
+    profiling: Standing | None = None
+    """Asked of campaigns that choose by what somebody did before."""
+    visits: Sequence[Visit] = ()
+    """The subject's visits to the place, oldest first; read where the campaign looks back."""
+    done: frozenset[Deed] = frozenset()
+    """What the subject did since the event, of what calls the campaign off."""
     links: LinkPolicy = OWN_LINKS_ONLY
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     """Of the channels that have one."""
@@ -202,7 +223,8 @@ def approval(clearance: Clearance) -> Answer:
 def fits(trigger: Trigger, event: PlaceEvent, geofence: Geofence | None) -> bool:
     """Whether the event is a moment that the trigger names; only then is a decision worth making and keeping."""
     here = trigger.any or event.geofence in trigger.geofences or bool(_shared_tags(trigger, geofence))
-    return here and event.kind is trigger.event
+    there = not trigger.zones or event.zone in trigger.zones
+    return here and there and event.kind is trigger.waits_for
 
 
 def _trigger(campaign: Campaign, moment: Moment) -> Answer:
@@ -211,7 +233,7 @@ def _trigger(campaign: Campaign, moment: Moment) -> Answer:
         "event": event.kind.value,
         "geofence": event.geofence,
         "tags": _shared_tags(trigger, moment.geofence),
-    }
+    } | ({"zone": event.zone} if trigger.zones else {})
     if event.revision is Revision.RETRACTED:
         return Answer({**told, "retracted": True}, Reason.EVENT_RETRACTED)
     return Answer(told, Reason.OK if fits(trigger, event, moment.geofence) else Reason.TRIGGER_MISMATCH)
@@ -267,6 +289,50 @@ def _suppression(campaign: Campaign, recipient: Recipient) -> Answer:
     return Answer({"suppressed": listed}, Reason.SUPPRESSED if listed else Reason.OK)
 
 
+def profiling_consent(standing: Standing | None) -> Answer:
+    """Whether the subject may be chosen by what they did before; no standing counts as no."""
+    reason = _standing_reason(standing, Reason.NO_PROFILING_CONSENT, Reason.PROFILING_CONSENT_WITHDRAWN)
+    return Answer({"purpose": "profiling", **_because(standing)}, reason)
+
+
+def _profiling(campaign: Campaign, moment: Moment) -> Answer:
+    return profiling_consent(moment.profiling) if campaign.trigger.looks_back else Answer({})
+
+
+def _visits(campaign: Campaign, moment: Moment) -> Answer:
+    zone = moment.geofence.timezone if moment.geofence else None
+    told, fits = visit_told(campaign.trigger, moment.visits, moment.event.at, zone)
+    return Answer(told, Reason.OK if fits else Reason.NOT_THIS_VISIT)
+
+
+def _cancel_if(campaign: Campaign, moment: Moment) -> Answer:
+    return called_off(campaign, moment.done)
+
+
+def called_off(campaign: Campaign, done: frozenset[Deed]) -> Answer:
+    """Whether something was done that calls the campaign's moment off."""
+    by = campaign.trigger.called_off_by
+    if not by:
+        return Answer({})
+    found = sorted(by & done)
+    return Answer({"cancel_if": sorted(by), "done": found}, Reason.CALLED_OFF if found else Reason.OK)
+
+
+def _delay(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    if not campaign.trigger.delay:
+        return Answer({})
+    due_at = moment.event.at + campaign.trigger.delay
+    return Answer({"due_at": due_at.isoformat()}, Reason.DELAYED if now < due_at else Reason.OK)
+
+
+def opening_hours(campaign: Campaign, geofence: Geofence | None, now: datetime) -> Answer:
+    """Whether the place is open, where the campaign asks that it be."""
+    if not campaign.trigger.opening_hours:
+        return Answer({})
+    told, is_open_then = hours_told(geofence, now)
+    return Answer(told, Reason.OK if is_open_then else Reason.PLACE_CLOSED)
+
+
 def _audience(campaign: Campaign, recipient: Recipient) -> Answer:
     asked = sorted(attribute_names(campaign.audience))
     missing = [name for name in asked if recipient.attributes.get(name) is None]
@@ -276,7 +342,10 @@ def _audience(campaign: Campaign, recipient: Recipient) -> Answer:
 
 
 def _fix(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    age_seconds, sure = (now - moment.event.emitted).total_seconds(), moment.event.confidence
+    age_seconds, sure = (
+        (now - moment.event.emitted - campaign.trigger.delay).total_seconds(),
+        moment.event.confidence,
+    )
     oldest, least = campaign.max_fix_age_seconds, campaign.min_confidence
     told = {
         "age_seconds": age_seconds,
@@ -290,7 +359,7 @@ def _fix(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
 
 
 def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    age_seconds = (now - moment.event.at).total_seconds()
+    age_seconds = (now - moment.event.at - campaign.trigger.delay).total_seconds()
     told = {"age_seconds": age_seconds, "shelf_life_seconds": campaign.shelf_life_seconds}
     return Answer(told, Reason.OK if age_seconds < campaign.shelf_life_seconds else Reason.TOO_LATE)
 
@@ -443,7 +512,7 @@ def text_of(campaign: Campaign, moment: Moment) -> str:
 
 def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
     """The instant at which the event's offer is too late."""
-    return event.at + timedelta(seconds=campaign.shelf_life_seconds)
+    return event.at + campaign.trigger.delay + timedelta(seconds=campaign.shelf_life_seconds)
 
 
 _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
@@ -454,6 +523,8 @@ _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.FIX: _fix,
     GateName.SHELF_LIFE: _shelf_life,
     GateName.WINDOW: _window,
+    GateName.DELAY: _delay,
+    GateName.OPENING_HOURS: lambda campaign, moment, now: opening_hours(campaign, moment.geofence, now),
     GateName.CHANNEL_HEALTH: lambda campaign, moment, _now: _channel_health(campaign, moment),
 }
 _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], Answer]] = {
@@ -462,6 +533,9 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
         moment.marketing, campaign.channel
     ),
     GateName.SUPPRESSION: lambda campaign, _moment, who, _now: _suppression(campaign, who),
+    GateName.PROFILING: lambda campaign, moment, _who, _now: _profiling(campaign, moment),
+    GateName.VISITS: lambda campaign, moment, _who, _now: _visits(campaign, moment),
+    GateName.CANCEL_IF: lambda campaign, moment, _who, _now: _cancel_if(campaign, moment),
     GateName.AUDIENCE: lambda campaign, _moment, who, _now: _audience(campaign, who),
     GateName.COUNTRY_HOURS: _country_hours,
     GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),

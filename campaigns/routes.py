@@ -16,7 +16,6 @@ from campaigns.campaign import (
     Action,
     Campaign,
     CampaignState,
-    Trigger,
     campaign_json,
     due_state,
     finished_text,
@@ -40,6 +39,7 @@ from campaigns.saving import check_saved
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.store import campaign_report, campaigns_page, get_campaign
 from campaigns.template import TextRefused
+from campaigns.trigger import Trigger
 from campaigns.wording import Wording
 from consent.entry import Channel
 from consent.store import subject_of_device

@@ -139,6 +139,20 @@ budget_counters = Table(
     Column("committed_micros", BigInteger, nullable=False),
 )
 
+held_moments = Table(
+    "held_moments",
+    metadata,
+    Column("decision", Text, ForeignKey("decisions.id", ondelete="CASCADE"), primary_key=True),
+    Column("event", Text, nullable=False, index=True),
+    Column("campaign", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("geofence", Text, nullable=False),
+    Column("zone", Text),
+    Column("at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False, index=True),
+)
+
 breach_checks = Table(
     "breach_checks",
     metadata,

@@ -86,6 +86,7 @@ from engine.privacy import Privacy, age_policy, declared_processors
 from engine.push_apps import push_services
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
+from engine.releaser import Releaser
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
@@ -184,6 +185,7 @@ class Engine:
             self.live, self.records, self.leases, self.now, self.house, self.lines.breakers
         )
         self.budgets = Budgets(self.records, account, self.now)
+        self.releaser = Releaser(self.records, self.now, self.house, self.lines.breakers)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -240,6 +242,7 @@ class Engine:
         """The table of timed jobs."""
         return (
             Job("campaign moves", 1, self.move_campaigns),
+            Job("held moments", 1, self.releaser.run_once),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("ledger checkpoint", self.settings.checkpoint_seconds, self.take_checkpoint),
             Job("erasures", 60, self.erasures.settle),
@@ -335,6 +338,8 @@ class Engine:
         while self.worker.run_once():
             pass
         while self.decider.run_once():
+            pass
+        while self.releaser.run_once():
             pass
         while self.sender.run_once():
             pass

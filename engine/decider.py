@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from campaigns import outbox
+from campaigns import held_store, outbox
 from campaigns import store as campaign_store
 from campaigns.arbitration import Claim
 from campaigns.breaker import Breaker
@@ -151,13 +151,14 @@ class Decider:
         sealed = sealed_events(connection, kept)
         metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
         new = geofence_store.add_events(connection, sealed, now)
-        places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
-        house = replace(self._house, breakers=self._breakers())
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
         _keep_revisions(connection, heard, new, now)
         visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
+        places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
+        house = replace(self._house, breakers=self._breakers())
         for event in heard:
             if event.revision is Revision.RETRACTED:  # what it was to bring about is called off
+                held_store.cancel_of_event(connection, event.id, now)
                 outbox.cancel_of_event(connection, event.id)
         claims = _claims(
             campaigns, [(_as_it_stands(event, heard), subject) for event, subject in kept], places

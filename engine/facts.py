@@ -26,6 +26,7 @@ from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
 from consent.phone import origin_of
 from consent.store import Reachable
+from engine.history import History, read_history
 from geofences import visit_store
 from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
@@ -71,11 +72,13 @@ class Facts:
         known: Mapping[str, Known],
         counters: Counters,
         clearances: Mapping[str, Clearance],
+        history: History,
         house: House,
         now: datetime,
     ) -> None:
         self._known = known
         self._counters = counters
+        self._history = history
         self._clearances = clearances
         self._day = house.account.day(now)
         self._house = house
@@ -121,6 +124,13 @@ class Facts:
             sent=tuple(known.sent),
             visit=here[-1] if here else None,
             around=frozenset(visit.id for visit in covering),
+            profiling=standing(known.entries, Purpose.PROFILING, None, self._now)
+            if campaign.trigger.looks_back
+            else None,
+            visits=self._history.visits_to(known.recipient.id, event.geofence)
+            if campaign.trigger.looks_back
+            else (),
+            done=self._history.done(campaign, known.recipient.id, event.geofence, event.at),
         )
 
     def _clearance(self, campaign: Campaign) -> Clearance:
@@ -157,12 +167,16 @@ def gather(
     campaigns: Sequence[Campaign],
     now: datetime,
     house: House = HOUSE,
+    counters: Counters | None = None,
 ) -> Facts:
-    """What judgements of these campaigns need to know of these subjects, to try something out: it holds no counters."""
+    """What judgements of these campaigns need to know of these subjects. Who records what is decided holds the locks of the
+    subjects and gives the `counters` that it holds; without, what is used of budgets is read.
+    """
     reachable = consent_store.reachable(connection, subjects)
     entries = ledger.entries_of_many(connection, reachable)
-    names = [campaign.id for campaign in campaigns]
-    counters = Counters(read_counters(connection, names, house.account.day(now)))
+    if counters is None:
+        names = [campaign.id for campaign in campaigns]
+        counters = Counters(read_counters(connection, names, house.account.day(now)))
     return gather_known(connection, reachable, entries, campaigns, counters, now, house)
 
 
@@ -189,14 +203,16 @@ def gather_known(
     since = min(counted_since(caps, now), now - LONGEST_CAP if house.rules.enforced else now - LONGEST_VISIT)
     sent = message_store.sent_to(connection, subjects, since)
     phones = consent_store.phones_of(connection, subjects)
-    visits = visit_store.visits_of_many(connection, subjects, now - LOOK_BACK)
+    visits = visit_store.visits_of_many(connection, subjects, None, now - LOOK_BACK, now)
     known = {
         each.id: Known(
             _recipient(each, phones.get(each.id)), entries[each.id], sent[each.id], visits[each.id]
         )
         for each in subjects.values()
     }
-    return Facts(known, counters, clearances(connection, house.approval, campaigns), house, now)
+    clear = clearances(connection, house.approval, campaigns)
+    history = read_history(connection, subjects, campaigns, now)
+    return Facts(known, counters, clear, history, house, now)
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:

@@ -1,42 +1,68 @@
 """Judges what happened, a moment at a time: who may speak first is asked first, and what is decided counts at once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from campaigns import decision_store
+from campaigns import decision_store, held_store
 from campaigns.arbitration import Claim, rounds, won
-from campaigns.decide import Decision, compose, decide
+from campaigns.decide import Decision, Outcome, compose, decide
+from campaigns.message import Message
 from engine.facts import Facts
 
 
-def judge_all(connection: Connection, claims: Iterable[Claim], facts: Facts, now: datetime) -> list[Decision]:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was decided on a claim, the message that it became, and whether budgets count that."""
+
+    claim: Claim
+    decision: Decision
+    message: Message | None
+    counted: bool
+
+
+Keep = Callable[[Connection, Judged], bool]
+"""Writes down what was decided; False if nothing was to be written."""
+
+
+def judge_all(
+    connection: Connection, claims: Iterable[Claim], facts: Facts, now: datetime, keep: Keep | None = None
+) -> list[Decision]:
     """Decide on every claim, and record decisions and messages; those that are new. The caller holds the locks of the
     subjects, and `facts` the counters of budgets.
     """
-    made = [decision for each in rounds(claims) for decision in _judge_round(connection, each, facts, now)]
+    keep = keep or _record
+    made = [each for together in rounds(claims) for each in _judge(connection, together, facts, now, keep)]
     facts.keep_counters(connection)
     return made
 
 
-def _judge_round(connection: Connection, claims: list[Claim], facts: Facts, now: datetime) -> list[Decision]:
-    decisions, spoke = [], None
+def _judge(
+    connection: Connection, claims: list[Claim], facts: Facts, now: datetime, keep: Keep
+) -> list[Decision]:
+    decisions: list[Decision] = []
+    spoke: Claim | None = None
     for claim in claims:
-        moment = facts.moment(
-            claim.campaign,
-            claim.event,
-            claim.geofence,
-            claim.subject,
-            winner=won(spoke, claim) if spoke else None,
-        )
+        winner = won(spoke, claim) if spoke else None
+        moment = facts.moment(claim.campaign, claim.event, claim.geofence, claim.subject, winner=winner)
         decision = decide(claim.campaign, moment, now)
         message = compose(decision, claim.campaign, moment)
         counted = message is not None and facts.is_counted(message)
-        if not decision_store.record_decision(connection, decision, message, counted=counted):
+        if not keep(connection, Judged(claim, decision, message, counted)):
             continue
         decisions.append(decision)
         if message is not None:
             facts.count(message)
             spoke = spoke or claim
     return decisions
+
+
+def _record(connection: Connection, judged: Judged) -> bool:
+    claim, decision = judged.claim, judged.decision
+    if not decision_store.record_decision(connection, decision, judged.message, counted=judged.counted):
+        return False
+    if decision.outcome is Outcome.HELD:
+        held_store.hold(connection, decision, claim.event, claim.event.at + claim.campaign.trigger.delay)
+    return True

@@ -231,6 +231,11 @@ def revise_event(conn: Connection, event: PlaceEvent, at: datetime) -> None:
     conn.execute(update(place_events).where(place_events.c.id == event.id).values(values))
 
 
+def event_at(conn: Connection, event_id: str) -> datetime | None:
+    """When an event happened, by the newest estimate; None of one that is not kept."""
+    return conn.scalar(select(place_events.c.at).where(place_events.c.id == event_id))
+
+
 def events_page(
     conn: Connection, filters: EventFilters, cursor: str | None, limit: int
 ) -> tuple[list[RecordedEvent], str | None]:

@@ -45,6 +45,12 @@ def decision_row(decision: Decision) -> dict[str, Any]:
     }
 
 
+def is_decided(conn: Connection, decision_id: str) -> bool:
+    """Whether this was decided before, for good: what is held is decided once more."""
+    settled = (decisions.c.id == decision_id) & (decisions.c.outcome != Outcome.HELD.value)
+    return conn.scalar(select(decisions.c.id).where(settled)) is not None
+
+
 def decisions_page(
     conn: Connection, filters: Filters, limit: int, cursor: str | None = None
 ) -> Page[Decision]:

@@ -16,6 +16,7 @@ from campaigns.budget import Limit, limit_json
 from campaigns.campaign import Campaign, CampaignState, PerVisit, due_state, finished_text
 from campaigns.cap import Sent, cap_counts, count_json
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.coupon import SAMPLE, Coupon, NoCouponLeft
 from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.money import money_text
@@ -107,6 +108,7 @@ class Reason(StrEnum):
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
     NO_TEXT_IN_LANGUAGE = "no_text_in_language"
+    COUPONS_EXHAUSTED = "coupons_exhausted"
     COUNTRY_WORDS = "country_words"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
@@ -155,6 +157,7 @@ class Moment:
     messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches. `budgets` holds the
     limits of money and messages that count. `visit` is the subject's visit of the place (None: there is none), `around`
     every visit, of this place and of others, that the subject is on; `winner` who spoke already in the same moment.
+    `coupon` is the code that was taken for the message, None before one is; with `pool_is_empty` there was none.
     """
 
     event: PlaceEvent
@@ -179,6 +182,8 @@ class Moment:
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     """Of the channels that have one."""
     clearance: Clearance = NOT_ASKED
+    coupon: Coupon | None = None
+    pool_is_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,10 +484,7 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
         text = text_of(campaign, moment)
     except TextRefused as refused:
-        missing = isinstance(refused, NoTextInLanguage)
-        return Answer(
-            {"problem": str(refused)}, Reason.NO_TEXT_IN_LANGUAGE if missing else Reason.TEXT_REFUSED
-        )
+        return Answer({"problem": str(refused)}, _TEXT_REASONS.get(type(refused), Reason.TEXT_REFUSED))
     told: dict[str, Any] = {"characters": len(text)}
     if campaign.channel is Channel.SMS:
         size = sms_size(text)
@@ -492,6 +494,9 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
             "max_segments": campaign.max_segments,
         }
     return Answer(told)
+
+
+_TEXT_REASONS = {NoTextInLanguage: Reason.NO_TEXT_IN_LANGUAGE, NoCouponLeft: Reason.COUPONS_EXHAUSTED}
 
 
 def text_of(campaign: Campaign, moment: Moment) -> str:
@@ -506,8 +511,19 @@ def text_of(campaign: Campaign, moment: Moment) -> str:
         "campaign": campaign.name,
         "valid_until": valid_until(campaign, moment.event).isoformat(),
     }
-    wording = Wording(moment.links, who.locale if who else None, place.timezone if place else None)
+    wording = Wording(
+        moment.links,
+        who.locale if who else None,
+        place.timezone if place else None,
+        moment.coupon or Coupon(SAMPLE, coupon_until(campaign, moment.event)),
+        moment.pool_is_empty,
+    )
     return finished_text(campaign, values, wording)
+
+
+def coupon_until(campaign: Campaign, event: PlaceEvent) -> datetime:
+    """The instant at which a code of the campaign, earned by the event, is too late at a till."""
+    return event.at + timedelta(seconds=campaign.coupon.valid_seconds if campaign.coupon else 0)
 
 
 def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from campaigns import decision_store, held_store
 from campaigns.arbitration import Claim, rounds, won
-from campaigns.decide import Decision, Outcome, compose, decide
+from campaigns.decide import Decision, Outcome, decide
+from campaigns.fulfilment import fulfil
 from campaigns.message import Message
 from engine.facts import Facts
 
@@ -48,7 +49,7 @@ def _judge(
         winner = won(spoke, claim) if spoke else None
         moment = facts.moment(claim.campaign, claim.event, claim.geofence, claim.subject, winner=winner)
         decision = decide(claim.campaign, moment, now)
-        message = compose(decision, claim.campaign, moment)
+        decision, message = fulfil(connection, decision, claim.campaign, moment, now)
         counted = message is not None and facts.is_counted(message)
         if not keep(connection, Judged(claim, decision, message, counted)):
             continue

@@ -10,7 +10,6 @@ from campaigns import held_store
 from campaigns import store as campaign_store
 from campaigns.arbitration import Claim
 from campaigns.breaker import Breaker
-from campaigns.campaign import Campaign
 from campaigns.decide import Outcome
 from campaigns.gates import Reason
 from campaigns.held_store import Held
@@ -53,7 +52,7 @@ class Releaser:
 
     def _release(self, connection: Connection, several: list[Held]) -> None:
         now = self._now()
-        campaigns: Mapping[str, Campaign] = {
+        campaigns = {
             name: campaign
             for name in {each.campaign for each in several}
             if (campaign := campaign_store.get_campaign(connection, name)) is not None

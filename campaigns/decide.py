@@ -8,9 +8,10 @@ from typing import Any
 
 from campaigns.account import Account, caps_in_force
 from campaigns.approval import NOT_ASKED, Clearance
-from campaigns.campaign import Campaign, CampaignState, due_state
+from campaigns.campaign import Campaign, CampaignState, due_state, speaking
 from campaigns.cap import Sent, cap_counts
 from campaigns.country_rules import CountryRules, Reading
+from campaigns.experiment import draw_variant
 from campaigns.gates import (
     Answer,
     Gate,
@@ -51,7 +52,8 @@ class Outcome(StrEnum):
 class Decision:
     """One judgement, unique per event and campaign. `gates` holds every `GateName` once, in order.
 
-    `version` is the campaign's that was judged; None of those from before versions.
+    `version` is the campaign's that was judged; None of those from before versions. `variant` is what the subject was, or
+    would have been, told; None where nothing is varied.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Decision:
     gates: tuple[Gate, ...]
     at: datetime
     version: int | None
+    variant: str | None = None
 
 
 AT_ONCE = frozenset(
@@ -94,6 +97,8 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
     For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.sent`
     and records the decision; otherwise both might find room under the cap.
     """
+    variant = draw_variant(campaign.experiment, moment.recipient.id) if moment.recipient else None
+    campaign = speaking(campaign, variant.name) if variant else campaign
     gates, reasons = [], []
     for name in GateName:
         answer = ask(name, campaign, moment, now)
@@ -119,6 +124,7 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
         gates=tuple(gates),
         at=now,
         version=campaign.version,
+        variant=variant.name if variant else None,
     )
 
 
@@ -126,7 +132,7 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
     """The message that a decision calls for; None if it calls for none."""
     if decision.outcome is not Outcome.MESSAGE or moment.recipient is None:
         return None
-    text = text_of(campaign, moment)
+    text = text_of(speaking(campaign, decision.variant), moment)
     return Message(
         id=message_id(decision.event, campaign.id),
         event=decision.event,
@@ -138,6 +144,7 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         created_at=decision.at,
         valid_until=valid_until(campaign, moment.event),
         version=campaign.version,
+        variant=decision.variant,
         visit=moment.visit,
         cost_micros=moment.account.costs.of(campaign.channel, text, moment.recipient.origin),
         counted_on=moment.account.day(decision.at),
@@ -220,6 +227,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "event": decision.event,
         "campaign": decision.campaign,
         "version": decision.version,
+        "variant": decision.variant,
         "subject": decision.subject,
         "geofence": decision.geofence,
         "outcome": decision.outcome.value,

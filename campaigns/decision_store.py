@@ -42,6 +42,7 @@ def decision_row(decision: Decision) -> dict[str, Any]:
         "gates": [gate_json(gate) for gate in decision.gates],
         "at": decision.at,
         "version": decision.version,
+        "variant": decision.variant,
     }
 
 
@@ -92,4 +93,5 @@ def _decision(row: Row[Any]) -> Decision:
         ),
         at=row.at,
         version=row.version,
+        variant=row.variant,
     )

@@ -52,7 +52,8 @@ class Message:
     message and `error_code` the provider's own; `reason` says why it was cancelled or expired, and `rule` by which
     country's rule and version, where it was one. `version` is the campaign's that rendered the text; None of those from before
     versions. `visit` is the one during which it was decided. `cost_micros` is what it costs, in millionths, and
-    `counted_on` the day by which budgets count it; None of those from before budgets.
+    `counted_on` the day by which budgets count it; None of those from before budgets. `variant` is the one of its
+    experiment, None where nothing is varied.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Message:
     visit: str | None = None
     cost_micros: int = 0
     counted_on: date | None = None
+    variant: str | None = None
 
     def __post_init__(self) -> None:
         if self.created_at.tzinfo is None or self.valid_until.tzinfo is None:
@@ -108,6 +110,7 @@ def message_json(message: Message) -> dict[str, Any]:
         "event": message.event,
         "campaign": message.campaign,
         "version": message.version,
+        "variant": message.variant,
         "subject": message.subject,
         "geofence": message.geofence,
         "channel": message.channel.value,

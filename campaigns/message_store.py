@@ -14,6 +14,7 @@ from campaigns.cap import Sent
 from campaigns.listing import Filters, newest
 from campaigns.message import NEVER_SENT, Message, MessageState
 from campaigns.paging import Page
+from campaigns.segments import sms_size
 from campaigns.tables import messages
 from consent.data_keys import batches, key_for, keys_of
 from consent.entry import Channel
@@ -103,6 +104,7 @@ def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message
             visit=row.visit,
             cost_micros=row.cost_micros or 0,
             counted_on=row.counted_on,
+            variant=row.variant,
         )
         for row in rows
     ]
@@ -137,4 +139,6 @@ def _message_row(conn: Connection, message: Message, *, counted: bool) -> dict[s
         "cost_micros": message.cost_micros,
         "counted_on": message.counted_on,
         "counted": Counted.RESERVED.value if counted else None,
+        "variant": message.variant,
+        "segments": sms_size(message.text).segments if message.channel is Channel.SMS else None,
     }

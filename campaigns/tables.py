@@ -85,6 +85,7 @@ decisions = Table(
     Column("gates", JSON, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("version", Integer),
+    Column("variant", Text),
     UniqueConstraint("event", "campaign"),
     Index(None, "at", "id"),
     Index(None, "subject", "at"),
@@ -117,6 +118,8 @@ messages = Table(
     Column("cost_micros", BigInteger),
     Column("counted_on", Date),  # the day by which budgets count it
     Column("counted", Text),  # how it stands in the budgets' counters; null: in none
+    Column("variant", Text),
+    Column("segments", Integer),  # of an SMS
     UniqueConstraint("event", "campaign"),
     Index(None, "state", "next_at"),
     Index(None, "counted", "state"),

@@ -28,7 +28,12 @@ DEVELOPMENT_VALUES = {
     "outgoing": ("any",),
 }
 """Values that production refuses, by setting."""
-MAY_BE_ZERO = ("durable_replicas", "account_min_gap_seconds", "account_messages_per_day")
+MAY_BE_ZERO = (
+    "durable_replicas",
+    "account_min_gap_seconds",
+    "account_messages_per_day",
+    "global_control_percent",
+)
 LONGEST_CALL_SECONDS = 10
 
 
@@ -59,14 +64,17 @@ class Settings:
     sending_hours: Literal["default", "latest"] = "default"
     sensitive_places: str = ""
     approval_above_subjects: str = "none"
+    global_control_percent: int = 0
+    global_control_salt: str = "global"
+    report_minimum_people: int = 10
+    visit_within_hours: int = 24
+    currency: str = "EUR"
 
     account_caps: str = ""
     account_min_gap_seconds: int = 0
     account_messages_per_day: int = 0
     account_spend_per_day: str = ""
     account_timezone: str = "Europe/Paris"
-    currency: str = "EUR"
-    segment_cost: str = "0.08"
     segment_costs: str = ""
 
     ledger_key: str = field(default="", repr=False)
@@ -234,6 +242,8 @@ def _impossible(settings: Settings) -> list[str]:
         problems.append(
             f"CHALAND_TWILIO_TIMEOUT_SECONDS: must be at most {LONGEST_CALL_SECONDS}, for opt-outs wait for calls"
         )
+    if not 0 <= settings.global_control_percent <= 50:
+        problems.append("CHALAND_GLOBAL_CONTROL_PERCENT: must be from 0 to 50")
     problems += [
         f"{PREFIX}{name.upper()}: must be from {least} to {most}"
         for name, (least, most) in RETENTION_LIMITS_DAYS.items()

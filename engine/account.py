@@ -26,7 +26,9 @@ def account_of(settings: Settings) -> Account:
 
     caps = read("account_caps", lambda: caps_from_text(settings.account_caps))
     spend = read("account_spend_per_day", lambda: _amount(settings.account_spend_per_day))
-    costs = read("segment_costs", lambda: costs_from_text(settings.segment_cost, settings.segment_costs))
+    costs = read(
+        "segment_costs", lambda: costs_from_text(str(settings.sms_segment_price), settings.segment_costs)
+    )
     zone = read("account_timezone", lambda: _zone(settings.account_timezone))
     if problems or caps is None or costs is None or zone is None:
         raise InvalidSettings("\n".join(problems))

@@ -18,6 +18,7 @@ from campaigns.budget_store import Counters, lock_counters, read_counters
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
+from campaigns.experiment import NO_CONTROL, Control
 from campaigns.gates import Moment, Recipient
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.message import Message
@@ -57,6 +58,7 @@ class House:
     links: LinkPolicy = OWN_LINKS_ONLY
     account: Account = NO_LIMITS
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
+    control: Control = NO_CONTROL
     approval: ApprovalPolicy = NEVER
 
 
@@ -110,6 +112,7 @@ class Facts:
             winner=winner,
             clearance=self._clearance(campaign),
             breakers=house.breakers,
+            control=house.control,
         )
         known = self._known.get(subject) if subject is not None else None
         if known is None:

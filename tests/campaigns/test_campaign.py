@@ -38,7 +38,7 @@ YOUNGER = (
     "max_fix_age_seconds",
 )
 """Fields that campaigns from before them lack."""
-DRAFT, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
+DRAFT, _, _, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
 
 
 @pytest.mark.parametrize(

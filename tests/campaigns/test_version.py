@@ -1,5 +1,7 @@
+import json
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from fastapi import FastAPI
@@ -49,6 +51,8 @@ def test_the_hash_is_of_the_content_alone():
     assert content_hash(replace(BREAD, priority=51)) != content_hash(BREAD)
     fixed = {"name": "Früh", "cap": [{"max": 1, "per_seconds": 60}], "ends_at": None}
     assert hash_of(fixed) == "6e0d3be3020c52c5ef8ecd87d2af7cec94dc5a53b79569af36962011dff79363"
+    written = json.dumps(content_of(BREAD), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert content_hash(BREAD) == sha256(written.encode()).hexdigest()
 
 
 @pytest.mark.parametrize("state", CampaignState)

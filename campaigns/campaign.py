@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
+from campaigns.audience import EVERYONE, Audience, audience_json, behaviours, parse_audience
 from campaigns.budget import NO_BUDGET, Budget, budget_from_json, budget_json
 from campaigns.cap import ONCE_A_DAY, Cap, cap_from_json, cap_json
 from campaigns.coupon import (
@@ -118,6 +118,11 @@ class Campaign:
     def __post_init__(self) -> None:
         if any(at is not None and at.tzinfo is None for at in (self.starts_at, self.ends_at)):
             raise ValueError("a naive datetime has no instant; give it a zone")
+
+    @property
+    def profiles(self) -> bool:
+        """Whether it chooses people by what they did before."""
+        return self.trigger.looks_back or any(each.is_profiling for each in behaviours(self.audience))
 
 
 def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignState:

@@ -205,7 +205,7 @@ def _trigger_holds(
     now: datetime,
 ) -> Iterator[Answer]:
     """What a trigger asks beyond its event, as far as it may have changed."""
-    yield profiling_consent(profiling) if campaign.trigger.looks_back else Answer({})
+    yield profiling_consent(profiling) if campaign.profiles else Answer({})
     yield called_off(campaign, done)
     yield opening_hours(campaign, geofence, now)
 

@@ -47,9 +47,8 @@ def decision_row(decision: Decision) -> dict[str, Any]:
 
 
 def is_decided(conn: Connection, decision_id: str) -> bool:
-    """Whether this was decided before, for good: what is held is decided once more."""
-    settled = (decisions.c.id == decision_id) & (decisions.c.outcome != Outcome.HELD.value)
-    return conn.scalar(select(decisions.c.id).where(settled)) is not None
+    """Whether this was judged before: a replay."""
+    return conn.execute(select(decisions.c.id).where(decisions.c.id == decision_id)).first() is not None
 
 
 def decisions_page(

@@ -10,7 +10,8 @@ from typing import Any
 from campaigns.account import NO_LIMITS, Account, caps_in_force
 from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.arbitration import Because, Winner
-from campaigns.audience import attribute_names, matches
+from campaigns.audience import attribute_names, behaviours, list_names, matches
+from campaigns.behaviour import UNKNOWN, Past
 from campaigns.breaker import Breaker, BreakerState
 from campaigns.budget import Limit, limit_json
 from campaigns.campaign import Campaign, CampaignState, PerVisit, due_state, finished_text, speaking
@@ -34,6 +35,7 @@ from consent.entry import Action, Channel, Standing
 from consent.entry import Reason as StandingReason
 from geofences.event import PlaceEvent, Revision
 from geofences.geofence import Geofence
+from geofences.sensitive import is_sensitive
 from geofences.visit import Visit
 
 
@@ -184,6 +186,8 @@ class Moment:
     """The subject's visits to the place, oldest first; read where the campaign looks back."""
     done: frozenset[Deed] = frozenset()
     """What the subject did since the event, of what calls the campaign off."""
+    past: Past = UNKNOWN
+    """What the audience asks of the subject's past."""
     links: LinkPolicy = OWN_LINKS_ONLY
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     """Of the channels that have one."""
@@ -308,10 +312,12 @@ def profiling_consent(standing: Standing | None) -> Answer:
 
 
 def _profiling(campaign: Campaign, moment: Moment) -> Answer:
-    return profiling_consent(moment.profiling) if campaign.trigger.looks_back else Answer({})
+    return profiling_consent(moment.profiling) if campaign.profiles else Answer({})
 
 
 def _visits(campaign: Campaign, moment: Moment) -> Answer:
+    if campaign.trigger.looks_back and moment.geofence is not None and is_sensitive(moment.geofence):
+        return Answer({"sensitive": True}, Reason.NOT_THIS_VISIT)
     zone = moment.geofence.timezone if moment.geofence else None
     told, fits = visit_told(campaign.trigger, moment.visits, moment.event.at, zone)
     return Answer(told, Reason.OK if fits else Reason.NOT_THIS_VISIT)
@@ -345,11 +351,15 @@ def opening_hours(campaign: Campaign, geofence: Geofence | None, now: datetime) 
     return Answer(told, Reason.OK if is_open_then else Reason.PLACE_CLOSED)
 
 
-def _audience(campaign: Campaign, recipient: Recipient) -> Answer:
+def _audience(campaign: Campaign, moment: Moment, recipient: Recipient) -> Answer:
     asked = sorted(attribute_names(campaign.audience))
     missing = [name for name in asked if recipient.attributes.get(name) is None]
-    inside = matches(campaign.audience, recipient.attributes)
-    told = {"attributes": asked, "missing": missing}
+    inside = matches(campaign.audience, recipient.attributes, moment.past)
+    told: dict[str, Any] = {"attributes": asked, "missing": missing}
+    if acts := behaviours(campaign.audience):
+        told["acts"] = sorted({each.act.value for each in acts})
+    if names := list_names(campaign.audience):
+        told["lists"] = sorted(names)
     return Answer(told, Reason.OK if inside else Reason.NOT_IN_AUDIENCE)
 
 
@@ -533,7 +543,8 @@ def text_of(campaign: Campaign, moment: Moment) -> str:
 
 def coupon_until(campaign: Campaign, event: PlaceEvent) -> datetime:
     """The instant at which a code of the campaign, earned by the event, is too late at a till."""
-    return event.at + timedelta(seconds=campaign.coupon.valid_seconds if campaign.coupon else 0)
+    valid_seconds = campaign.coupon.valid_seconds if campaign.coupon else 0
+    return event.at + campaign.trigger.delay + timedelta(seconds=valid_seconds)
 
 
 def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
@@ -567,7 +578,7 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
     GateName.PROFILING: lambda campaign, moment, _who, _now: _profiling(campaign, moment),
     GateName.VISITS: lambda campaign, moment, _who, _now: _visits(campaign, moment),
     GateName.CANCEL_IF: lambda campaign, moment, _who, _now: _cancel_if(campaign, moment),
-    GateName.AUDIENCE: lambda campaign, _moment, who, _now: _audience(campaign, who),
+    GateName.AUDIENCE: lambda campaign, moment, who, _now: _audience(campaign, moment, who),
     GateName.COUNTRY_HOURS: _country_hours,
     GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
     GateName.COUNTRY_CAP: _country_cap,

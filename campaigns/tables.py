@@ -156,6 +156,14 @@ held_moments = Table(
     Column("due_at", UtcDateTime, nullable=False, index=True),
 )
 
+list_members = Table(
+    "list_members",
+    metadata,
+    Column("list", Text, primary_key=True),
+    Column("subject", Text, primary_key=True, index=True),
+    Column("added_at", UtcDateTime, nullable=False),
+)
+
 breach_checks = Table(
     "breach_checks",
     metadata,

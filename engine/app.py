@@ -23,8 +23,10 @@ import campaigns.coupon_routes
 import campaigns.coupon_store
 import campaigns.decision_store
 import campaigns.lifecycle_routes
+import campaigns.list_routes
 import campaigns.message_routes
 import campaigns.message_store
+import campaigns.reach_routes
 import campaigns.report_routes
 import campaigns.routes
 import consent.ledger_routes
@@ -32,7 +34,7 @@ import consent.routes
 import geofences.beacon_routes
 import geofences.routes
 import geofences.store
-from campaigns import breach_store
+from campaigns import breach_store, list_store
 from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
@@ -90,6 +92,7 @@ from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
 from engine.push_apps import PushApps
+from engine.reach import check_audience, reach_of
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
 from engine.releaser import Releaser
@@ -363,7 +366,7 @@ class Engine:
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
         app.include_router(intake_document())
-        figures_of = FleetFigures(self.live).read
+        figures_of, minimum = FleetFigures(self.live).read, self.settings.report_minimum_people
         for routes in (
             geofences.routes.router(
                 reads=reads, writes=writes, now=now, check=self.sensitive.faults, events_page=events.page
@@ -381,10 +384,18 @@ class Engine:
                 links=self.links,
                 rules=self._country_rules(),
                 approval=self.approval,
+                may_speak=lambda connection, campaign: check_audience(connection, campaign, minimum, now()),
             ),
             campaigns.message_routes.router(writes=writes, now=now),
             campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
+            campaigns.list_routes.router(reads=reads, writes=writes, now=now, minimum=minimum),
+            campaigns.reach_routes.router(
+                reads=reads,
+                now=now,
+                reach_of=lambda connection, campaign: reach_of(connection, campaign, now()),
+                minimum=minimum,
+            ),
             campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
@@ -462,6 +473,7 @@ class Engine:
                 campaigns.coupon_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
+                list_store.forget_subject,
                 address.forget_subject,
                 review.forget_subject,
                 opt_in.forget_subject,
@@ -479,7 +491,9 @@ class Engine:
         return TwilioReports(self.settings.public_url, tokens) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path == "/v1/beacons/import" or path.startswith(("/v1/geofences/", "/v1/coupon-pools/")):
+        if path == "/v1/beacons/import" or path.startswith(
+            ("/v1/geofences/", "/v1/coupon-pools/", "/v1/lists/")
+        ):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
 

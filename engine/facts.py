@@ -128,12 +128,13 @@ class Facts:
             visit=here[-1] if here else None,
             around=frozenset(visit.id for visit in covering),
             profiling=standing(known.entries, Purpose.PROFILING, None, self._now)
-            if campaign.trigger.looks_back
+            if campaign.profiles
             else None,
             visits=self._history.visits_to(known.recipient.id, event.geofence)
             if campaign.trigger.looks_back
             else (),
             done=self._history.done(campaign, known.recipient.id, event.geofence, event.at),
+            past=self._history.past(campaign, known.recipient.id, known.sent),
         )
 
     def _clearance(self, campaign: Campaign) -> Clearance:

@@ -29,27 +29,29 @@ Keep = Callable[[Connection, Judged], bool]
 
 
 def judge_all(
-    connection: Connection, claims: Iterable[Claim], facts: Facts, now: datetime, keep: Keep | None = None
+    connection: Connection, claims: Iterable[Claim], facts: Facts, now: datetime, settle: Keep | None = None
 ) -> list[Decision]:
-    """Decide on every claim, and record decisions and messages; those that are new. The caller holds the locks of the
-    subjects, and `facts` the counters of budgets.
+    """Decide on every claim, and record decisions and messages; those that are new. Claims that were held are written down
+    by `settle`. The caller holds the locks of the subjects, and `facts` the counters of budgets.
     """
-    keep = keep or _record
-    made = [each for together in rounds(claims) for each in _judge(connection, together, facts, now, keep)]
+    made = [each for together in rounds(claims) for each in _judge(connection, together, facts, now, settle)]
     facts.keep_counters(connection)
     return made
 
 
 def _judge(
-    connection: Connection, claims: list[Claim], facts: Facts, now: datetime, keep: Keep
+    connection: Connection, claims: list[Claim], facts: Facts, now: datetime, settle: Keep | None
 ) -> list[Decision]:
     decisions: list[Decision] = []
     spoke: Claim | None = None
+    keep = settle or _record
     for claim in claims:
         winner = won(spoke, claim) if spoke else None
         moment = facts.moment(claim.campaign, claim.event, claim.geofence, claim.subject, winner=winner)
         decision = decide(claim.campaign, moment, now)
-        decision, message = fulfil(connection, decision, claim.campaign, moment, now)
+        decision, message = fulfil(
+            connection, decision, claim.campaign, moment, now, was_held=settle is not None
+        )
         counted = message is not None and facts.is_counted(message)
         if not keep(connection, Judged(claim, decision, message, counted)):
             continue

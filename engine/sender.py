@@ -310,7 +310,7 @@ class Sender:
             has_address=mark is not None or bool(pushed.addresses),
             done=done_since(connection, message, campaign, now) if campaign else frozenset(),
             profiling=standing_of(connection, message.subject, consent.Purpose.PROFILING, None, at)
-            if campaign is not None and campaign.trigger.looks_back
+            if campaign is not None and campaign.profiles
             else None,
             rules=self._rules,
             account=self._account,

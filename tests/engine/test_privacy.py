@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, insert, select
 
 import campaigns.tables
 import geofences.tables
+from campaigns import list_store
 from config import Settings
 from consent import access_log, activity, address, opt_in, processor_store, request_store, review
 from consent.entry import Action, Channel, Entry, Purpose
@@ -86,6 +87,7 @@ def town(engine: Engine, client: TestClient) -> TestClient:
         with engine.records.writes.begin() as conn:
             processor_store.notify(conn, subject, [("printer", True)], engine.now())
             activity.carry_over(conn, {subject: engine.now()})
+            list_store.put_list(conn, f"list of {subject}", [subject], engine.now())
             decided = campaigns.tables.decisions.c
             [found] = conn.execute(select(decided.id, decided.event).where(decided.subject == subject))
             due_at = engine.now() + timedelta(hours=1)

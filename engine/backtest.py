@@ -1,7 +1,7 @@
 """Tries campaigns out on events of the past: the very judgement of the engine, in a records store that is thrown away.
 
 Nothing leaves that store: a message counts as sent at the instant at which it is decided. Events are judged in portions in
-which nobody occurs twice, each at its own instant; as what is known of one shopper does not depend on what others did, that
+which nobody occurs at two instants, each at its own instant; as what is known of one shopper does not depend on what others did, that
 comes to the same as one after another.
 """
 
@@ -26,6 +26,7 @@ from campaigns.report_store import read_report
 from consent import store as consent_store
 from engine.decider import Judge
 from engine.facts import House
+from engine.judgement import Judged, record_new
 from engine.past_events import Told
 from engine.records import Records
 from engine.releaser import Releaser
@@ -33,8 +34,10 @@ from engine.scratch import make_scratch
 
 BLOCK_EVENTS = 2000
 PREFIX = "backtest-"
-SPAN = timedelta(minutes=30)
-"""A portion is no longer, as what is read for it begins at its first instant, and reaches an hour beyond."""
+SPAN = timedelta(minutes=15)
+"""A portion lies in one such stretch of the clock: what is read for it begins at its first instant, reaches an hour beyond,
+and is of one day.
+"""
 JUST_AFTER = timedelta(microseconds=1)
 
 
@@ -55,10 +58,11 @@ class Book:
     decisions: list[Decision] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
-    def record(self, connection: Connection, decision: Decision, message: Message | None) -> bool:
-        """As `decision_store.record_decision`; every decision counts as new. One that is held is needed at once."""
-        if decision.outcome is Outcome.HELD:
-            return decision_store.record_decision(connection, decision, message)
+    def record(self, connection: Connection, judged: Judged) -> bool:
+        """As `record_new`; every decision counts as new. One that is held, or counted by budgets, is written at once."""
+        decision, message = judged.decision, judged.message
+        if decision.outcome is Outcome.HELD or judged.counted:
+            return record_new(connection, judged)
         self.decisions.append(replace(decision, gates=()))
         if message is not None:
             self.messages.append(replace(message, state=MessageState.SENT, sent_at=message.created_at))
@@ -137,12 +141,12 @@ class Backtest:
         self.tally.last = block[-1].at
 
     def _judge_portion(self, scratch: Records, portion: Sequence[Told], owners: Mapping[str, str]) -> None:
-        instants = {id(told.event): told.at for told in portion}
+        instants = {told.event.id: told.at for told in portion}
         devices = {told.event.device for told in portion}
         own = {device: owners[device] for device in devices & owners.keys()}
         with scratch.writes.begin() as connection:
             self._judge.judge(
-                connection, [told.event for told in portion], own, lambda event: instants[id(event)]
+                connection, [told.event for told in portion], own, lambda event: instants[event.id]
             )
             self._book.write(connection)
 
@@ -181,18 +185,22 @@ def as_if_running(campaign: Campaign) -> Campaign:
 
 
 def portions(block: Sequence[Told], owners: Mapping[str, str]) -> Iterator[list[Told]]:
-    """A block in parts in which nobody occurs twice, and that are short."""
+    """A block in parts in which nobody occurs at two instants, and that are short."""
     part: list[Told] = []
-    met: set[str] = set()
+    met: dict[str, datetime] = {}
     for told in block:
         owner = owners.get(told.event.device, told.event.device)
-        if owner in met or (part and told.at - part[0].at > SPAN):
+        if met.get(owner, told.at) != told.at or (part and _span(told) != _span(part[0])):
             yield part
-            part, met = [], set()
+            part, met = [], {}
         part.append(told)
-        met.add(owner)
+        met[owner] = told.at
     if part:
         yield part
+
+
+def _span(told: Told) -> float:
+    return told.at.timestamp() // SPAN.total_seconds()
 
 
 def _blocks(events: Iterable[Told]) -> Iterator[list[Told]]:

@@ -218,12 +218,14 @@ def told(kind=EventKind.ENTER, seconds=0, **changes) -> Told:
     return Told(event(at, kind=kind, **changes), at)
 
 
-def test_nobody_occurs_twice_in_a_portion():
+def test_nobody_occurs_at_two_instants_in_a_portion():
     devices = ["a", "b", "a2", "c", "b"]
     owners = {"a": "ana", "a2": "ana", "b": "ben"}
     block = [told(seconds=number, device=device) for number, device in enumerate(devices)]
     parts = [[each.event.device for each in part] for part in portions(block, owners)]
     assert parts == [["a", "b"], ["a2", "c", "b"]]
+    together = [told(device=device, cause=device) for device in ("a", "a2", "b")]
+    assert len(list(portions(together, owners))) == 1  # who goes first at one instant is for the judge
 
 
 def test_what_replay_wrote_is_read_back(tmp_path):

@@ -135,6 +135,6 @@ def _happening(
         state=MessageState(row.state) if row.state else None,
         why=Reason(row.why) if row.why else None,
         visited=following < len(entered) and entered[following] <= row.at + within,
-        redeemed=row.coupon == CouponState.REDEEMED,
+        redeemed=None if row.coupon is None else row.coupon == CouponState.REDEEMED,
         segments=row.segments,
     )

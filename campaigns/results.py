@@ -59,8 +59,8 @@ class Trial:
         self.people[arm] += 1
         did = self.did[arm]
         did[VISITED] += first.visited
-        did[CLICKED] += any(each.clicked for each in counted)
-        did[REDEEMED] += any(each.redeemed for each in counted)
+        did[CLICKED] += any(bool(each.clicked) for each in counted)
+        did[REDEEMED] += any(bool(each.redeemed) for each in counted)
         self.moved += any(arm_of(each) != arm for each in counted)
         if arm != GLOBAL_CONTROL:
             self.expected.update(shares_of(self._experiment_of(first)))

@@ -163,7 +163,7 @@ def test_a_csv_has_the_same_counts():
     lines = [line.split(",") for line in report_csv(told).splitlines()]
     assert lines[0] == ["breakdown", "group", "step", "of", "reason", "count"]
     assert ["all", "", "visited", "delivered", "", "100"] in lines
-    assert ["hour", "09", "clicked", "delivered", "not_clicked", "50"] in lines
+    assert ["hour", "09", "clicked", "delivered", "no_link", "50"] in lines
     made = Report(ReportPolicy(), trial(), {})
     for number in range(20):
         made.add([replace(SENT, subject=f"person-{number}", geofence="-1+1")])

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from campaigns.budget_store import release_of_subject
 from campaigns.decide import Decision, Outcome
@@ -17,7 +16,7 @@ from campaigns.message import Message
 from campaigns.message_store import insert_message
 from campaigns.paging import Page
 from campaigns.tables import decisions, messages
-from consent.store import insert_if_new
+from consent.store import insert_all_new, insert_if_new
 
 
 def record_decision(
@@ -33,9 +32,7 @@ def record_decision(
 
 def insert_decisions(conn: Connection, several: Sequence[Decision]) -> None:
     """Record many decisions at once; those that were decided before stay as they are."""
-    if several:
-        insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-        conn.execute(insert(decisions).on_conflict_do_nothing(), [decision_row(each) for each in several])
+    insert_all_new(conn, decisions, [decision_row(each) for each in several])
 
 
 def decision_row(decision: Decision) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, case, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from campaigns.budget import Counted
 from campaigns.cap import Sent
@@ -19,7 +18,7 @@ from campaigns.segments import sms_size
 from campaigns.tables import messages
 from consent.data_keys import batches, key_for, keys_of
 from consent.entry import Channel
-from consent.store import insert_if_new
+from consent.store import insert_all_new, insert_if_new
 from consent.vault import DataKey
 
 _WENT = case(
@@ -41,11 +40,10 @@ def insert_message(conn: Connection, message: Message, *, counted: bool = False)
 
 def insert_messages(conn: Connection, several: Sequence[Message]) -> None:
     """Keep many messages at once, to subjects that have a data key; those that are kept already stay as they are."""
-    if several:
-        keys = keys_of(conn, {each.subject for each in several})
-        insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-        rows = [_message_row(keys[each.subject], each, counted=False) for each in several]
-        conn.execute(insert(messages).on_conflict_do_nothing(), rows)
+    keys = keys_of(conn, {each.subject for each in several})
+    insert_all_new(
+        conn, messages, [_message_row(keys[each.subject], each, counted=False) for each in several]
+    )
 
 
 def sent_to(

@@ -61,9 +61,10 @@ from consent.push import IDLE_KINDS, IDLE_LIMIT, PushAddress, forget_address, fo
 from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
-from engine import backtest_routes, events, idempotency, metrics
+from engine import events, idempotency, metrics
 from engine.account import account_of
 from engine.asker import Asker
+from engine.backtest_routes import router as backtest_router
 from engine.budgets import Budgets
 from engine.clock import wall_clock
 from engine.console.feed import Feed
@@ -397,14 +398,6 @@ class Engine:
                 minimum=minimum,
             ),
             campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
-            backtest_routes.router(
-                records=self.records,
-                keys=self.settings.vault_keys,
-                folder=self.settings.data_dir,
-                now=now,
-                house=self.house,
-                policy=self.report_policy,
-            ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(
@@ -420,6 +413,7 @@ class Engine:
             ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
+        app.include_router(self._backtest_routes(), dependencies=self._permits(Scope.MARKETING))
         self._add_operations(app)
         speak_problem_json(app)
         if with_console:
@@ -504,6 +498,16 @@ class Engine:
         ):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
+
+    def _backtest_routes(self) -> APIRouter:
+        return backtest_router(
+            records=self.records,
+            keys=self.settings.vault_keys,
+            folder=self.settings.data_dir,
+            now=self.now,
+            house=self.house,
+            policy=self.report_policy,
+        )
 
     @property
     def report_policy(self) -> ReportPolicy:

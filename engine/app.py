@@ -413,9 +413,9 @@ class Engine:
             ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
-        app.include_router(self._backtest_routes(), dependencies=self._permits(Scope.MARKETING))
         self._add_operations(app)
         speak_problem_json(app)
+        app.include_router(self._backtest_routes(), dependencies=self._permits(Scope.MARKETING))
         if with_console:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)

@@ -117,7 +117,10 @@ def test_a_switchback_is_told_by_periods():
             taken.add([replace(kind, subject=f"person-{number}-{person}", at=at, visited=visited)])
         washed = start.replace(hour=0) + timedelta(hours=12 * number)
         taken.add([replace(SENT, subject=f"washed-{number}", at=washed, visited=True)])
-    told = results_json(taken, 10)["switchback"]
+    found = results_json(taken, 10)
+    assert found["arms"] == []
+    assert results_json(taken, 1000)["switchback"] is None
+    told = found["switchback"]
     assert (told["pairs"], told["unpaired"]) == (20, 0)
     assert told["difference"] == pytest.approx(0.15, abs=0.04)
     assert told["clear"]

@@ -60,6 +60,8 @@ from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
+from engine.events_out import feed as events_feed
+from engine.events_out.part import EventsOut
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.handover import open_handovers
@@ -80,7 +82,7 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
-from engine.web import BodyGuard, requires, speak_problem_json
+from engine.web import BodyGuard, requires, requires_now, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
 from geofences.beacon import Beacon
@@ -178,6 +180,7 @@ class Engine:
             now=self.now,
             rules=rules,
         )
+        self.events_out = EventsOut(self.records, self.outbound, self.sensitive, self.now)
         self.intake = Intake(settings, self.now)
         self.desk = self._desk(processors)
         self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
@@ -205,6 +208,7 @@ class Engine:
             self._spawn("decider", lambda: self.decider.run(self._stop))
         if Role.SENDER in wanted:
             self._spawn("sender", lambda: self.sender.run(self._stop))
+            self._spawn("webhooks", lambda: self.events_out.run(self._stop))
         if Role.SCHEDULER in wanted:
             self._scheduler = Scheduler(self.jobs())
             self._scheduler.start()
@@ -222,6 +226,7 @@ class Engine:
             Job("second yes", 2, self.asker.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
             *self.privacy.jobs(),
+            *self.events_out.jobs(),
         )
 
     def move_campaigns(self) -> int:
@@ -339,6 +344,8 @@ class Engine:
             review_router(reads, writes, now),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
+        for routes in self.events_out.routes(requires_now(self.keys, Scope.PRIVACY)):
+            app.include_router(routes, dependencies=self._permits(Scope.SUBSCRIBE))
         self._add_operations(app)
         speak_problem_json(app)
         if with_console:
@@ -400,6 +407,7 @@ class Engine:
                 opt_in.forget_subject,
                 idempotency.forget_subject,
                 pass_on_erasure(processors, self.now),
+                events_feed.forget_subject,
             ),
             forget_devices=self.erasures.forget_devices,
             settle_erasures=self.erasures.settle,

@@ -36,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--interleavings", type=int, default=200, help="of opt-out and sending, on each database (200)"
     )
+    parser.addoption(
+        "--webhooks", type=int, default=60, help="changes delivered by the webhook property test (60)"
+    )
 
 
 @pytest.fixture

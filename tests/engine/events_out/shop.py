@@ -43,11 +43,11 @@ class Shop:
             told = {"sensitive_override": {"by": "Legal", "reason": "the chapel is closed"}}
             geofence_store.put(conn, replace(BAKERY, id="by-the-chapel", properties=told), clock())
 
-    def subscribes(self, receiver, id="crm", wanted=EVERYTHING):
+    def subscribes(self, receiver, name="crm", wanted=EVERYTHING):
         secret = new_secret()
         made = Subscription(
-            id,
-            f"http://crm.example.org:{receiver.port}/{id}",
+            name,
+            f"http://crm.example.org:{receiver.port}/{name}",
             wanted,
             (Secret(secret),),
             SubscriptionState.ACTIVE,
@@ -60,9 +60,9 @@ class Shop:
             subscription_store.put(conn, made, new=True)
         return secret
 
-    def subscription(self, id="crm"):
+    def subscription(self, name="crm"):
         with self.records.reads.connect() as conn:
-            return subscription_store.get(conn, id)
+            return subscription_store.get(conn, name)
 
     def knows(self, subject):
         phone = Device(f"{subject}-phone")
@@ -110,7 +110,7 @@ class Shop:
                 calls += turn
             if self.clock() >= until:
                 return calls
-            self.clock.advance(minutes=10)
+            self.clock.advance(minutes=30)
 
 
 def told(receiver):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -146,10 +147,7 @@ def test_an_erasure_takes_what_waits_and_is_told(shop, crm):
     crm.reply = lambda _: Reply()
     crm.heard.clear()
     shop.works(hours=1)
-    assert [(each["type"], each["data"]["subject"]) for each in told(crm)] == [
-        ("subject.erased", "ana"),
-        ("event.enter", "ben"),
-    ] or [(each["type"], each["data"]["subject"]) for each in told(crm)] == [
+    assert sorted((each["type"], each["data"]["subject"]) for each in told(crm)) == [
         ("event.enter", "ben"),
         ("subject.erased", "ana"),
     ]
@@ -335,84 +333,87 @@ def drawn(*of):
     return int.from_bytes(hashlib.sha256(repr(of).encode()).digest()[:4]) / 2**32
 
 
-@pytest.mark.parametrize("seed", range(2))
+class Strain:
+    """A receiver that fails, breaks off, or answers and is not heard, and what it has taken, by subject."""
+
+    def __init__(self, seed, clock):
+        self.seed, self.clock, self.secret = seed, clock, ""
+        self.tries, self.taken, self.forged = {}, {}, []
+
+    def reply(self, heard):
+        webhook_id = heard.headers["webhook-id"]
+        try:
+            assert verified(self.secret, heard.headers, heard.body, self.clock()) == webhook_id
+        except NotGenuine:
+            self.forged.append(webhook_id)
+        self.tries[webhook_id] = number = self.tries.get(webhook_id, 0) + 1
+        draw = drawn(self.seed, webhook_id, number)
+        if draw < 0.5 or number > 6:
+            said = json.loads(heard.body)
+            theirs = self.taken.setdefault(said["data"]["subject"], {})
+            assert theirs.setdefault(webhook_id, said["position"]) == said["position"]
+            return Reply(204)
+        return Reply(500 if draw < 0.8 else 0)
+
+
+def strained(shop, random, strain, size, subjects):
+    """Let so many things happen and be delivered, whatever befalls the deliverers; answers how often secrets changed."""
+    made, rotations = 0, 0
+    with ThreadPoolExecutor(2) as two:
+        while made < size or rows(shop, deliveries) or rows(shop, changes, changes.c.position.is_(None)):
+            if made < size:
+                subject = random.choice(subjects)
+                if random.random() < 0.5:
+                    shop.says(subject, Action.GRANT, Purpose.PROFILING)
+                else:
+                    shop.visits(subject)
+                made += 1
+            if random.random() < 0.1 and (new := rotate(shop)):
+                strain.secret = new
+                rotations += 1
+            if random.random() < 0.05:
+                with shop.records.writes.begin() as conn:  # one that dies with what it has taken
+                    queue.take(conn, "crm", shop.clock(), 3)
+            for work in [two.submit(shop.courier.run_once) for _ in range(2)]:
+                with suppress(ProcessDied):
+                    work.result()
+            shop.clock.advance(seconds=random.choice([1, 30, 2000 if made >= size else 60]))
+    return rotations
+
+
+@pytest.mark.parametrize("seed", range(1))
 def test_everything_is_delivered_at_least_once_in_order_whatever_fails(records, clock, seed, request, tell):
-    """Receivers that fail, break off or answer and are not heard, deliverers that die before or after a call, two of them
-    side by side, and secrets that change on the way.
+    """Receivers that fail, deliverers that die before or after a call, two of them side by side, and secrets that change
+    on the way.
     """
     size = request.config.getoption("--webhooks")
     random, subjects = Random(seed), [f"s{number}" for number in range(5)]
     outbound = Mortal(Destinations(Targets.ANY), lambda host, port: ["127.0.0.1"])
     outbound.dies = lambda: random.random() < 0.03
-    shop = Shop(records, clock, outbound)
-    tries, taken, forged = {}, {}, []
+    shop, strain = Shop(records, clock, outbound), Strain(seed, clock)
     with receiving() as crm:
-
-        def reply(heard):
-            webhook_id = heard.headers["webhook-id"]
-            try:
-                assert verified(known[0], heard.headers, heard.body, clock()) == webhook_id
-            except NotGenuine:
-                forged.append(webhook_id)
-            tries[webhook_id] = number = tries.get(webhook_id, 0) + 1
-            draw = drawn(seed, webhook_id, number)
-            if draw < 0.5 or number > 6:
-                subject = json.loads(heard.body)["data"]["subject"]
-                taken.setdefault(subject, {}).setdefault(webhook_id, json.loads(heard.body)["position"])
-                return Reply(204)
-            return Reply(500 if draw < 0.8 else 0)
-
-        crm.reply = reply
-        known = [shop.subscribes(crm)]
+        crm.reply = strain.reply
+        strain.secret = shop.subscribes(crm)
         for subject in subjects:
             shop.knows(subject)
-        made, rotations, calls = len(subjects), 0, 0
-        with ThreadPoolExecutor(2) as two:
-            for _ in range(20_000):
-                if made < size:
-                    subject = random.choice(subjects)
-                    if random.random() < 0.5:
-                        shop.says(subject, Action.GRANT, Purpose.PROFILING)
-                    else:
-                        shop.visits(subject)
-                    made += 1
-                if random.random() < 0.1 and rotations < 6:
-                    known[0] = _rotated(shop, known[0]) or known[0]
-                    rotations += 1
-                if random.random() < 0.05:
-                    with records.writes.begin() as conn:  # one that dies with what it has taken
-                        queue.take(conn, "crm", clock(), 3)
-                works = [two.submit(shop.courier.run_once) for _ in range(2)]
-                for work in works:
-                    try:
-                        calls += work.result()
-                    except ProcessDied:
-                        pass
-                clock.advance(seconds=random.choice([1, 30, 2000 if made >= size else 60]))
-                if (
-                    made >= size
-                    and rows(shop, deliveries) == 0
-                    and rows(shop, changes, changes.c.position.is_(None)) == 0
-                ):
-                    break
-        assert not forged
-        assert rows(shop, deliveries) == 0
-        with records.reads.connect() as conn:
-            everything = feed.read(conn, 0, 10 * size)
-        assert len(everything) == made
-        for subject in subjects:
-            positions = [each.position for each in everything if each.subject == subject]
-            assert list(taken[subject].values()) == positions  # every one, first taken in order
-        repeated = len(crm.heard) - len(tries)
-        assert repeated > made / 4
-        tell(
-            f"webhooks, seed {seed}: {made} changes, {len(crm.heard)} calls of which {repeated} were repeated, "
-            f"{rotations} rotations, none lost, none out of order, no signature refused"
-        )
+        rotations = strained(shop, random, strain, size, subjects)
+    assert not strain.forged
+    with records.reads.connect() as conn:
+        everything = feed.read(conn, 0, 10 * size)
+    assert len(everything) == size + len(subjects)
+    for subject in subjects:  # every one, first taken in order
+        positions = [each.position for each in everything if each.subject == subject]
+        assert list(strain.taken[subject].values()) == positions
+    repeated = len(crm.heard) - len(strain.tries)
+    assert repeated > size / 4
+    tell(
+        f"webhooks, seed {seed}: {len(everything)} changes, {len(crm.heard)} calls of which {repeated} were repeated, "
+        f"{rotations} rotations, none lost, none out of order, no signature refused"
+    )
 
 
-def _rotated(shop, old):
-    """The shop's secret changes; its receiver has the new one at once, or a while later."""
+def rotate(shop):
+    """The shop's secret changes, while calls signed before are still to be verified; None when too many sign already."""
     new = new_secret()
     with shop.records.writes.begin() as conn:
         known = subscription_store.get(conn, "crm", lock=True)

@@ -1,7 +1,7 @@
 """A campaign: what is said at which moment, to whom, when and how often, and the life it leads."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,6 +9,16 @@ from typing import Any
 from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
 from campaigns.cap import ONCE_A_DAY, Cap
 from campaigns.errors import FieldError, StateConflict
+from campaigns.languages import (
+    ONE_TEXT,
+    Languages,
+    Template,
+    choose,
+    language_problems,
+    languages_from_json,
+    languages_json,
+    texts_of,
+)
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.template import TextRefused, check_template, render
 from campaigns.wording import PLAIN, Wording
@@ -60,14 +70,15 @@ class Campaign:
 
     `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
     Of several campaigns that fit a moment the higher `priority` (0 to 100) is judged first. An SMS takes at most
-    `max_segments` segments. `version` counts from 1; `campaigns/version.py` tells when it goes up.
+    `max_segments` segments. `version` counts from 1; `campaigns/version.py` tells when it goes up. An `archived` one is put
+    away: it is a draft or has ended, is not listed, and stays as it is.
     """
 
     id: str
     name: str
     trigger: Trigger
     channel: Channel
-    template: str
+    template: Template
     state: CampaignState = CampaignState.DRAFT
     version: int = 1
     audience: Audience = EVERYONE
@@ -76,8 +87,10 @@ class Campaign:
     priority: int = DEFAULT_PRIORITY
     shelf_life_seconds: int = DEFAULT_SHELF_LIFE_SECONDS
     max_segments: int = DEFAULT_MAX_SEGMENTS
+    languages: Languages = ONE_TEXT
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    archived: bool = False
 
     def __post_init__(self) -> None:
         if any(at is not None and at.tzinfo is None for at in (self.starts_at, self.ends_at)):
@@ -88,8 +101,10 @@ def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignSta
     """The state after `action` at `now`. Repeating an action is harmless.
 
     Raises `StateConflict` where the action makes no sense: anything but ending an ended campaign, pausing
-    or resuming a draft, activating one whose `ends_at` has passed.
+    or resuming a draft, activating one whose `ends_at` has passed, anything with an archived one.
     """
+    if campaign.archived:
+        raise _conflict(campaign, action, "it is archived; unarchive it first")
     state = due_state(campaign, now)
     if action is Action.END:
         return CampaignState.ENDED
@@ -102,6 +117,38 @@ def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignSta
     if campaign.ends_at is not None and campaign.ends_at <= now:
         raise _conflict(campaign, action, "its ends_at has passed; save it with a later one")
     return _running(campaign, now)
+
+
+def edited(was: Campaign | None, wanted: Campaign, now: datetime) -> Campaign:
+    """What is to be saved over `was`, in the state that it then has. Raises `StateConflict` if it may not be changed."""
+    if was is None:
+        return wanted
+    if was.archived:
+        raise StateConflict(f"campaign {was.id} is archived; unarchive it before you change it")
+    if due_state(was, now) is CampaignState.ENDED:
+        raise StateConflict(f"campaign {was.id} has ended; save the change under a new id")
+    wanted = replace(wanted, state=was.state)
+    return replace(wanted, state=due_state(wanted, now))
+
+
+def filed(campaign: Campaign, now: datetime, *, archived: bool) -> Campaign:
+    """The campaign put away, or taken out again. Raises `StateConflict` for one that may still speak."""
+    state = due_state(campaign, now)
+    if archived and state not in (CampaignState.DRAFT, CampaignState.ENDED):
+        raise StateConflict(f"campaign {campaign.id} is {state}; end it before you archive it")
+    return replace(campaign, state=state, archived=archived)
+
+
+def clone_of(campaign: Campaign, campaign_id: str, name: str | None) -> Campaign:
+    """A draft under another id that does the same."""
+    return replace(
+        campaign,
+        id=campaign_id,
+        name=name or campaign.name,
+        state=CampaignState.DRAFT,
+        version=1,
+        archived=False,
+    )
 
 
 def due_state(campaign: Campaign, now: datetime) -> CampaignState:
@@ -121,7 +168,8 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wordin
 
     Raises `TextRefused` where `render` does, and if it is longer than the campaign's channel allows; it does not show the text.
     """
-    text = render(campaign.template, values, links=wording.links, locale=wording.locale, zone=wording.zone)
+    chosen = choose(campaign.template, campaign.languages, wording.locale)
+    text = render(chosen.text, values, links=wording.links, locale=chosen.locale, zone=wording.zone)
     if campaign.channel is not Channel.SMS:
         if len(text) > MAX_PUSH_CHARS:
             raise TextRefused(f"the text comes out longer than {MAX_PUSH_CHARS} characters")
@@ -136,8 +184,11 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wordin
 
 def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
-    problems = list(check_template(campaign.template, links=wording.links))
-    problems = problems or list(_length_problems(campaign, wording))
+    problems = list(language_problems(campaign.template, campaign.languages))
+    for field, text in texts_of(campaign.template).items():
+        alone = replace(campaign, template=text, languages=ONE_TEXT)
+        found = check_template(text, field, wording.links) or _length_problems(alone, field, wording)
+        problems.extend(found)
     trigger = campaign.trigger
     if not (trigger.geofences or trigger.tags or trigger.any):
         problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
@@ -167,11 +218,13 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "cap": [{"max": cap.max, "per_seconds": cap.per_seconds} for cap in campaign.caps],
         "priority": campaign.priority,
         "channel": campaign.channel.value,
-        "template": campaign.template,
+        "template": campaign.template if isinstance(campaign.template, str) else dict(campaign.template),
+        **languages_json(campaign.languages),
         "shelf_life_seconds": campaign.shelf_life_seconds,
         "max_segments": campaign.max_segments,
         "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
         "ends_at": campaign.ends_at.isoformat() if campaign.ends_at else None,
+        "archived": campaign.archived,
     }
 
 
@@ -193,21 +246,23 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         priority=raw["priority"],
         channel=Channel(raw["channel"]),
         template=raw["template"],
+        languages=languages_from_json(raw),
         shelf_life_seconds=raw["shelf_life_seconds"],
         max_segments=raw.get("max_segments", DEFAULT_MAX_SEGMENTS),
         starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,
         ends_at=datetime.fromisoformat(raw["ends_at"]) if raw["ends_at"] else None,
+        archived=raw.get("archived", False),
     )
 
 
-def _length_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
-    """A text that is too long already without any value."""
+def _length_problems(campaign: Campaign, field: str, wording: Wording) -> Iterator[FieldError]:
+    """The text of a campaign with one that is too long already without any value."""
     try:
         finished_text(campaign, {}, wording)
     except TextRefused as refused:
-        odd = list(outside_gsm(campaign.template)) if campaign.channel is Channel.SMS else []
+        odd = list(outside_gsm(str(campaign.template))) if campaign.channel is Channel.SMS else []
         told = f"; UCS-2 because of {' '.join(odd[:_SHOWN_CHARACTERS])}" if odd else ""
-        yield FieldError("template", f"{refused}{told}")
+        yield FieldError(field, f"{refused}{told}")
 
 
 def _running(campaign: Campaign, now: datetime) -> CampaignState:

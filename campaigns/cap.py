@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from consent.entry import Channel
+
 DAY_SECONDS = 86_400
 MAX_CAPS = 5
 MAX_CAP_SECONDS = 366 * DAY_SECONDS
@@ -22,6 +24,17 @@ class Cap:
 
 
 ONCE_A_DAY = Cap(max=1, per_seconds=DAY_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that went to somebody, or will go, and what it was about. `at` is when it went, or was made."""
+
+    at: datetime
+    event: str
+    campaign: str
+    geofence: str | None
+    channel: Channel
 
 
 def full_cap(caps: Sequence[Cap], sent_at: Sequence[datetime], now: datetime) -> Cap | None:

@@ -1,6 +1,6 @@
 """What somebody did to a campaign: one line of the audit log, made from the campaign before and after."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -23,6 +23,9 @@ class ChangeAction(StrEnum):
     RESUME = "resume"
     END = "end"
     DELETE = "delete"
+    CLONE = "clone"
+    ARCHIVE = "archive"
+    UNARCHIVE = "unarchive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class By:
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change. `fields` names the content that differs, none for a new campaign; `was` and `now` are the states, None
-    where there was or is no campaign. `content_hash` is of the content after the change.
+    where there was or is no campaign. `content_hash` is of the content after the change. A clone's `comment` names the original.
     """
 
     campaign: str
@@ -52,6 +55,7 @@ class Change:
     was: CampaignState | None
     now: CampaignState | None
     content_hash: str
+    comment: str | None = None
     number: int = 0
     """In the order of the log; 0 until it is kept."""
 
@@ -79,6 +83,18 @@ def deleted(campaign: Campaign, by: By) -> Change:
     return _change(campaign, ChangeAction.DELETE, by, campaign.state)
 
 
+def cloned(original: Campaign, clone: Campaign, by: By) -> Change:
+    """The change that made a copy."""
+    change = _change(clone, ChangeAction.CLONE, by, now=clone.state)
+    return replace(change, comment=f"of {original.id}, version {original.version}")
+
+
+def filed_away(was: Campaign, campaign: Campaign, by: By) -> Change:
+    """The change of a campaign that is archived, or taken out again."""
+    action = ChangeAction.ARCHIVE if campaign.archived else ChangeAction.UNARCHIVE
+    return _change(campaign, action, by, was.state, campaign.state)
+
+
 def changed_fields(was: Campaign, campaign: Campaign) -> tuple[str, ...]:
     """The fields of the content that differ, by name."""
     before, after = content_of(was), content_of(campaign)
@@ -97,6 +113,7 @@ def change_json(change: Change) -> dict[str, Any]:
         "from_state": change.was.value if change.was else None,
         "to_state": change.now.value if change.now else None,
         "content_hash": change.content_hash,
+        "comment": change.comment,
     }
 
 

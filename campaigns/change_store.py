@@ -29,6 +29,7 @@ def record_change(conn: Connection, change: Change | None) -> None:
         "now": change.now.value if change.now else None,
         # A version that is older than a field keeps its hash, and is named by it here too.
         "content_hash": version_hash(conn, change.campaign, change.version) or change.content_hash,
+        "comment": change.comment,
     }
     conn.execute(insert(campaign_changes).values(row))
 
@@ -55,5 +56,6 @@ def _change(row: Row[Any]) -> Change:
         was=CampaignState(row.was) if row.was else None,
         now=CampaignState(row.now) if row.now else None,
         content_hash=row.content_hash,
+        comment=row.comment,
         number=row.number,
     )

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.campaign import Campaign, CampaignState, due_state
-from campaigns.cap import full_cap
+from campaigns.cap import Sent, full_cap
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.gates import (
     Answer,
@@ -21,6 +21,7 @@ from campaigns.gates import (
     hold_json,
     location_consent,
     marketing_consent,
+    sent_since,
     text_of,
     valid_until,
 )
@@ -62,7 +63,7 @@ class Decision:
 def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
     """Judge one campaign at one moment. Every gate is asked and recorded; the first that fails is the reason.
 
-    For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.recent`
+    For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.sent`
     and records the decision; otherwise both might find room under the cap.
     """
     gates, reasons = [], []
@@ -115,16 +116,15 @@ def may_still_send(
     suppressed: bool,
     geofence: Geofence | None,
     origin: Origin | None,
-    earlier: Sequence[datetime],
-    earlier_of_all: Sequence[datetime],
+    earlier: Sequence[Sent],
     has_address: bool,
     rules: CountryRules,
     now: datetime,
 ) -> Answer:
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
-    `suppressed` is whether the address is on the suppression list. `earlier` holds when the campaign's messages to the
-    subject that come before this one went, or will go, `earlier_of_all` the same of all campaigns.
+    `suppressed` is whether the address is on the suppression list. `earlier` holds the messages to the subject that
+    come before this one.
     """
     if now >= message.valid_until:
         return Answer({}, Reason.TOO_LATE)
@@ -137,20 +137,20 @@ def may_still_send(
         return Answer({}, Reason.SUPPRESSED)
     if not is_open(campaign.windows, now, geofence.timezone if geofence else None):
         return Answer({}, Reason.OUTSIDE_WINDOW)
-    if full_cap(campaign.caps, earlier, now):
+    if full_cap(campaign.caps, sent_since(earlier, campaign, now), now):
         return Answer({}, Reason.CAP_REACHED)
     reading = Reading(geofence, origin, message.channel)
-    for hold, reason in _country_holds(rules, reading, message.text, earlier_of_all, now):
+    for hold, reason in _country_holds(rules, reading, message.text, earlier, now):
         if hold is not None:
             return Answer(hold_json(hold), reason)
     return Answer({}, Reason.OK if has_address else Reason.NO_ADDRESS)
 
 
 def _country_holds(
-    rules: CountryRules, reading: Reading, text: str, earlier_of_all: Sequence[datetime], now: datetime
+    rules: CountryRules, reading: Reading, text: str, earlier: Sequence[Sent], now: datetime
 ) -> Iterator[tuple[Hold | None, Reason]]:
     yield rules.by_hours(reading, now), Reason.COUNTRY_HOURS
-    yield rules.by_cap(reading, earlier_of_all, now), Reason.COUNTRY_CAP
+    yield rules.by_cap(reading, [sent.at for sent in earlier], now), Reason.COUNTRY_CAP
     if rules.strict:
         yield rules.by_sender(reading, now), Reason.COUNTRY_SENDER
         yield rules.by_words(reading, text, now), Reason.COUNTRY_WORDS

@@ -37,6 +37,13 @@ class StateConflict(CampaignError):
     code = "campaign_state_conflict"
 
 
+class CampaignExists(CampaignError):
+    """A copy was to be made under an id that is taken."""
+
+    status = 409
+    code = "campaign_exists"
+
+
 class InvalidCampaign(CampaignError):
     """A campaign breaks a rule; `errors` names every field at fault."""
 

@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
 )
 
@@ -27,6 +28,7 @@ from campaigns.campaign import (
 )
 from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
 from campaigns.errors import FieldError, InvalidCampaign
+from campaigns.languages import TAG, Languages, MissingLocale, template_of
 from campaigns.template import MAX_TEMPLATE_CHARS
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Day, window_from_json
@@ -75,6 +77,10 @@ Instant = Annotated[
     AfterValidator(_in_utc),
 ]
 """An RFC 3339 instant, in UTC once it is read; one without an offset is refused."""
+
+OneText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE_CHARS)]
+Tag = Annotated[str, StringConstraints(max_length=35, pattern=rf"^{TAG.pattern}$")]
+"""A language tag of BCP 47."""
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS), AfterValidator(_printable)]
 
@@ -154,7 +160,18 @@ class CampaignForm(BaseModel):
     name: Line
     trigger: TriggerForm
     channel: Annotated[Channel, Field(strict=False)]
-    template: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE_CHARS)]
+    template: Annotated[
+        str | dict[str, str],
+        PlainValidator(template_of, json_schema_input_type=OneText | dict[Tag, OneText]),
+        Field(description="One text, or one per language; then say `missing_locale`."),
+    ]
+    default_locale: Annotated[
+        Tag | None, Field(description="The text for readers of another language; of one text, its language.")
+    ] = None
+    missing_locale: Annotated[
+        MissingLocale | None,
+        Field(strict=False, description="Of texts per language: what becomes of readers of another one."),
+    ] = None
     starts_at: Instant | None = None
     ends_at: Instant | None = None
     audience: Annotated[dict[str, Any], Field(description="Default: everyone.")] = audience_json(EVERYONE)
@@ -198,6 +215,7 @@ def campaign_of(
         priority=form.priority,
         channel=form.channel,
         template=form.template,
+        languages=Languages(form.default_locale, form.missing_locale),
         shelf_life_seconds=form.shelf_life_seconds,
         max_segments=form.max_segments,
         starts_at=form.starts_at,

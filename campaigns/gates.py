@@ -8,8 +8,9 @@ from typing import Any
 
 from campaigns.audience import attribute_names, matches
 from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
-from campaigns.cap import full_cap
+from campaigns.cap import Sent, counted_since, full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
@@ -73,11 +74,19 @@ class Reason(StrEnum):
     NO_ADDRESS = "no_address"
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
+    NO_TEXT_IN_LANGUAGE = "no_text_in_language"
     COUNTRY_WORDS = "country_words"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
     CONSENT_NEEDS_RENEWAL = "consent_needs_renewal"
     CONSENT_UNPROVEN = "consent_unproven"
+    NO_TRACE = "no_trace"
+    PROVIDER_REFUSED = "provider_refused"
+    CONFIGURATION = "configuration"
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    COUNTRY_NOT_ALLOWED = "country_not_allowed"
+    NOT_A_MOBILE = "not_a_mobile"
+    PREFIX_VELOCITY = "prefix_velocity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +118,8 @@ class Moment:
     """All that a judgement is based on, read in the transaction that will record it.
 
     `geofence` is None once it is deleted, `recipient` when nobody is known behind the device; `marketing` (on
-    the campaign's channel) and `location` are the subject's standings, None counting as no. `recent` holds when
-    messages of the campaign went, or will go, to the subject, as far back as the caps reach; `recent_of_all` the same
-    of all campaigns, as far back as caps of countries reach.
+    the campaign's channel) and `location` are the subject's standings, None counting as no. `sent` holds the
+    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches.
     """
 
     event: PlaceEvent
@@ -119,8 +127,7 @@ class Moment:
     recipient: Recipient | None
     marketing: Standing | None
     location: Standing | None
-    recent: Sequence[datetime] = ()
-    recent_of_all: Sequence[datetime] = ()
+    sent: Sequence[Sent] = ()
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
 
@@ -249,9 +256,8 @@ def _country_hours(campaign: Campaign, moment: Moment, who: Recipient, now: date
 
 
 def _country_cap(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    hold = moment.rules.by_cap(
-        Reading(moment.geofence, who.origin, campaign.channel), moment.recent_of_all, now
-    )
+    sent_at = [sent.at for sent in moment.sent]
+    hold = moment.rules.by_cap(Reading(moment.geofence, who.origin, campaign.channel), sent_at, now)
     return _by_country(hold, Reason.COUNTRY_CAP, enforced=moment.rules.enforced)
 
 
@@ -286,12 +292,19 @@ def _by_country(hold: Hold | None, reason: Reason, *, enforced: bool) -> Answer:
 
 
 def _cap(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    full = full_cap(campaign.caps, moment.recent, now)
+    recent = sent_since(moment.sent, campaign, now)
+    full = full_cap(campaign.caps, recent, now)
     told = {
-        "recent": len(moment.recent),
+        "recent": len(recent),
         "full": {"max": full.max, "per_seconds": full.per_seconds} if full else None,
     }
     return Answer(told, Reason.CAP_REACHED if full else Reason.OK)
+
+
+def sent_since(sent: Sequence[Sent], campaign: Campaign, now: datetime) -> list[datetime]:
+    """When the campaign's messages that its caps still count went, or will go."""
+    since = counted_since(campaign.caps, now)
+    return [each.at for each in sent if each.campaign == campaign.id and each.at > since]
 
 
 def _address(campaign: Campaign, recipient: Recipient) -> Answer:
@@ -303,7 +316,10 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
         text = text_of(campaign, moment)
     except TextRefused as refused:
-        return Answer({"problem": str(refused)}, Reason.TEXT_REFUSED)
+        missing = isinstance(refused, NoTextInLanguage)
+        return Answer(
+            {"problem": str(refused)}, Reason.NO_TEXT_IN_LANGUAGE if missing else Reason.TEXT_REFUSED
+        )
     told: dict[str, Any] = {"characters": len(text)}
     if campaign.channel is Channel.SMS:
         size = sms_size(text)

@@ -1,21 +1,32 @@
-"""What became of a campaign over time: its versions, and who changed it."""
+"""A campaign's life beside its states: versions, who changed it, copies, and what is put away."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
 from sqlalchemy import Engine
 
-from campaigns.change import change_json
+from campaigns import register
+from campaigns.campaign import campaign_json
+from campaigns.change import By, change_json
 from campaigns.change_store import changes_page
 from campaigns.errors import CampaignNotFound
-from campaigns.routes import CampaignId, Cursor, Limit
+from campaigns.lifecycle_form import CloneForm
+from campaigns.routes import CAMPAIGN_EXAMPLE, Actor, CampaignId, Cursor, Limit, Now, known
 from campaigns.version import version_json
 from campaigns.version_store import latest_version, versions_page
 
 
-def router(*, reads: Engine) -> APIRouter:
-    """The routes of a campaign's past."""
+def router(*, reads: Engine, writes: Engine, now: Now) -> APIRouter:
+    """The routes of a campaign's life."""
     api = APIRouter()
+    _add_past(api, reads)
+    _add_clone(api, writes, now)
+    _add_filing(api, writes, now)
+    return api
+
+
+def _add_past(api: APIRouter, reads: Engine) -> None:
 
     @api.get(
         "/v1/campaigns/{campaign_id}/versions",
@@ -45,7 +56,46 @@ def router(*, reads: Engine) -> APIRouter:
             found = changes_page(connection, campaign_id, limit, cursor)
         return {"items": [change_json(change) for change in found.items], "next": found.next}
 
-    return api
+
+def _add_clone(api: APIRouter, writes: Engine, now: Now) -> None:
+    @api.post(
+        "/v1/campaigns/{campaign_id}/clone",
+        operation_id="cloneCampaign",
+        summary="Copy a campaign, whatever its state, to a draft under another id",
+        tags=["campaigns"],
+        status_code=201,
+        responses={201: CAMPAIGN_EXAMPLE},
+    )
+    def clone(campaign_id: CampaignId, form: CloneForm, actor: Actor) -> dict[str, Any]:
+        with writes.begin() as connection:
+            original = known(connection, campaign_id)
+            made = register.clone(connection, original, form.id, form.name, By(actor, now()))
+        return campaign_json(made)
+
+
+def _add_filing(api: APIRouter, writes: Engine, now: Now) -> None:
+    def filing(*, archived: bool) -> Callable[..., dict[str, Any]]:
+        def file(campaign_id: CampaignId, actor: Actor) -> dict[str, Any]:
+            with writes.begin() as connection:
+                was = known(connection, campaign_id, lock=True)
+                campaign = register.file(connection, was, By(actor, now()), archived=archived)
+            return campaign_json(campaign)
+
+        return file
+
+    for action, summary in (
+        ("archive", "Put a draft or ended campaign away; the list shows it with archived=true only"),
+        ("unarchive", "Take a campaign out of the archive, in the state that it had"),
+    ):
+        api.add_api_route(
+            f"/v1/campaigns/{{campaign_id}}/{action}",
+            filing(archived=action == "archive"),
+            methods=["POST"],
+            operation_id=f"{action}Campaign",
+            summary=summary,
+            tags=["campaigns"],
+            responses={200: CAMPAIGN_EXAMPLE},
+        )
 
 
 _VERSION = {
@@ -66,4 +116,5 @@ _CHANGE = {
     "from_state": "active",
     "to_state": "active",
     "content_hash": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+    "comment": None,
 }

@@ -3,18 +3,19 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, or_, select
 from sqlalchemy_utc import UtcDateTime
 
+from campaigns.cap import Sent
 from campaigns.listing import Filters, newest
 from campaigns.message import NEVER_SENT, Message, MessageState
 from campaigns.paging import Page
 from campaigns.tables import messages
-from consent.data_keys import key_for, keys_of
+from consent.data_keys import batches, key_for, keys_of
 from consent.entry import Channel
 from consent.store import insert_if_new
 
@@ -24,34 +25,33 @@ def insert_message(conn: Connection, message: Message) -> bool:
     return insert_if_new(conn, messages, _message_row(conn, message))
 
 
-def recent_messages(
-    conn: Connection,
-    subject: str,
-    campaign: str | None,
-    since: datetime,
-    *,
-    before: Message | None = None,
-) -> list[datetime]:
-    """When the campaign's messages (None: all campaigns') to the subject after `since` went, or will go, oldest first.
+def sent_to(
+    conn: Connection, subjects: Iterable[str], since: datetime, *, before: Message | None = None
+) -> dict[str, list[Sent]]:
+    """Each subject's messages that went after `since`, or will go, oldest first; an empty list for one without any.
 
     Those that never reached anyone do not count. With `before`, only those made before that message.
     """
-    went = func.coalesce(messages.c.sent_at, messages.c.created_at, type_=UtcDateTime())
-    query = select(went).where(
-        messages.c.subject == subject,
-        messages.c.state.not_in([state.value for state in NEVER_SENT]),
-        went > since,
-    )
-    if campaign is not None:
-        query = query.where(messages.c.campaign == campaign)
-    if before is not None:
-        query = query.where(
-            or_(
-                messages.c.created_at < before.created_at,
-                and_(messages.c.created_at == before.created_at, messages.c.id < before.id),
-            )
+    found: dict[str, list[Sent]] = {subject: [] for subject in subjects}
+    went = func.coalesce(messages.c.sent_at, messages.c.created_at, type_=UtcDateTime()).label("went")
+    about = messages.c.subject, messages.c.event, messages.c.campaign, messages.c.geofence, messages.c.channel
+    for some in batches(found):
+        query = select(went, *about).where(
+            messages.c.subject.in_(some),
+            messages.c.state.not_in([state.value for state in NEVER_SENT]),
+            went > since,
         )
-    return list(conn.scalars(query.order_by(went)))
+        if before is not None:
+            query = query.where(
+                or_(
+                    messages.c.created_at < before.created_at,
+                    and_(messages.c.created_at == before.created_at, messages.c.id < before.id),
+                )
+            )
+        for row in conn.execute(query.order_by(went)):
+            sent = Sent(row.went, row.event, row.campaign, row.geofence, Channel(row.channel))
+            found[row.subject].append(sent)
+    return found
 
 
 def messages_page(conn: Connection, filters: Filters, limit: int, cursor: str | None = None) -> Page[Message]:

@@ -4,6 +4,7 @@ Every function takes an open connection in a transaction of the caller's. A mess
 twice: only a claim makes it `sending`, and from there it returns to `due` only where the provider surely refused.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,6 +24,10 @@ BACKOFF_SECONDS = (5, 20, 60, 180)
 """Pauses after the first, second, ... attempt that may be repeated; after the last there is no further one."""
 
 
+FIRST_LOOK_SECONDS = 30
+"""After a call without a clear answer the provider is left so long to report by itself, before it is asked."""
+
+
 class AttemptOutcome(StrEnum):
     """How one call of a provider came out."""
 
@@ -34,10 +39,16 @@ class AttemptOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A message to send, and the subject whose lock comes first."""
+    """A message to send, the subject whose lock comes first, and since when it has been due.
+
+    `permitted` is false for one that is past its validity: it ends without a call.
+    """
 
     message: str
     subject: str
+    channel: Channel
+    due_at: datetime
+    permitted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,8 @@ class ProviderReport:
     message: str | None
     provider_id: str | None
     error_code: str | None
+    made_at: datetime | None = None
+    """When the provider took the message, where it says so."""
 
 
 def has_work(conn: Connection, now: datetime) -> bool:
@@ -72,25 +85,58 @@ def is_being_sent(conn: Connection, subject: str) -> bool:
     return conn.scalar(select(messages.c.id).where(on_its_way).limit(1)) is not None
 
 
-def take_due(conn: Connection, now: datetime, limit: int) -> list[Due]:
-    """Take messages whose time has come, the oldest first; another sender does not see them for a minute.
+Permits = Callable[[Channel, int], int]
+"""How many of the calls of a channel that are wanted may be made now."""
+
+
+def take_due(
+    conn: Connection, now: datetime, limit: int, permits: Permits = lambda _channel, wanted: wanted
+) -> list[Due]:
+    """Take messages whose time has come, of each channel the oldest first, as many as may be sent; another sender does
+    not see them for a minute. Those past their validity need no permit.
 
     Taking is no claim: it spares senders each other's work, and keeps one bad message from being tried all the
     time. It holds no subject's lock and waits for none.
     """
-    due = (
-        select(messages.c.id, messages.c.subject)
-        .where(messages.c.state == MessageState.DUE.value, messages.c.next_at <= now)
-        .order_by(messages.c.next_at, messages.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    taken = [Due(row.id, row.subject) for row in conn.execute(due)]
+    taken: list[Due] = []
+    for channel in Channel:
+        waiting = _due(conn, channel, now, limit)
+        fresh = [due for due in waiting if due.permitted]
+        ended = [due for due in waiting if not due.permitted]
+        granted = permits(channel, len(fresh)) if fresh else 0
+        if granted < len(fresh) and not ended:
+            ended = _due(conn, channel, now, limit, stale=True)
+        taken += ended + fresh[:granted]
     again_at = now + timedelta(seconds=TAKEN_SECONDS)
     if taken:
         ids = [due.message for due in taken]
         conn.execute(update(messages).where(messages.c.id.in_(ids)).values(next_at=again_at))
     return taken
+
+
+def _due(conn: Connection, channel: Channel, now: datetime, limit: int, *, stale: bool = False) -> list[Due]:
+    ready = (messages.c.state == MessageState.DUE.value) & (messages.c.next_at <= now)
+    query = (
+        select(messages.c.id, messages.c.subject, messages.c.next_at, messages.c.valid_until)
+        .where(ready, messages.c.channel == channel.value)
+        .order_by(messages.c.next_at, messages.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = conn.execute(query.where(messages.c.valid_until <= now) if stale else query)
+    return [Due(row.id, row.subject, channel, row.next_at, row.valid_until > now) for row in rows]
+
+
+def put_back(conn: Connection, several: Sequence[Due]) -> None:
+    """Let messages that were taken be due as before: they are not to be called for now."""
+    for due in several:
+        still = (messages.c.id == due.message) & (messages.c.state == MessageState.DUE.value)
+        conn.execute(update(messages).where(still).values(next_at=due.due_at))
+
+
+def put_off(conn: Connection, message: Message, again_at: datetime) -> None:
+    """Let a locked message wait, until it is past its validity at the latest."""
+    _change(conn, message.id, next_at=min(again_at, message.valid_until))
 
 
 def lock_due(conn: Connection, message_id: str) -> Message | None:
@@ -111,13 +157,14 @@ def refuse(conn: Connection, message: Message, reason: Reason, rule: str | None 
     return state
 
 
-def cancel_of_event(conn: Connection, event: str) -> int:
-    """Cancel the messages of an event that turned out not to have happened, as far as they are still due. The caller
-    holds the subject's lock.
+def cancel_of_event(conn: Connection, event: str) -> list[str]:
+    """Cancel the messages of an event that turned out not to have happened, as far as they are still due, and answer
+    whose campaigns' they were. The caller holds the subject's lock.
     """
     waiting = (messages.c.event == event) & (messages.c.state == MessageState.DUE.value)
     cancelled = {"state": MessageState.CANCELLED.value, "reason": Reason.EVENT_RETRACTED.value}
-    return conn.execute(update(messages).where(waiting).values(cancelled)).rowcount
+    called_off = update(messages).where(waiting).values(cancelled).returning(messages.c.campaign)
+    return list(conn.scalars(called_off))
 
 
 def cancel_of_subject(conn: Connection, subject: str, channel: Channel) -> int:
@@ -172,9 +219,14 @@ def record_failure(
     outcome: AttemptOutcome,
     error_code: str | None,
     now: datetime,
+    *,
+    reason: Reason = Reason.PROVIDER_REFUSED,
+    not_before: datetime | None = None,
 ) -> MessageState | None:
-    """The call failed: for good, for now (then it is due again after a pause, within its validity), or unknowably."""
-    again_at = _again_at(message, number, now) if outcome is AttemptOutcome.RETRY else None
+    """The call failed: for good and for that reason, for now (then it is due again after a pause, within its validity and
+    not before the provider said), or unknowably.
+    """
+    again_at = _again_at(message, number, now, not_before) if outcome is AttemptOutcome.RETRY else None
     _end_attempt(conn, message.id, number, outcome, error_code, now)
     was = _locked_state(conn, message.id)
     if was is None:
@@ -184,9 +236,13 @@ def record_failure(
     if again_at is not None:
         _change(conn, message.id, state=MessageState.DUE.value, next_at=again_at, error_code=error_code)
         return MessageState.DUE
-    state = MessageState.UNKNOWN if outcome is AttemptOutcome.UNKNOWN else MessageState.FAILED
-    _change(conn, message.id, state=state.value, error_code=error_code)
-    return state
+    if outcome is AttemptOutcome.UNKNOWN:
+        look_at = now + timedelta(seconds=FIRST_LOOK_SECONDS)
+        _change(conn, message.id, state=MessageState.UNKNOWN.value, error_code=error_code, next_at=look_at)
+        return MessageState.UNKNOWN
+    because = Reason.RETRIES_EXHAUSTED if outcome is AttemptOutcome.RETRY else reason
+    _change(conn, message.id, state=MessageState.FAILED.value, error_code=error_code, reason=because.value)
+    return MessageState.FAILED
 
 
 def give_up(conn: Connection, started_before: datetime, now: datetime) -> list[str]:
@@ -200,7 +256,8 @@ def give_up(conn: Connection, started_before: datetime, now: datetime) -> list[s
     ids = list(conn.scalars(left.with_for_update(skip_locked=True, of=messages)))
     if not ids:
         return []
-    conn.execute(update(messages).where(messages.c.id.in_(ids)).values(state=MessageState.UNKNOWN.value))
+    unknown = {"state": MessageState.UNKNOWN.value, "next_at": now}
+    conn.execute(update(messages).where(messages.c.id.in_(ids)).values(unknown))
     open_ones = attempts.c.message.in_(ids) & attempts.c.ended_at.is_(None)
     conn.execute(update(attempts).where(open_ones).values(ended_at=now, outcome=AttemptOutcome.UNKNOWN.value))
     return ids
@@ -225,9 +282,10 @@ def apply_report(conn: Connection, report: ProviderReport, now: datetime) -> boo
             conn,
             row.id,
             state=state.value,
-            sent_at=row.sent_at or now,
+            sent_at=row.sent_at or report.made_at or now,
             provider_id=row.provider_id or report.provider_id,
             error_code=report.error_code,  # of the state that stands, whatever came before
+            reason=None,
         )
     return True
 
@@ -238,13 +296,15 @@ def _reported(report: ProviderReport) -> ColumnElement[bool]:
     return messages.c.id == report.message
 
 
-def _again_at(message: Message, number: int, now: datetime) -> datetime | None:
+def _again_at(message: Message, number: int, now: datetime, not_before: datetime | None) -> datetime | None:
     if number > len(BACKOFF_SECONDS):
         return None
     spread = (
         int(message.id[:2], 16) / 0xFF / 2
     )  # up to half as long again, so that a crowd does not return at once
     again_at = now + timedelta(seconds=BACKOFF_SECONDS[number - 1] * (1 + spread))
+    if not_before is not None:
+        again_at = max(again_at, not_before + timedelta(seconds=spread))
     return again_at if again_at < message.valid_until else None
 
 

@@ -23,6 +23,7 @@ from campaigns.campaign import (
 )
 from campaigns.change import By
 from campaigns.channels.twilio_status import STATES
+from campaigns.country_rules import COUNTRY_RULES, CountryRules
 from campaigns.decide import Outcome, decision_json
 from campaigns.decision_store import decisions_page
 from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
@@ -33,11 +34,10 @@ from campaigns.listing import Filters
 from campaigns.message import message_json
 from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
+from campaigns.saving import check_saved
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.store import campaign_report, campaigns_page, get_campaign
 from campaigns.template import TextRefused
-from campaigns.version import numbered
-from campaigns.version_store import latest_version
 from campaigns.wording import Wording
 from consent.entry import Channel
 from consent.store import subject_of_device
@@ -53,6 +53,7 @@ MAX_PAGE = 200
 Now = Callable[[], datetime]
 CampaignId = Annotated[str, Path(pattern=ID_PATTERN, description="The campaign's id, of your choice")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Archived = Annotated[bool, Query(description="Those that were put away, too")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
 
 
@@ -82,12 +83,13 @@ def router(
     twilio: TwilioReports | None = None,
     unknown_report: Callable[[], None] = lambda: None,
     links: LinkPolicy = OWN_LINKS_ONLY,
+    rules: CountryRules = COUNTRY_RULES,
 ) -> APIRouter:
     """The routes of this package. Without `twilio`, every provider report is refused; `unknown_report` counts those
     that are about no message of ours.
     """
     api = APIRouter()
-    _add_campaigns(api, reads, writes, now, Wording(links))
+    _add_campaigns(api, reads, writes, now, Wording(links), rules)
     _add_states(api, writes, now)
     _add_outcomes(api, reads, now, Wording(links))
     _add_history(api, reads)
@@ -95,7 +97,9 @@ def router(
     return api
 
 
-def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, wording: Wording) -> None:
+def _add_campaigns(
+    api: APIRouter, reads: Engine, writes: Engine, now: Now, wording: Wording, rules: CountryRules
+) -> None:
     @api.put(
         "/v1/campaigns/{campaign_id}",
         operation_id="putCampaign",
@@ -105,16 +109,11 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
     )
     def put(campaign_id: CampaignId, form: CampaignForm, response: Response, actor: Actor) -> dict[str, Any]:
         at = now()
-        campaign = campaign_of(form, campaign_id, CampaignState.DRAFT, wording)
+        wanted = campaign_of(form, campaign_id, CampaignState.DRAFT, wording)
         with writes.begin() as connection:
             was = get_campaign(connection, campaign_id, lock=True)
-            if was is not None:
-                if due_state(was, at) is CampaignState.ENDED:
-                    raise StateConflict(f"campaign {campaign_id} has ended; save the change under a new id")
-                campaign = replace(campaign, state=was.state)
-                campaign = replace(campaign, state=due_state(campaign, at))
-            campaign = numbered(was, campaign, latest_version(connection, campaign_id))
-            register.save(connection, was, campaign, By(actor, at))
+            check_saved(connection, wanted, rules, wording, at)
+            campaign = register.save(connection, was, wanted, By(actor, at))
         response.status_code = 201 if was is None else 200
         return campaign_json(campaign)
 
@@ -152,9 +151,9 @@ def _add_campaigns(api: APIRouter, reads: Engine, writes: Engine, now: Now, word
         tags=["campaigns"],
         responses={200: _example({"items": [_CAMPAIGN], "next": None})},
     )
-    def page(limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+    def page(limit: Limit = 50, cursor: Cursor = None, *, archived: Archived = False) -> dict[str, Any]:
         with reads.connect() as connection:
-            found = campaigns_page(connection, limit, cursor)
+            found = campaigns_page(connection, limit, cursor, archived=archived)
         return {"items": [campaign_json(campaign) for campaign in found.items], "next": found.next}
 
 
@@ -379,6 +378,7 @@ _CAMPAIGN = campaign_json(
         template="Fresh bread until ten",
     )
 )
+CAMPAIGN_EXAMPLE = _example(_CAMPAIGN)
 _DECISION = {
     "id": "0b3f7c5e9d1a4b6c8e2f0a1b3c5d7e9f",
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",

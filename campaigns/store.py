@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from campaigns.campaign import Campaign, CampaignState, campaign_from_json, campaign_json, due_state
 from campaigns.paging import Page, read_cursor, write_cursor
 from campaigns.tables import campaigns, decisions, messages
 from campaigns.version_store import freeze_version, keep_version
+from consent.store import insert_if_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ def put_campaign(conn: Connection, campaign: Campaign, at: datetime) -> None:
     keep_version(conn, campaign, at)
 
 
+def add_campaign(conn: Connection, campaign: Campaign, at: datetime) -> bool:
+    """Save a new campaign and keep its version; False if the id is taken."""
+    added = insert_if_new(conn, campaigns, _campaign_row(campaign, at))
+    if added:
+        keep_version(conn, campaign, at)
+    return added
+
+
 def get_campaign(conn: Connection, campaign_id: str, *, lock: bool = False) -> Campaign | None:
     """The campaign with this id; with `lock`, nobody else changes it before the transaction ends."""
     query = select(campaigns.c.definition).where(campaigns.c.id == campaign_id)
@@ -46,9 +55,13 @@ def delete_campaign(conn: Connection, campaign_id: str) -> bool:
     return conn.execute(delete(campaigns).where(campaigns.c.id == campaign_id)).rowcount > 0
 
 
-def campaigns_page(conn: Connection, limit: int, cursor: str | None = None) -> Page[Campaign]:
-    """Campaigns in the order of their ids."""
+def campaigns_page(
+    conn: Connection, limit: int, cursor: str | None = None, *, archived: bool = False
+) -> Page[Campaign]:
+    """Campaigns in the order of their ids; those put away only if `archived`."""
     query = select(campaigns.c.definition).order_by(campaigns.c.id).limit(limit + 1)
+    if not archived:
+        query = query.where(campaigns.c.definition["archived"].as_boolean().is_not(true()))
     if cursor is not None:
         [after] = read_cursor(cursor, parts=1)
         query = query.where(campaigns.c.id > after)

@@ -63,6 +63,7 @@ campaign_changes = Table(
     Column("was", Text),
     Column("now", Text),
     Column("content_hash", Text, nullable=False),
+    Column("comment", Text),
     Index(None, "campaign", "number"),
     Index(None, "at"),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from campaigns.campaign import Campaign, CampaignState, campaign_json
 
-NOT_CONTENT = ("id", "version", "state")
+NOT_CONTENT = ("id", "version", "state", "archived")
 """Fields that say which campaign it is and how it fares, and not what it does."""
 
 

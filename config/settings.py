@@ -28,6 +28,7 @@ DEVELOPMENT_VALUES = {
 }
 """Values that production refuses, by setting."""
 MAY_BE_ZERO = ("durable_replicas",)
+LONGEST_CALL_SECONDS = 10
 
 
 class InvalidSettings(ValueError):
@@ -76,6 +77,16 @@ class Settings:
     twilio_messaging_service_sid: str = ""
     twilio_from: str = ""
     twilio_api_url: str = ""
+    twilio_timeout_seconds: float = 10.0
+
+    sms_countries: str = ""
+    sms_per_second_limit: float = 100.0
+    sms_sender_per_second_limit: float = 10.0
+    sms_per_day_limit: int = 100_000
+    sms_spend_per_day_limit: float = 1000.0
+    sms_segment_price: float = 0.08
+    sms_per_prefix_limit: int = 500
+    sms_prefix_window_seconds: int = 600
 
     outgoing: Literal["public", "any"] = "public"
     outgoing_ports: str = "443 8443"
@@ -112,6 +123,11 @@ class Settings:
     def second_yes(self) -> frozenset[str]:
         """The countries whose numbers must themselves agree to offers by SMS."""
         return frozenset(self.second_yes_regions.replace(",", " ").upper().split())
+
+    @property
+    def allowed_countries(self) -> frozenset[str]:
+        """The countries whose numbers get texts; empty for all whose rules are known."""
+        return frozenset(self.sms_countries.replace(",", " ").upper().split())
 
     @property
     def ports_called(self) -> frozenset[int]:
@@ -192,6 +208,10 @@ def _impossible(settings: Settings) -> list[str]:
         for each in fields(Settings)
         if each.type in (int, float) and getattr(settings, each.name) <= 0 and each.name not in MAY_BE_ZERO
     ]
+    if settings.twilio_timeout_seconds > LONGEST_CALL_SECONDS:
+        problems.append(
+            f"CHALAND_TWILIO_TIMEOUT_SECONDS: must be at most {LONGEST_CALL_SECONDS}, for opt-outs wait for calls"
+        )
     if settings.durable_replicas < 0:
         problems.append("CHALAND_DURABLE_REPLICAS: must be zero or more")
     problems += [

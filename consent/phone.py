@@ -6,11 +6,14 @@ from phonenumbers import (
     NumberParseException,
     PhoneNumber,
     PhoneNumberFormat,
+    PhoneNumberType,
     ValidationResult,
     format_number,
     is_possible_number_with_reason,
+    number_type,
     parse,
     region_code_for_country_code,
+    region_code_for_number,
 )
 from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_geographical_number, time_zones_for_number
 
@@ -53,6 +56,28 @@ def region_of(phone: str) -> str:
         return region_code_for_country_code(parse(phone).country_code or 0)
     except NumberParseException:
         return "ZZ"
+
+
+def country_of(phone: str) -> str:
+    """The country (ISO 3166) that an E.164 number is of, or else the main one of its country code; ``ZZ`` without any.
+
+    One country code may be of many countries, some of them dear: +1 is of the Caribbean too.
+    """
+    try:
+        return region_code_for_number(parse(phone)) or region_of(phone)
+    except NumberParseException:
+        return "ZZ"
+
+
+def takes_texts(phone: str) -> bool:
+    """Whether an E.164 number may be somebody's mobile. A number of no known kind may: ranges move faster than a library."""
+    try:
+        return number_type(parse(phone)) in _TEXTABLE
+    except NumberParseException:
+        return False
+
+
+_TEXTABLE = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE, PhoneNumberType.UNKNOWN})
 
 
 def origin_of(phone: str) -> Origin:

@@ -269,6 +269,18 @@ def phone_of(conn: Connection, subject: str) -> str | None:
     return None if sealed is None else key_of(conn, subject).open("phone", sealed)
 
 
+def phones_of(conn: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """The numbers of those among `ids` that have one, in E.164."""
+    found = {}
+    for some in batches(ids):
+        with_phone = select(subjects.c.id, subjects.c.phone).where(
+            subjects.c.id.in_(some), subjects.c.phone.is_not(None)
+        )
+        keys = keys_of(conn, some)
+        found.update({row.id: keys[row.id].open("phone", row.phone) for row in conn.execute(with_phone)})
+    return found
+
+
 def subject_ids_after(conn: Connection, after: str | None, limit: int) -> list[str]:
     """The next `limit` ids behind `after` (None: from the start), in the store's own order of text."""
     known = select(subjects.c.id).order_by(subjects.c.id).limit(limit)

@@ -41,7 +41,7 @@ from campaigns.register import move_due
 from campaigns.routes import TwilioReports
 from config import Settings
 from consent import address, checkpoint, opt_in, review
-from consent.countries.pack import overdue
+from consent.countries.pack import overdue, packs
 from consent.countries.rule import Reach, Rule
 from consent.desk import Desk
 from consent.entry import Channel
@@ -72,11 +72,13 @@ from engine.keys import Keys, Scope
 from engine.leases import Leases
 from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
+from engine.lines import LineLimits, Lines
 from engine.live import Live, open_live
 from engine.log import SignalLog
 from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
+from engine.reconciler import Reconciler
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
@@ -167,6 +169,7 @@ class Engine:
         self.links = link_policy(settings.link_domains, settings.public_url)
         self.decider = Decider(self.live, self.records, self.leases, self.now, rules, self.links)
         self.handovers = open_handovers(self.records)
+        self.lines = Lines(self.live, self._line_limits(), self.now)
         channels = self._channels()
         self.asker = Asker(
             self.records, channels[Channel.SMS], self.handovers, self._inbound_policy(), self.now
@@ -179,8 +182,11 @@ class Engine:
             handovers=self.handovers,
             now=self.now,
             rules=rules,
+            lines=self.lines,
+            countries=self._sms_countries(),
         )
         self.events_out = EventsOut(self.records, self.outbound, self.sensitive, self.now)
+        self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
         self.desk = self._desk(processors)
         self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
@@ -224,6 +230,7 @@ class Engine:
             Job("refusals heeded", 600, self.check_refusals),
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
+            Job("messages of unknown outcome", 15, self.reconciler.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
             *self.privacy.jobs(),
             *self.events_out.jobs(),
@@ -329,9 +336,15 @@ class Engine:
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         for routes in (
             campaigns.routes.router(
-                reads=reads, writes=writes, now=now, twilio=self._twilio_reports(), links=self.links
+                reads=reads,
+                writes=writes,
+                now=now,
+                twilio=self._twilio_reports(),
+                unknown_report=metrics.REPORTS_UNKNOWN.inc,
+                links=self.links,
+                rules=self._country_rules(),
             ),
-            campaigns.lifecycle_routes.router(reads=reads),
+            campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(
@@ -439,8 +452,31 @@ class Engine:
             from_=settings.twilio_from or None,
             api_url=settings.twilio_api_url or None,
             status_callback=f"{settings.public_url.rstrip('/')}/v1/twilio/status",
+            timeout_seconds=settings.twilio_timeout_seconds,
         )
         return {Channel.SMS: sms, Channel.PUSH: silent}
+
+    def _line_limits(self) -> dict[Channel, LineLimits]:
+        settings = self.settings
+        if settings.sms_channel == "log":
+            return {}
+        sms = LineLimits(
+            sender=settings.twilio_from or settings.twilio_messaging_service_sid,
+            per_second=settings.sms_per_second_limit,
+            sender_per_second=settings.sms_sender_per_second_limit,
+            messages_per_day=settings.sms_per_day_limit,
+            spend_per_day=settings.sms_spend_per_day_limit,
+            segment_price=settings.sms_segment_price,
+            texts_per_prefix=settings.sms_per_prefix_limit,
+            prefix_window_seconds=settings.sms_prefix_window_seconds,
+        )
+        return {Channel.SMS: sms}
+
+    def _sms_countries(self) -> frozenset[str] | None:
+        """Texts that only go to the log may go anywhere."""
+        if self.settings.sms_channel == "log":
+            return None
+        return self.settings.allowed_countries or frozenset(pack.country for pack in packs())
 
     def _country_rules(self) -> CountryRules:
         settings = self.settings

@@ -90,24 +90,37 @@ def demo(
     seconds: Annotated[int | None, typer.Option(help="Stop after so long, and print what happened.")] = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
+    phone_port: Annotated[
+        int | None, typer.Option(help="Port of the pretend phone; 8010, or a free one if --port is 0.")
+    ] = None,
 ) -> None:
     """Run everything in one process with a sample town, and open the door at http://127.0.0.1:8000 .
 
-    Simulated shoppers, all of them consenting to location, walk and drive about; nobody real is messaged.
+    Simulated shoppers, all of them consenting to location, walk and drive about. Nobody real is messaged: their texts
+    arrive on a pretend phone at http://127.0.0.1:8010, from which one can text STOP, unless CHALAND_SMS_CHANNEL is set.
 
     Examples:  chaland demo    |    chaland demo --seconds 30 --port 0
     """
     from engine.app import Role
     from engine.demo import run_town
+    from engine.provider_commands import demo_phone
     from engine.runtime import settle_in
 
     token = os.environ.get("CHALAND_TWILIO_AUTH_TOKEN", DEMO_TWILIO_TOKEN)
     rules = None if "CHALAND_COUNTRY_RULES" in os.environ else "off"  # its shoppers are awake at any hour
-    with _opened(twilio_auth_token=token, country_rules=rules) as engine:
+    phone_port = (8010 if port else 0) if phone_port is None else phone_port
+    with contextlib.ExitStack() as stack:
+        phone = (
+            None
+            if "CHALAND_SMS_CHANNEL" in os.environ
+            else stack.enter_context(demo_phone(host, phone_port, token, _fail))
+        )
+        through = phone.engine_settings if phone else {}
+        engine = stack.enter_context(_opened(twilio_auth_token=token, country_rules=rules, **through))
         key = _greet(engine)
         settle_in()
         engine.start({Role.ALL})
-        run_town(engine, key, host, port, seconds)
+        run_town(engine, key, host, port, seconds, phone)
 
 
 @app.command()

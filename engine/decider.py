@@ -15,21 +15,19 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from campaigns import decision_store, message_store, outbox
+from campaigns import decision_store, outbox
 from campaigns import store as campaign_store
 from campaigns.campaign import Campaign
-from campaigns.cap import counted_since
-from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules, Reading
+from campaigns.country_rules import COUNTRY_RULES, CountryRules
 from campaigns.decide import Decision, compose, decide
-from campaigns.gates import Moment, Recipient, fits
+from campaigns.gates import fits
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from consent import ledger
 from consent import store as consent_store
-from consent.entry import Channel, Entry, Purpose, standing
-from consent.phone import origin_of
-from consent.store import Reachable
+from consent.entry import Purpose, standing
 from engine import metrics
 from engine.events import sealed_events
+from engine.facts import Facts, House, gather_known
 from engine.leases import Leases
 from engine.live import Live, events_key
 from engine.records import Records
@@ -54,12 +52,12 @@ PLACES_LIMIT = 20_000
 
 
 class _Met(NamedTuple):
-    """An event, where and to whom it happened, and the consent entries of that subject."""
+    """An event, where it happened, to whom, and the campaigns that it concerns."""
 
     event: PlaceEvent
     geofence: Geofence | None
-    subject: Reachable
-    entries: Sequence[Entry]
+    subject: str
+    campaigns: Sequence[Campaign]
 
 
 class Decider:
@@ -81,8 +79,7 @@ class Decider:
         self._of_each = BATCH_EVENTS
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
-        self._rules = rules
-        self._links = links
+        self._house = House(rules, links)
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -148,28 +145,34 @@ class Decider:
         entries = ledger.entries_of_many(connection, subjects)
         campaigns = campaign_store.live_campaigns(connection)
         now = self._now()
-        allowed: dict[str, Reachable] = {}
+        allowed: dict[str, str] = {}
         for event in events:
             subject = subjects.get(owners.get(event.device, ""))
             if subject and standing(entries[subject.id], Purpose.LOCATION, None, now).allowed:
-                allowed[event.device] = subject
+                allowed[event.device] = subject.id
         said = [event for event in events if event.revision is Revision.SAID]
-        kept = [(event, allowed[event.device].id) for event in said if event.device in allowed]
+        kept = [(event, allowed[event.device]) for event in said if event.device in allowed]
         sealed = sealed_events(connection, kept)
         metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
         new = geofence_store.add_events(connection, sealed, now)
         places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
+        met = {
+            event.id: _Met(event, geofence, subject, concerned)
+            for event, subject in kept
+            if (concerned := _concerned(campaigns, event, geofence := places.get(event.geofence)))
+        }
+        judged = {each.subject: subjects[each.subject] for each in met.values()}
+        facts = gather_known(connection, judged, entries, campaigns, now, self._house)
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
-        self._keep_revisions(connection, heard, new, now)
+        _keep_revisions(connection, heard, new, now)
         visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
         decisions: list[Decision] = []
         for event in heard:
             if event.revision is Revision.RETRACTED:  # what it was to bring about is called off
-                outbox.cancel_of_event(connection, event.id)
-            elif event.revision is Revision.SAID:
-                subject = allowed[event.device]
-                moment = _Met(event, places.get(event.geofence), subject, entries[subject.id])
-                decisions += self._decide_one(connection, moment, campaigns, now)
+                cancelled = outbox.cancel_of_event(connection, event.id)
+                facts.discount(owners.get(event.device, ""), event.id, cancelled)
+            elif event.revision is Revision.SAID and event.id in met:
+                decisions += _decide_one(connection, met[event.id], facts, now)
         return decisions
 
     def _places(self, connection: Connection, ids: AbstractSet[str]) -> Mapping[str, Geofence]:
@@ -185,69 +188,33 @@ class Decider:
             self._read[geofence_id] = (revisions[geofence_id], geofence)
         return {each: self._read[each][1] for each in revisions if each in self._read}
 
-    def _recent_of_all(
-        self,
-        connection: Connection,
-        campaign: Campaign,
-        geofence: Geofence | None,
-        recipient: Recipient,
-        now: datetime,
-    ) -> Sequence[datetime]:
-        """When messages of any campaign went, read only where a country's cap asks for it."""
-        if not self._rules.caps(Reading(geofence, recipient.origin, campaign.channel), now):
-            return ()
-        return message_store.recent_messages(connection, recipient.id, None, now - LONGEST_CAP)
 
-    def _keep_revisions(
-        self, connection: Connection, events: Sequence[PlaceEvent], new: AbstractSet[str], now: datetime
-    ) -> None:
-        """Correct what is kept of events that are told anew; `new` are those that were not kept before."""
-        fresh = set(new)
-        for event in events:
-            if event.revision is not Revision.SAID:
-                geofence_store.revise_event(connection, event, now)
-            elif event.id not in fresh:
-                geofence_store.revise_event(connection, replace(event, revision=Revision.AMENDED), now)
-            fresh.discard(event.id)  # told a second time, after it was taken back, it is no longer new
-
-    def _decide_one(
-        self, connection: Connection, met: _Met, campaigns: Sequence[Campaign], now: datetime
-    ) -> list[Decision]:
-        """Judge every campaign that this event concerns."""
-        event, geofence, subject, entries = met
-        decisions = []
-        fitting = [campaign for campaign in campaigns if fits(campaign.trigger, event, geofence)]
-        if not fitting:
-            return []
-        recipient = _recipient(connection, subject)
-        for campaign in fitting:
-            moment = Moment(
-                event=event,
-                geofence=geofence,
-                recipient=recipient,
-                marketing=standing(entries, Purpose.MARKETING, campaign.channel, now),
-                location=standing(entries, Purpose.LOCATION, None, now),
-                recent=message_store.recent_messages(
-                    connection, subject.id, campaign.id, counted_since(campaign.caps, now)
-                ),
-                recent_of_all=self._recent_of_all(connection, campaign, geofence, recipient, now),
-                rules=self._rules,
-                links=self._links,
-            )
-            decision = decide(campaign, moment, now)
-            if decision_store.record_decision(connection, decision, compose(decision, campaign, moment)):
-                decisions.append(decision)
-        return decisions
+def _keep_revisions(
+    connection: Connection, events: Sequence[PlaceEvent], new: AbstractSet[str], now: datetime
+) -> None:
+    """Correct what is kept of events that are told anew; `new` are those that were not kept before."""
+    fresh = set(new)
+    for event in events:
+        if event.revision is not Revision.SAID:
+            geofence_store.revise_event(connection, event, now)
+        elif event.id not in fresh:
+            geofence_store.revise_event(connection, replace(event, revision=Revision.AMENDED), now)
+        fresh.discard(event.id)  # told a second time, after it was taken back, it is no longer new
 
 
-def _recipient(connection: Connection, subject: Reachable) -> Recipient:
-    has = {Channel.SMS: subject.has_phone, Channel.PUSH: subject.has_push}
-    phone = consent_store.phone_of(connection, subject.id)
-    return Recipient(
-        id=subject.id,
-        attributes=subject.attributes,
-        channels=frozenset(channel for channel, there in has.items() if there),
-        origin=origin_of(phone) if phone else None,
-        suppressed=frozenset({Channel.SMS} if subject.is_suppressed else ()),
-        locale=subject.locale,
-    )
+def _concerned(campaigns: Sequence[Campaign], event: PlaceEvent, geofence: Geofence | None) -> list[Campaign]:
+    return [campaign for campaign in campaigns if fits(campaign.trigger, event, geofence)]
+
+
+def _decide_one(connection: Connection, met: _Met, facts: Facts, now: datetime) -> list[Decision]:
+    """Judge every campaign that this event concerns."""
+    decisions = []
+    for campaign in met.campaigns:
+        moment = facts.moment(campaign, met.event, met.geofence, met.subject)
+        decision = decide(campaign, moment, now)
+        message = compose(decision, campaign, moment)
+        if decision_store.record_decision(connection, decision, message):
+            decisions.append(decision)
+            if message is not None:
+                facts.count(message)
+    return decisions

@@ -11,12 +11,17 @@ from engine.town import Town, to_degrees
 
 if TYPE_CHECKING:
     from engine.app import Engine
+    from engine.provider.provider import Provider
 
 SUMMARY_ROWS = 5
 
 
-def run_town(engine: "Engine", key: str, host: str, port: int, seconds: int | None) -> None:
-    """Serve the API and the page, with people in the town, until Ctrl-C or for so many seconds."""
+def run_town(
+    engine: "Engine", key: str, host: str, port: int, seconds: int | None, phone: "Provider | None" = None
+) -> None:
+    """Serve the API and the page, with people in the town, until Ctrl-C or for so many seconds. Their texts come from
+    `phone`, if there is one.
+    """
     feed = Feed(engine.records, engine.now)
     stop = threading.Event()
     town = Town(httpx2.Client(headers={"Authorization": f"Bearer {key}"}, timeout=30), engine.now)
@@ -24,11 +29,15 @@ def run_town(engine: "Engine", key: str, host: str, port: int, seconds: int | No
         with_console=True, people=lambda: [_on_map(town, number) for number in range(len(town.shoppers))]
     )
     server = Server(app, host, port)
+    if phone:
+        phone.engine_listens_at(server.url)
 
     def live() -> None:
         town.client.base_url = httpx2.URL(server.url)
         town.set_up()
         print(f"the town is up: {server.url}  (Ctrl-C stops it)", flush=True)  # noqa: T201  # the command's output
+        if phone:
+            print(f"the shoppers' phones: {phone.url}", flush=True)  # noqa: T201  # the command's output
         town.run(stop)
 
     people = threading.Thread(target=live, name="town")

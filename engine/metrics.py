@@ -36,6 +36,38 @@ BREACH_CHECKED = Gauge(
 TEXTS_IN_DOUBT = Gauge(
     "chaland_texts_in_doubt", "Texts of shoppers that were taken for an opt-out in doubt and wait to be read."
 )
+LINE_CLOSED = Gauge(
+    "chaland_line_good",
+    "1 while a provider's calls go through, 0 while its breaker is open; alarm on 0.",
+    ["channel"],
+)
+DAY_USED_UP = Gauge(
+    "chaland_line_messages_used_up", "1 while no message of today is left; alarm on 1.", ["channel"]
+)
+SPEND_USED_UP = Gauge(
+    "chaland_line_spend_used_up", "1 while no money of today is left; alarm on 1.", ["channel"]
+)
+DESTINATIONS_REFUSED = Counter(
+    "chaland_destinations_refused_total",
+    "Messages that were not sent for where they would go: country, kind of number, too many to one prefix; alarm on the last.",
+    ["reason"],
+)
+CALLS = Counter(
+    "chaland_calls_total", "Calls of providers, by channel and how they came out.", ["channel", "outcome"]
+)
+MESSAGES_ENDED = Counter(
+    "chaland_messages_not_sent_total", "Messages that ended without a call, by reason.", ["reason"]
+)
+OLDEST_DUE = Gauge(
+    "chaland_oldest_due_age_seconds", "How long the oldest message has been due; 0 without one."
+)
+DUE = Gauge("chaland_messages_due", "Messages that wait to be sent.")
+REPORTS_UNKNOWN = Counter("chaland_reports_unknown_total", "Reports of a provider about no message of ours.")
+UNKNOWN_SETTLED = Counter(
+    "chaland_unknown_settled_total",
+    "Messages whose outcome was unknown, by what they turned out to be.",
+    ["state"],
+)
 LOG_DEPTH = Gauge("chaland_log_depth_entries", "Signal log entries not yet processed, over all partitions.")
 REQUESTS_OPEN = Gauge("chaland_privacy_requests_open", "Shoppers' requests not yet answered.", ["kind"])
 REQUESTS_OVERDUE = Gauge(

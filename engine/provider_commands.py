@@ -1,10 +1,13 @@
 """The command `chaland provider`."""
 
 import contextlib
-from collections.abc import Callable
-from typing import Annotated, NoReturn
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from engine.provider.provider import Provider
 
 Fail = Callable[[str], NoReturn]
 
@@ -83,14 +86,10 @@ def add_provider_command(app: typer.Typer, wait: Callable[[], None], fail: Fail)
             dead=dead_numbers,
             delivers=True,
         )
-        with contextlib.ExitStack() as stack:
-            try:
-                opened = stack.enter_context(pretended)
-            except OSError as error:
-                fail(f"cannot listen on {host}:{port}: {error.strerror}; --port takes another")
+        with _listening(pretended, fail) as opened:
             typer.echo(f"the pretend phone: {opened.url}  (Ctrl-C stops it). For the engine:")
-            typer.echo("export CHALAND_SMS_CHANNEL=twilio CHALAND_TWILIO_FROM=+33939000001")
-            typer.echo(f"export CHALAND_TWILIO_API_URL={opened.url} CHALAND_TWILIO_ACCOUNT_SID={account}")
+            for name, value in opened.engine_settings.items():
+                typer.echo(f"export CHALAND_{name.upper()}={value}")
             if not auth_token:
                 typer.echo(f"export CHALAND_TWILIO_AUTH_TOKEN={token}")
             wait()
@@ -102,3 +101,23 @@ def _pairs(given: list[str] | None) -> list[tuple[str, str]]:
     if not all(name for name, _, _ in split):
         raise ValueError
     return [(name, value) for name, _, value in split]
+
+
+@contextlib.contextmanager
+def demo_phone(host: str, port: int, token: str, fail: Fail) -> Iterator["Provider"]:
+    """The provider of the demo, which the engine reaches by `engine_settings`."""
+    from engine.provider.provider import Provider
+
+    first = token.partition(",")[0].strip()
+    with _listening(Provider(host=host, port=port, token=first, delivers=True), fail) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def _listening(provider: "Provider", fail: Fail) -> Iterator["Provider"]:
+    with contextlib.ExitStack() as stack:
+        try:
+            opened = stack.enter_context(provider)
+        except OSError as error:
+            fail(f"the pretend phone cannot listen: {error.strerror}; give it another port")
+        yield opened

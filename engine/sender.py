@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
@@ -11,12 +12,13 @@ from sqlalchemy import Connection, Engine
 
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
-from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules, Reading
+from campaigns.channels.twilio_codes import Effect
+from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.decide import may_still_send
 from campaigns.failure import heed_code
 from campaigns.gates import Answer, Reason
 from campaigns.message import Message
-from campaigns.message_store import recent_messages
+from campaigns.message_store import sent_to
 from campaigns.outbox import (
     AttemptOutcome,
     Due,
@@ -24,23 +26,32 @@ from campaigns.outbox import (
     give_up,
     has_work,
     lock_due,
+    put_back,
+    put_off,
     record_failure,
     record_sent,
     refuse,
     take_due,
 )
+from campaigns.segments import sms_size
 from campaigns.store import get_campaign
 from consent import entry as consent
 from consent.address import is_dead
 from consent.ledger import standing_of
-from consent.phone import origin_of
+from consent.phone import country_of, origin_of, takes_texts
 from consent.store import lock_subject, mark_of_subject, phone_of
 from consent.suppression import suppression_of
+from engine import metrics
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
+from engine.lines import Lines, NoLines, Short
 from geofences.geofence import Geofence
 
 BATCH = 50
+WORKERS = 4
+"""Calls of one process at a time. Each holds two connections of the records store, of fifteen."""
+NO_MONEY_SECONDS = 60.0
+"""A message that today's money is not enough for is looked at again so often."""
 POLL_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
 ABANDONED_SECONDS = 60
@@ -61,11 +72,16 @@ class _Claim:
     asked_ticks: float
 
 
+class _StaleClaim(DeliveryError):
+    """The call was not made."""
+
+
 class Sender:
-    """Sends due messages over `channels`, one at a time. `place_of` tells a geofence by its id.
+    """Sends due messages over `channels`, a few at a time. `place_of` tells a geofence by its id; `countries` are those
+    whose numbers get texts, None all.
 
     Any number may run side by side on one database: a message goes out at most once, whoever dies when; and none
-    starts once a withdrawal has been answered (`engine/handover.py`).
+    starts once a withdrawal has been answered (`engine/handover.py`). What they may call, `lines` tells all of them.
     """
 
     def __init__(
@@ -79,6 +95,9 @@ class Sender:
         now: Now,
         rules: CountryRules = COUNTRY_RULES,
         ticks: Callable[[], float] = time.monotonic,
+        lines: Lines | None = None,
+        countries: frozenset[str] | None = None,
+        workers: int = WORKERS,
     ) -> None:
         self._reads = reads
         self._writes = writes
@@ -88,13 +107,20 @@ class Sender:
         self._now = now
         self._rules = rules
         self._ticks = ticks
+        self._lines = lines or NoLines()
+        self._countries = countries
+        self._workers = workers
 
     def run(self, stop: Event) -> None:
         """Send until `stop` is set. A store that fails is tried again after a growing pause."""
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="sending") as pool:
+            self._run(stop, pool)
+
+    def _run(self, stop: Event, pool: ThreadPoolExecutor) -> None:
         failures = 0
         while not stop.is_set():
             try:
-                busy = self.run_once(stop=stop) > 0
+                busy = self.run_once(stop=stop, pool=pool) > 0
                 failures = 0
             except Exception as error:  # noqa: BLE001  # one bad message or a lost database must not end sending
                 failures += 1
@@ -105,42 +131,68 @@ class Sender:
             if not busy:
                 stop.wait(POLL_SECONDS)
 
-    def run_once(self, limit: int = BATCH, stop: Event | None = None) -> int:
-        """Deal with up to `limit` due messages; how many there were."""
+    def run_once(
+        self, limit: int = BATCH, stop: Event | None = None, pool: ThreadPoolExecutor | None = None
+    ) -> int:
+        """Deal with up to `limit` due messages of each channel, side by side with a `pool`; how many there were."""
         now = self._now()
         with self._reads.connect() as connection:
             if not has_work(connection, now):
                 return 0
         with self._writes.begin() as connection:
             left = give_up(connection, now - timedelta(seconds=ABANDONED_SECONDS), now)
-            due = take_due(connection, now, limit)
+            due = take_due(
+                connection, now, limit, lambda channel, wanted: self._lines.grant(channel, wanted).count
+            )
         for message_id in left:
             _logger.warning("message %s was left half sent; its outcome is unknown", message_id)
-        for one in due:
-            if stop is not None and stop.is_set():
-                break
-            with self._handovers.under_way(one.subject):
-                self._send(one)
-        return len(due)
+        done = (pool.map if pool else map)(lambda one: self._deal_with(one, stop), due)
+        if kept := [one for one, called in zip(due, done, strict=True) if not called]:
+            with self._writes.begin() as connection:
+                put_back(connection, kept)
+        return len(due) - len(kept)
 
-    def _send(self, due: Due) -> None:
+    def _deal_with(self, due: Due, stop: Event | None) -> bool:
+        """Send or end one message; False when it is left for later, because we stop or the line went down."""
+        if (stop is not None and stop.is_set()) or (due.permitted and not self._lines.is_good(due.channel)):
+            self._lines.unused(due.channel, int(due.permitted))
+            return False
+        with self._handovers.under_way(due.subject):
+            if not self._send(due):
+                self._lines.unused(due.channel, int(due.permitted))
+        return True
+
+    def _send(self, due: Due) -> bool:
+        """Whether the provider was called."""
         claim = self._claim(due)
         if claim is None:
-            return
+            return False
         try:
             if self._ticks() - claim.asked_ticks > START_LIMIT_SECONDS:
                 # Due again, and consent is then asked for again.
-                raise DeliveryError("too long since consent was asked for", permanent=False)
+                raise _StaleClaim("too long since consent was asked for", permanent=False)
             receipt = claim.channel.send(claim.outgoing)
         except DeliveryError as error:
-            self._record_failure(claim, _outcome(error), error.code)
+            self._tell_line(due, error)
+            self._record_failure(claim, _outcome(error), error)
         except Exception as error:  # noqa: BLE001  # a channel's bug: whether the message went out, nobody knows
             _logger.error("message %s: the channel failed: %s", due.message, type(error).__name__)  # noqa: TRY400
             self._record_failure(claim, AttemptOutcome.UNKNOWN, None)
         else:
+            self._lines.heard(due.channel, well=True)
             with self._writes.begin() as connection:
                 record_sent(connection, due.message, claim.attempt, receipt.provider_id, self._now())
+            metrics.CALLS.labels(due.channel, AttemptOutcome.SENT).inc()
             _logger.info("message %s of campaign %s sent", due.message, claim.message.campaign)
+        return True
+
+    def _tell_line(self, due: Due, error: DeliveryError) -> None:
+        if isinstance(error, _StaleClaim):
+            return
+        if error.busy:
+            self._lines.busy(due.channel, error.retry_after_seconds)
+        else:
+            self._lines.heard(due.channel, well=error.permanent and not error.shut_out)
 
     def _claim(self, due: Due) -> _Claim | None:
         """Lock, judge again, and mark as `sending`, in one transaction. The subject's lock comes first, as it does
@@ -165,7 +217,14 @@ class Sender:
             reason, rule = answer.reason, _rule_of(answer)
             if reason is Reason.OK and channel is None:
                 reason = Reason.NO_CHANNEL
+            if reason is Reason.OK and address is not None:
+                goes = self._goes(message, address)
+                if goes is None:
+                    put_off(connection, message, now + timedelta(seconds=NO_MONEY_SECONDS))
+                    return None
+                reason = goes
             if reason is not Reason.OK or channel is None or address is None:
+                metrics.MESSAGES_ENDED.labels(reason).inc()
                 state = refuse(connection, message, reason, rule)
                 because = f"{reason} ({rule})" if rule else reason
                 _logger.info("message %s of campaign %s %s: %s", message.id, message.campaign, state, because)
@@ -187,11 +246,9 @@ class Sender:
     ) -> Answer:
         """`mark` is what the suppression list would hold of the address; None where there is no address."""
         campaign = get_campaign(connection, message.campaign)
-        since = counted_since(campaign.caps if campaign else (), now)
+        since = min(counted_since(campaign.caps if campaign else (), now), now - LONGEST_CAP)
         at = now + CLOCK_SKEW
         geofence = self._place_of(connection, message.geofence) if message.geofence else None
-        origin = origin_of(address) if address else None
-        asks = self._rules.caps(Reading(geofence, origin, message.channel), now)
         return may_still_send(
             message,
             campaign,
@@ -201,23 +258,50 @@ class Sender:
             location=standing_of(connection, message.subject, consent.Purpose.LOCATION, None, at),
             suppressed=suppression_of(connection, mark) is not None,
             geofence=geofence,
-            origin=origin,
-            earlier=recent_messages(connection, message.subject, message.campaign, since, before=message),
-            earlier_of_all=recent_messages(
-                connection, message.subject, None, now - LONGEST_CAP, before=message
-            )
-            if asks
-            else (),
+            origin=origin_of(address) if address else None,
+            earlier=sent_to(connection, [message.subject], since, before=message)[message.subject],
             has_address=mark is not None,
             rules=self._rules,
             now=now,
         )
 
-    def _record_failure(self, claim: _Claim, outcome: AttemptOutcome, code: str | None) -> None:
-        message = claim.message
+    def _goes(self, message: Message, address: str) -> Reason | None:
+        """Whether a text may go to that number: `OK`, or why it never may; None where today's money is used up."""
+        reason = Reason.OK
+        if self._countries is not None and country_of(address) not in self._countries:
+            reason = Reason.COUNTRY_NOT_ALLOWED
+        elif self._countries is not None and not takes_texts(address):
+            reason = Reason.NOT_A_MOBILE
+        else:
+            match self._lines.spend(message.channel, address, sms_size(message.text).segments):
+                case Short.SPEND:
+                    return None
+                case Short.PREFIX:
+                    reason = Reason.PREFIX_VELOCITY
+        if reason is not Reason.OK:
+            metrics.DESTINATIONS_REFUSED.labels(reason).inc()
+        return reason
+
+    def _record_failure(self, claim: _Claim, outcome: AttemptOutcome, error: DeliveryError | None) -> None:
+        message, code = claim.message, error.code if error else None
         with self._writes.begin() as connection:
-            effect = heed_code(connection, message.subject, message.channel, message.id, code, self._now())
-            state = record_failure(connection, message, claim.attempt, outcome, code, self._now())
+            now = self._now()
+            effect = heed_code(connection, message.subject, message.channel, message.id, code, now)
+            state = record_failure(
+                connection,
+                message,
+                claim.attempt,
+                outcome,
+                code,
+                now,
+                reason=Reason.CONFIGURATION
+                if effect is Effect.OURS or (error and error.shut_out)
+                else Reason.PROVIDER_REFUSED,
+                not_before=now + timedelta(seconds=error.retry_after_seconds)
+                if error and error.retry_after_seconds
+                else None,
+            )
+        metrics.CALLS.labels(message.channel, outcome).inc()
         _logger.warning(
             "message %s of campaign %s: attempt %s %s, code %s (%s), now %s",
             message.id,

@@ -1,7 +1,11 @@
 """What every channel is to the sender: something that takes a message and says what became of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from campaigns.message import MessageState
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +30,25 @@ class DeliveryError(Exception):
     """The message was not taken, or nobody knows.
 
     `permanent`: trying again is pointless. `outcome_unknown`: it may have been taken, so it must not be tried again.
-    `code` is the provider's own. The words hold neither address nor text.
+    `busy`: the provider wants fewer calls, and none for `retry_after_seconds` where it says so. `shut_out`: it takes
+    nothing of ours, whatever the message. `code` is the provider's own. The words hold neither address nor text.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool, code: str | None = None, outcome_unknown: bool = False
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        code: str | None = None,
+        outcome_unknown: bool = False,
+        busy: bool = False,
+        retry_after_seconds: float | None = None,
+        shut_out: bool = False,
     ) -> None:
         super().__init__(message)
+        self.busy = busy
+        self.retry_after_seconds = retry_after_seconds
+        self.shut_out = shut_out
         self.permanent = permanent
         self.code = code
         self.outcome_unknown = outcome_unknown
@@ -43,4 +59,32 @@ class Channel(Protocol):
 
     def send(self, message: Outgoing) -> Receipt:
         """Hand the message over, within a bounded time. Raises `DeliveryError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A message that may have reached the provider in a call that began at `called_at`."""
+
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    called_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A message that the provider holds and that may be the one sought; made there at `made_at`."""
+
+    provider_id: str
+    state: MessageState
+    made_at: datetime
+    error_code: str | None = None
+
+
+@runtime_checkable
+class Findable(Channel, Protocol):
+    """A channel whose provider can be asked later what became of a call."""
+
+    def find(self, sought: Sought) -> Sequence[Trace]:
+        """What the provider holds to that address, with that text, from about that time. Raises `DeliveryError`."""
         ...

@@ -1,20 +1,34 @@
 """Text messages through Twilio's Messages API; its client and its error codes stay in this file."""
 
-from typing import NoReturn
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn, TypeVar
 from urllib.parse import urlencode
 
+from requests import Response
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import ConnectTimeout, RequestException
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
+from twilio.rest.api.v2010.account.message import MessageInstance
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from campaigns.channels.channel import DeliveryError, Outgoing, Receipt
+from campaigns.channels.channel import DeliveryError, Outgoing, Receipt, Sought, Trace
+from campaigns.channels.twilio_status import STATES
+from campaigns.message import MessageState
 
+T = TypeVar("T")
 TIMEOUT_SECONDS = 10.0
 MAX_VALIDITY_SECONDS = 36_000
 """The longest that Twilio keeps a message in its queue."""
+FOUND_WITHIN = timedelta(minutes=3)
+"""Of our call: it lasts seconds, and the two clocks may differ."""
+SHUT_OUT_CODES = (20003, 20005)
+"""Wrong credentials (twilio.com/docs/api/errors/20003); the account is not active (20005)."""
+LISTED_LIMIT = 200
+"""Messages to one number that are looked through, the newest first."""
 
 
 class TwilioSms:
@@ -39,10 +53,12 @@ class TwilioSms:
             raise ValueError(
                 "Twilio sends from a messaging service or from a number: give exactly one of them"
             )
+        self._retry_after = _RetryAfter()
+        hooks = {"response": [self._retry_after.note]}
         self._client = Client(
             account_sid,
             auth_token,
-            http_client=TwilioHttpClient(timeout=timeout_seconds),
+            http_client=TwilioHttpClient(timeout=timeout_seconds, request_hooks=hooks),
             environment={"TWILIO_EDGE": ""},  # not empty, or the client reads the process's own
         )
         if api_url is not None:
@@ -57,29 +73,84 @@ class TwilioSms:
     def send(self, message: Outgoing) -> Receipt:
         """Create the message at Twilio. Raises `DeliveryError`; a call that got no clear answer is unknown."""
         report_to = {"status_callback": self._report_url(message.id)} if self._status_callback else {}
-        try:
-            created = self._client.messages.create(
+        created = self._answered(
+            lambda: self._client.messages.create(
                 to=message.to,
                 body=message.text,
                 validity_period=max(1, min(message.valid_seconds, MAX_VALIDITY_SECONDS)),
                 **self._sender,
                 **report_to,
             )
+        )
+        return Receipt(provider_id=created.sid)
+
+    def find(self, sought: Sought) -> Sequence[Trace]:
+        """What Twilio lists to the number, of our text, from about the time of our call. It has no field for an id of
+        ours. Raises `DeliveryError`.
+        """
+        day = sought.called_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        listed = self._listed(sought, date_sent_after=day - timedelta(days=1))
+        # What has not left Twilio's queue, or failed there, has no date of sending.
+        return listed or self._listed(sought)
+
+    def _listed(self, sought: Sought, **window: datetime) -> Sequence[Trace]:
+        messages = self._client.messages
+        listed = self._answered(lambda: messages.list(to=sought.to, limit=LISTED_LIMIT, **window))
+        return [_trace(each) for each in listed if _is_ours(each, sought)]
+
+    def _report_url(self, message_id: str) -> str:
+        return f"{self._status_callback}?{urlencode({'message': message_id})}"
+
+    def _answered(self, call: Callable[[], T]) -> T:
+        """What Twilio answers, or a `DeliveryError` in its place."""
+        try:
+            return call()
         except (TwilioRestException, TwilioServiceException) as error:
-            _refused(int(error.status), error.code)
+            _refused(int(error.status), error.code, self._retry_after.seconds)
         except RequestException as error:
             _unreachable(error)
         except (TwilioException, ValueError):  # an answer that is no JSON is a ValueError
             raise DeliveryError(
                 "Twilio's answer is not understood", permanent=False, outcome_unknown=True
             ) from None
-        return Receipt(provider_id=created.sid)
-
-    def _report_url(self, message_id: str) -> str:
-        return f"{self._status_callback}?{urlencode({'message': message_id})}"
 
 
-def _refused(status: int, code: int | None) -> NoReturn:
+class _RetryAfter(threading.local):
+    """What each thread's last answer said of when to come again: the client's exceptions do not carry it."""
+
+    seconds: float | None = None
+
+    def note(self, response: Response, **_: object) -> None:
+        """Called by the HTTP client with every answer. A date in place of seconds is passed over."""
+        said = response.headers.get("Retry-After", "")
+        self.seconds = float(said) if said.isascii() and said.isdigit() else None
+
+
+def _is_ours(listed: MessageInstance, sought: Sought) -> bool:
+    made_at = listed.date_created
+    return (
+        str(listed.direction).startswith("outbound")
+        and made_at is not None
+        and abs(made_at - sought.called_at) <= FOUND_WITHIN
+        and _plain(listed.body) == _plain(sought.text)
+    )
+
+
+def _plain(text: str | None) -> str:
+    """Letters and digits alone: Twilio's smart encoding writes quotation marks, dashes and spaces otherwise."""
+    return "".join(char for char in text or "" if char.isalnum())
+
+
+def _trace(listed: MessageInstance) -> Trace:
+    return Trace(
+        provider_id=str(listed.sid),
+        state=STATES.get(str(listed.status), MessageState.SENT),
+        made_at=listed.date_created,
+        error_code=str(listed.error_code) if listed.error_code else None,
+    )
+
+
+def _refused(status: int, code: int | None, retry_after_seconds: float | None) -> NoReturn:
     """Twilio answered with an error. Its own words are dropped, for they name the number."""
     # 429 is never processed and always safe to repeat (twilio.com/docs/api/errors/20429); of a 5xx nobody knows.
     raise DeliveryError(
@@ -87,6 +158,9 @@ def _refused(status: int, code: int | None) -> NoReturn:
         permanent=400 <= status < 500 and status != 429,
         code=None if code is None else str(code),
         outcome_unknown=not 400 <= status < 500,
+        busy=status == 429,
+        retry_after_seconds=retry_after_seconds,
+        shut_out=status == 401 or code in SHUT_OUT_CODES,
     ) from None
 
 

@@ -51,6 +51,7 @@ class Fault:
     accept: bool = False
     problem_json: bool = False
     delay_seconds: float = 0.0
+    retry_after_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

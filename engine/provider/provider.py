@@ -3,6 +3,7 @@
 import re
 import threading
 from collections import Counter
+from dataclasses import replace
 from html import unescape
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,8 @@ from engine.provider.server import LocalServer
 from engine.provider.twilio_api import ACCOUNT_SID, AUTH_TOKEN, TwilioApi
 
 DELIVERY_SECONDS = 0.2
+SENDER = "36111"
+"""From whom the demo's texts come: a French short code, which can be answered."""
 _REPLY = re.compile(r"<Message>(.*?)</Message>", re.DOTALL)
 
 
@@ -72,6 +75,20 @@ class Provider:
     def url(self) -> str:
         """Where it listens; the engine's ``CHALAND_TWILIO_API_URL``."""
         return self._server.url
+
+    @property
+    def engine_settings(self) -> dict[str, str]:
+        """What the engine is set to, so that it sends here; its auth token is not among it."""
+        return {
+            "sms_channel": "twilio",
+            "twilio_account_sid": self.twilio.account,
+            "twilio_from": SENDER,
+            "twilio_api_url": self.url,
+        }
+
+    def engine_listens_at(self, url: str) -> None:
+        """From now on callbacks go there, signed as before."""
+        self._caller = replace(self._caller, callback_url=url)
 
     def fail_next(self, *faults: Fault, method: str = "POST") -> None:
         """Let the coming calls fail so, one each."""

@@ -226,7 +226,10 @@ def _failed(fault: Fault, to: str) -> Answer:
         return DROPPED
     if fault.body is not None:
         return Answer(fault.status, fault.body)
-    return refusal(fault.status, fault.code, problem_json=fault.problem_json, of=to)
+    refused = refusal(fault.status, fault.code, problem_json=fault.problem_json, of=to)
+    if not fault.retry_after_seconds:
+        return refused
+    return replace(refused, headers={"Retry-After": str(fault.retry_after_seconds)})
 
 
 def _empty_page(request: Request) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from campaigns.campaign import Campaign, CampaignState, Trigger
+from campaigns.cap import Sent
 from campaigns.decide import Decision, compose, decide
 from campaigns.gates import Moment, Recipient
 from campaigns.message import Message
@@ -80,9 +81,13 @@ def moment(**changes: Any) -> Moment:
         recipient=ANA,
         marketing=granted(),
         location=granted(Purpose.LOCATION),
-        recent=(),
     )
     return replace(usual, **changes)
+
+
+def sent(at: datetime, **changes: Any) -> Sent:
+    """Ana got a message of the bread campaign."""
+    return replace(Sent(at, "an event", "bread", "bakery", Channel.SMS), **changes)
 
 
 def decided(

@@ -63,7 +63,7 @@ def client(records, clock):
     app = FastAPI()
     for each in (
         routes.router(reads=records.reads, writes=records.writes, now=clock),
-        lifecycle_routes.router(reads=records.reads),
+        lifecycle_routes.router(reads=records.reads, writes=records.writes, now=clock),
     ):
         app.include_router(each, dependencies=[routes.Depends(called_by)])
     speak_problem_json(app)

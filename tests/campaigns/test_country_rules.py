@@ -11,7 +11,7 @@ from consent.countries.rule import Reach, SendingCap
 from consent.entry import Purpose
 from consent.phone import origin_of
 from geofences.geofence import Circle
-from tests.campaigns.cast import ANA, BAKERY, BREAD, event, granted, moment
+from tests.campaigns.cast import ANA, BAKERY, BREAD, event, granted, moment, sent
 from tests.conftest import MONDAY_NINE
 
 FRENCH = replace(ANA, origin=origin_of("+33639980001"))
@@ -71,8 +71,8 @@ def test_rules_that_are_off_hold_nothing_back_and_say_so():
 
 def test_a_fourth_offer_of_any_campaign_within_a_day_is_too_many_in_florida():
     def at_miami(*hours_ago):
-        recent = [NOON_IN_MIAMI - timedelta(hours=ago) for ago in hours_ago]
-        return decided(NOON_IN_MIAMI, recipient=FLORIDIAN, geofence=MIAMI, recent_of_all=recent)
+        recent = [sent(NOON_IN_MIAMI - timedelta(hours=ago), campaign=f"c-{ago}") for ago in hours_ago]
+        return decided(NOON_IN_MIAMI, recipient=FLORIDIAN, geofence=MIAMI, sent=recent)
 
     assert at_miami(1, 2, 24).reason is Reason.OK
     held = at_miami(1, 2, 23.99)
@@ -80,8 +80,8 @@ def test_a_fourth_offer_of_any_campaign_within_a_day_is_too_many_in_florida():
     assert gate(held, GateName.COUNTRY_CAP).input["rule"] == "us.fl.cap"
     elsewhere = replace(MIAMI, properties={"jurisdiction": "US-NY"})
     new_yorker = replace(ANA, origin=origin_of("+12125550123"))
-    recent = [NOON_IN_MIAMI - timedelta(hours=1)] * 9
-    there = decided(NOON_IN_MIAMI, recipient=new_yorker, geofence=elsewhere, recent_of_all=recent)
+    recent = [sent(NOON_IN_MIAMI - timedelta(hours=1), campaign="cake")] * 9
+    there = decided(NOON_IN_MIAMI, recipient=new_yorker, geofence=elsewhere, sent=recent)
     assert there.reason is Reason.OK
 
 
@@ -138,7 +138,6 @@ def test_what_is_held_at_the_moment_of_sending_names_the_rule_too():
         geofence=BAKERY,
         origin=FRENCH.origin,
         earlier=(),
-        earlier_of_all=(),
         has_address=True,
         rules=CountryRules(),
         now=MONDAY_NINE + timedelta(hours=11),

@@ -23,6 +23,7 @@ from tests.campaigns.cast import (
     granted,
     moment,
     not_carried,
+    sent,
     withdrawn,
 )
 from tests.conftest import MONDAY_NINE
@@ -98,7 +99,7 @@ def test_the_text_gate_tells_the_size_and_never_the_text():
         (GateName.SHELF_LIFE, Reason.TOO_LATE, {}, {}, 900),
         (GateName.WINDOW, Reason.OUTSIDE_WINDOW, {"windows": OFFICE_HOURS}, {}, -1),
         (GateName.COUNTRY_HOURS, Reason.COUNTRY_HOURS, {}, {"geofence": None}, 0),
-        (GateName.CAP, Reason.CAP_REACHED, {}, {"recent": (NOW - timedelta(hours=23),)}, 0),
+        (GateName.CAP, Reason.CAP_REACHED, {}, {"sent": (sent(NOW - timedelta(hours=23)),)}, 0),
         (GateName.ADDRESS, Reason.NO_ADDRESS, {}, {"recipient": replace(ANA, channels=frozenset())}, 0),
         (GateName.ADDRESS, Reason.NO_ADDRESS, {"channel": Channel.PUSH}, {}, 0),
         (
@@ -207,7 +208,7 @@ def test_there_is_never_a_message_without_both_consents(state, marketing, locati
         recipient=ANA if known else None,
         marketing=marketing,
         location=location,
-        recent=tuple(NOW - timedelta(seconds=ago) for ago in recent),
+        sent=tuple(sent(NOW - timedelta(seconds=ago)) for ago in recent),
     )
     decision = decide(replace(BREAD, state=state), facts, NOW)
     assert [gate.gate for gate in decision.gates] == list(GateName)
@@ -235,7 +236,6 @@ def judge(**changes):
         "geofence": BAKERY,
         "origin": None,
         "earlier": (),
-        "earlier_of_all": (),
         "rules": COUNTRY_RULES,
         "has_address": True,
         "now": NOW,
@@ -266,7 +266,7 @@ def test_the_second_judgement_lets_go_what_has_not_changed():
             },
             Reason.OUTSIDE_WINDOW,
         ),
-        ({"earlier": (NOW - timedelta(hours=1),)}, Reason.CAP_REACHED),
+        ({"earlier": (sent(NOW - timedelta(hours=1)),)}, Reason.CAP_REACHED),
         ({"suppressed": True}, Reason.SUPPRESSED),
         ({"has_address": False}, Reason.NO_ADDRESS),
     ],

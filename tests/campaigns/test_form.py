@@ -106,3 +106,22 @@ def test_all_broken_rules_are_named_together():
 @pytest.mark.parametrize("missing", ["name", "trigger", "channel", "template"])
 def test_what_has_no_default_must_be_given(missing):
     assert fields_at_fault({name: value for name, value in BREAD.items() if name != missing}) == [missing]
+
+
+@pytest.mark.parametrize(
+    "template", [{}, {"fr": ""}, {"fr": 3}, {"fr": ["a"]}, 3, ["a"], {str(i): "a" for i in range(21)}]
+)
+def test_a_template_of_another_shape_is_refused_by_its_name(template):
+    with pytest.raises(ValidationError) as refused:
+        CampaignForm.model_validate(BREAD | {"template": template})
+    assert refused.value.errors()[0]["loc"] == ("template",)
+
+
+def test_texts_per_language_are_taken():
+    raw = BREAD | {
+        "template": {"fr": "Pain", "de": "Brot"},
+        "default_locale": "fr",
+        "missing_locale": "use_default",
+    }
+    campaign = campaign_of(CampaignForm.model_validate(raw), "bread", CampaignState.DRAFT)
+    assert (campaign.template, campaign.languages.default) == ({"fr": "Pain", "de": "Brot"}, "fr")

@@ -79,10 +79,13 @@ def test_the_smallest_campaign_takes_the_stated_defaults(client):
         "priority": 50,
         "channel": "sms",
         "template": "Fresh bread until ten",
+        "default_locale": None,
+        "missing_locale": None,
         "shelf_life_seconds": 900,
         "max_segments": 4,
         "starts_at": None,
         "ends_at": None,
+        "archived": False,
     }
     assert client.get("/v1/campaigns/bread").json() == answer.json()
 

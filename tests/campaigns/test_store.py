@@ -18,7 +18,7 @@ from campaigns.decision_store import (
 from campaigns.errors import InvalidCursor
 from campaigns.listing import Filters
 from campaigns.message import MessageState
-from campaigns.message_store import messages_of, messages_page, recent_messages
+from campaigns.message_store import messages_of, messages_page, sent_to
 from campaigns.paging import write_cursor
 from campaigns.store import (
     campaign_report,
@@ -152,6 +152,11 @@ def test_racing_replays_leave_one_decision_and_one_message(records):
         assert messages_of(connection, "ana") == [message]
 
 
+def of_bread(connection, since, **more):
+    sent = sent_to(connection, ["ana"], since, **more)["ana"]
+    return [each for each in sent if each.campaign == "bread"]
+
+
 def test_recent_messages_are_those_that_may_have_reached_someone(connection):
     for number, state in enumerate(MessageState):
         record(connection, f"fix-{number}", at=NOW + number * HOUR)
@@ -165,17 +170,21 @@ def test_recent_messages_are_those_that_may_have_reached_someone(connection):
         for number, state in enumerate(MessageState)
         if state not in (MessageState.FAILED, MessageState.EXPIRED, MessageState.CANCELLED)
     ]
-    assert recent_messages(connection, "ana", "bread", NOW - HOUR) == counted
-    assert recent_messages(connection, "ana", "bread", NOW) == counted[1:]
+    assert [each.at for each in of_bread(connection, NOW - HOUR)] == counted
+    assert [each.at for each in of_bread(connection, NOW)] == counted[1:]
     second = next(message for message in messages_of(connection, "ana") if message.created_at == counted[1])
-    assert recent_messages(connection, "ana", "bread", NOW - HOUR, before=second) == counted[:1]
+    assert [each.at for each in of_bread(connection, NOW - HOUR, before=second)] == counted[:1]
+    of_all = sent_to(connection, ["ana", "ben", "zoe"], NOW - HOUR)
+    assert {each.campaign for each in of_all["ana"]} == {"bread", "cake"}
+    assert [each.geofence for each in of_all["ben"]] == ["bakery"]
+    assert of_all["zoe"] == []
 
 
 def test_a_message_counts_from_when_it_was_sent(connection):
     record(connection, "fix-1")
     connection.execute(messages.update().values(state="sent", sent_at=NOW + HOUR))
-    assert recent_messages(connection, "ana", "bread", NOW) == [NOW + HOUR]
-    assert recent_messages(connection, "ana", "bread", NOW + HOUR) == []
+    assert [each.at for each in of_bread(connection, NOW)] == [NOW + HOUR]
+    assert of_bread(connection, NOW + HOUR) == []
 
 
 def test_history_is_paged_newest_first_and_filtered(connection):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent.errors import InvalidConsent
-from consent.phone import normalise, region_of
+from consent.phone import country_of, normalise, region_of, takes_texts
 
 ANA = "+33639980001"
 
@@ -101,3 +101,14 @@ def test_short_codes_are_refused_in_every_region():
 def test_the_region_of_a_number_is_its_country_codes():
     assert [region_of(phone) for phone in (ANA, "+12025550123", "+447700900123")] == ["FR", "US", "GB"]
     assert region_of("36111") == "ZZ"
+
+
+def test_a_country_code_of_several_countries_tells_them_apart():
+    phones = ("+18765551234", "+12025550123", ANA, "+447700900123", "36111", "+999123456789")
+    assert [country_of(phone) for phone in phones] == ["JM", "US", "FR", "GB", "ZZ", "ZZ"]
+
+
+def test_numbers_that_can_be_no_mobile_take_no_texts():
+    assert [takes_texts(phone) for phone in (ANA, "+12025550123", "+491799999999")] == [True] * 3
+    fixed, premium, free = "+33139980001", "+33899701234", "+33800123456"
+    assert [takes_texts(phone) for phone in (fixed, premium, free, "36111")] == [False] * 4

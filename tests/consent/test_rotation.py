@@ -19,7 +19,7 @@ from consent.vault import Unsealable
 from tests.consent.cast import ANA, ANAS_PHONE, BEN, minute
 from tests.support.command import chaland_process
 
-SUBJECTS = int(os.environ.get("ROTATED_SUBJECTS", "2000"))
+SUBJECTS = int(os.environ.get("ROTATED_SUBJECTS", "500"))
 """`make rotation` asks for 100,000."""
 READERS = 2
 

@@ -2,7 +2,8 @@
 
 import json
 
-from tests.engine.test_cli import SQUARE, chaland
+from tests.engine.test_cli import SQUARE
+from tests.support.command import chaland
 
 
 def test_an_operator_learns_whether_an_offer_may_go_and_if_not_when_next(tmp_path):

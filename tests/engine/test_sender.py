@@ -38,7 +38,7 @@ def twilio():
         yield api
 
 
-def sender_to(records, clock, channel):
+def sender_to(records, clock, channel, **more):
     places = {"bakery": BAKERY}
     return Sender(
         reads=records.reads,
@@ -47,6 +47,7 @@ def sender_to(records, clock, channel):
         place_of=lambda connection, geofence: places.get(geofence),
         handovers=open_handovers(records),
         now=clock,
+        **more,
     )
 
 
@@ -334,7 +335,7 @@ def test_the_loop_sends_and_stops_when_told(records, clock, due):
         put_campaign(connection, replace(BREAD, id="cake"), NOW)
     stop = threading.Event()
     channel = StoppingChannel(stop)
-    loop = threading.Thread(target=sender_to(records, clock, channel).run, args=(stop,))
+    loop = threading.Thread(target=sender_to(records, clock, channel, workers=1).run, args=(stop,))
     loop.start()
     loop.join(10)
     assert not loop.is_alive()

@@ -1,0 +1,216 @@
+"""The lines to providers, as all processes together use them: may a call be made now, and how did it go?
+
+What is shared is in the live store: a breaker for each channel (`campaigns/breaker.py`), buckets that bound calls per
+second, and what went out today. A channel without limits of its own has no line, and everything may go.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from campaigns import breaker
+from campaigns.breaker import NEW, Breaker, BreakerPolicy, BreakerState
+from consent.entry import Channel
+from engine import metrics
+from engine.clock import Now
+from engine.live import Live
+
+DAY_KEPT_MS = 2 * 86_400_000
+BREAKER_KEPT_MS = 86_400_000
+EXCHANGES = 50
+"""Attempts to put a breaker in place before somebody else does. One result that is not counted does no harm."""
+BUSY_SECONDS = 1.0
+"""Pause of a line whose provider says that it is busy, and not for how long."""
+LONGEST_BUSY_SECONDS = 300.0
+PREFIX_CHARS = 7
+"""The plus and six digits: a country and a block of one network's numbers."""
+
+
+class Short(StrEnum):
+    """Why not all calls that were wanted may be made."""
+
+    NOTHING = ""
+    BREAKER = "breaker"
+    PAUSE = "pause"
+    RATE = "rate"
+    DAY = "day"
+    SPEND = "spend"
+    PREFIX = "prefix"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineLimits:
+    """Of one channel over one `sender` (a number, a name, a service): calls per second of all senders and of this one,
+    messages a day, money a day at so much a segment, and texts to numbers of one prefix within a window.
+    """
+
+    sender: str
+    per_second: float
+    sender_per_second: float
+    messages_per_day: int
+    spend_per_day: float
+    segment_price: float
+    texts_per_prefix: int
+    prefix_window_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """How many calls may be made, and what kept the others back."""
+
+    count: int
+    short: Short = Short.NOTHING
+
+
+class Lines:
+    """Asked by any number of threads and processes. Raises `RedisError` when the live store does not answer."""
+
+    def __init__(
+        self,
+        live: Live,
+        limits: Mapping[Channel, LineLimits],
+        now: Now,
+        policy: BreakerPolicy = BreakerPolicy(),  # noqa: B008  # frozen
+    ) -> None:
+        self._live = live
+        self._limits = limits
+        self._now = now
+        self._policy = policy
+        self._calls = live.script("calls")
+        self._spend = live.script("spend")
+        self._exchange = live.script("exchange")
+        self._known: dict[Channel, BreakerState] = {}
+
+    def grant(self, channel: Channel, wanted: int) -> Grant:
+        """How many of the wanted calls may be made now."""
+        if channel not in self._limits or wanted <= 0:
+            return Grant(wanted)
+        now = self._now()
+        allowed = wanted
+
+        def let_through(was: Breaker) -> Breaker:
+            nonlocal allowed
+            after, allowed = breaker.grant(was, wanted, now, self._policy)
+            return after
+
+        kept = self._change(channel, let_through)
+        if allowed == 0:
+            return Grant(0, Short.BREAKER)
+        granted, short = self._take(channel, allowed, now)
+        if granted == 0 and kept.state is BreakerState.HALF_OPEN:
+            self._change(channel, lambda was: breaker.unused(was, now))
+        metrics.DAY_USED_UP.labels(channel).set(short is Short.DAY)
+        return Grant(granted, Short.BREAKER if granted == allowed < wanted else short)
+
+    def unused(self, channel: Channel, count: int = 1) -> None:
+        """So many calls were granted, and not made."""
+        if channel not in self._limits or count <= 0:
+            return
+        now = self._now()
+        self._take(channel, -count, now)
+        if self._known.get(channel) is BreakerState.HALF_OPEN:
+            self._change(channel, lambda was: breaker.unused(was, now))
+
+    def spend(self, channel: Channel, address: str, segments: int) -> Short:
+        """Count a message that is about to go; or what is used up, and then it must not."""
+        limits = self._limits.get(channel)
+        if limits is None:
+            return Short.NOTHING
+        now = self._now()
+        window = int(now.timestamp()) // limits.prefix_window_seconds
+        answer = self._spend(
+            keys=[
+                f"{_prefix(channel)}spent:{now:%Y-%m-%d}",
+                f"{_prefix(channel)}to:{address[:PREFIX_CHARS]}:{window}",
+            ],
+            args=[
+                segments * limits.segment_price,
+                limits.spend_per_day,
+                limits.texts_per_prefix,
+                DAY_KEPT_MS,
+                limits.prefix_window_seconds * 1000,
+            ],
+        )
+        short = Short(answer.decode())
+        metrics.SPEND_USED_UP.labels(channel).set(short is Short.SPEND)
+        return short
+
+    def heard(self, channel: Channel, *, well: bool) -> None:
+        """A call has ended; `well` is whether the provider did its part, whatever it said of the message."""
+        if channel in self._limits:
+            now = self._now()
+            self._change(channel, lambda was: breaker.heard(was, now, self._policy, well=well))
+
+    def busy(self, channel: Channel, seconds: float | None) -> None:
+        """The provider wants no call for so long."""
+        if channel in self._limits:
+            pause_ms = 1000 * min(max(seconds or 0, BUSY_SECONDS), LONGEST_BUSY_SECONDS)
+            until_ms = int(self._now().timestamp() * 1000 + pause_ms)
+            self._live.client.set(f"{_prefix(channel)}pause", until_ms, px=int(pause_ms) + 1000)
+
+    def is_good(self, channel: Channel) -> bool:
+        """Whether this process, when it last heard, knew the line to be good; the store is not asked."""
+        return self._known.get(channel) is not BreakerState.OPEN
+
+    def breakers(self) -> dict[Channel, Breaker]:
+        """The breaker of every line as it is now."""
+        found = {channel: self._read(channel)[1] for channel in self._limits}
+        for channel, kept in found.items():
+            self._tell(channel, kept)
+        return found
+
+    def _take(self, channel: Channel, wanted: int, now: datetime) -> tuple[int, Short]:
+        limits = self._limits[channel]
+        start = _prefix(channel)
+        granted, short = self._calls(
+            keys=[
+                f"{start}rate",
+                f"{start}rate:{limits.sender}",
+                f"{start}calls:{now:%Y-%m-%d}",
+                f"{start}pause",
+            ],
+            args=[
+                int(now.timestamp() * 1000),
+                wanted,
+                limits.per_second,
+                limits.sender_per_second,
+                limits.messages_per_day,
+                DAY_KEPT_MS,
+            ],
+        )
+        return granted, Short(short.decode())
+
+    def _change(self, channel: Channel, change: Callable[[Breaker], Breaker]) -> Breaker:
+        """Put the breaker that follows from the kept one in its place; nobody else's change is lost."""
+        after = NEW
+        for _ in range(EXCHANGES):
+            text, was = self._read(channel)
+            after = change(was)
+            if after == was or self._exchange(
+                keys=[f"{_prefix(channel)}breaker"],
+                args=[text, breaker.to_text(after), BREAKER_KEPT_MS],
+            ):
+                break
+        self._tell(channel, after)
+        return after
+
+    def _read(self, channel: Channel) -> tuple[bytes, Breaker]:
+        text = self._live.client.get(f"{_prefix(channel)}breaker")
+        return (text, breaker.from_text(text.decode())) if isinstance(text, bytes) else (b"", NEW)
+
+    def _tell(self, channel: Channel, kept: Breaker) -> None:
+        self._known[channel] = kept.state
+        metrics.LINE_CLOSED.labels(channel).set(kept.state is BreakerState.CLOSED)
+
+
+class NoLines(Lines):
+    """No channel has a line: for those without a provider."""
+
+    def __init__(self) -> None:
+        self._limits = {}
+        self._known = {}
+
+
+def _prefix(channel: Channel) -> str:
+    return f"send:{{{channel}}}:"

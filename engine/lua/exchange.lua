@@ -1,0 +1,9 @@
+#!lua flags=allow-oom
+-- Put a new value in the place of the one that was read.
+-- KEYS: value.  ARGV: what was read (empty: nothing), the new one, milliseconds that it is kept.
+-- Answers 1, or 0 when another came first.
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.audience import attribute_names, matches
 from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
 from campaigns.cap import Sent, counted_since, full_cap
@@ -28,6 +29,7 @@ class GateName(StrEnum):
     """Every question a decision asks, in the order in which it asks them."""
 
     CAMPAIGN_ACTIVE = "campaign_active"
+    APPROVAL = "approval"
     TRIGGER = "trigger"
     SUBJECT = "subject"
     LOCATION_CONSENT = "location_consent"
@@ -58,6 +60,7 @@ class Reason(StrEnum):
 
     OK = "ok"
     CAMPAIGN_NOT_ACTIVE = "campaign_not_active"
+    NOT_APPROVED = "not_approved"
     TRIGGER_MISMATCH = "trigger_mismatch"
     UNKNOWN_SUBJECT = "unknown_subject"
     NO_LOCATION_CONSENT = "no_location_consent"
@@ -130,6 +133,7 @@ class Moment:
     sent: Sequence[Sent] = ()
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
+    clearance: Clearance = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,19 @@ def _campaign_active(campaign: Campaign, now: datetime) -> Answer:
     state = due_state(campaign, now)
     active = state is CampaignState.ACTIVE
     return Answer({"state": state.value}, Reason.OK if active else Reason.CAMPAIGN_NOT_ACTIVE)
+
+
+def approval(clearance: Clearance) -> Answer:
+    """Whether what would be sent is what was approved, where anything is to be approved."""
+    if not clearance.asked:
+        return Answer({"required": False})
+    told = {
+        "required": True,
+        "content_hash": clearance.content_hash,
+        "approved_hash": clearance.approved_hash,
+        "by": clearance.by,
+    }
+    return Answer(told, Reason.OK if clearance.is_given else Reason.NOT_APPROVED)
 
 
 def fits(trigger: Trigger, event: PlaceEvent, geofence: Geofence | None) -> bool:
@@ -354,6 +371,7 @@ def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
 
 _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.CAMPAIGN_ACTIVE: lambda campaign, _moment, now: _campaign_active(campaign, now),
+    GateName.APPROVAL: lambda _campaign, moment, _now: approval(moment.clearance),
     GateName.TRIGGER: lambda campaign, moment, _now: _trigger(campaign, moment),
     GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
     GateName.SHELF_LIFE: _shelf_life,

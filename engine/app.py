@@ -29,6 +29,7 @@ import geofences.beacon_routes
 import geofences.routes
 import geofences.store
 from campaigns import breach_store
+from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
@@ -167,7 +168,10 @@ class Engine:
         )
         rules = self._country_rules()
         self.links = link_policy(settings.link_domains, settings.public_url)
-        self.decider = Decider(self.live, self.records, self.leases, self.now, rules, self.links)
+        self.approval = ApprovalPolicy(settings.approval_threshold)
+        self.decider = Decider(
+            self.live, self.records, self.leases, self.now, rules, self.links, self.approval
+        )
         self.handovers = open_handovers(self.records)
         self.lines = Lines(self.live, self._line_limits(), self.now)
         channels = self._channels()
@@ -184,6 +188,7 @@ class Engine:
             rules=rules,
             lines=self.lines,
             countries=self._sms_countries(),
+            approval=self.approval,
         )
         self.events_out = EventsOut(self.records, self.outbound, self.sensitive, self.now)
         self.reconciler = Reconciler(self.records, channels, self.now)
@@ -343,6 +348,7 @@ class Engine:
                 unknown_report=metrics.REPORTS_UNKNOWN.inc,
                 links=self.links,
                 rules=self._country_rules(),
+                approval=self.approval,
             ),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from campaigns import decision_store, outbox
 from campaigns import store as campaign_store
+from campaigns.approval import NEVER, ApprovalPolicy
 from campaigns.campaign import Campaign
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
 from campaigns.decide import Decision, compose, decide
@@ -71,6 +72,7 @@ class Decider:
         now: Callable[[], datetime],
         rules: CountryRules = COUNTRY_RULES,
         links: LinkPolicy = OWN_LINKS_ONLY,
+        approval: ApprovalPolicy = NEVER,
     ) -> None:
         self._live = live
         self._records = records
@@ -79,7 +81,7 @@ class Decider:
         self._of_each = BATCH_EVENTS
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
-        self._house = House(rules, links)
+        self._house = House(rules, links, approval=approval)
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""

@@ -9,6 +9,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from campaigns import message_store
+from campaigns.approval import NEVER, NOT_ASKED, NOT_CLEARED, ApprovalPolicy, Clearance
+from campaigns.approval_store import clearances
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
@@ -39,13 +41,17 @@ class House:
 
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
+    approval: ApprovalPolicy = NEVER
 
 
 class Facts:
     """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`, `discount`)."""
 
-    def __init__(self, known: Mapping[str, Known], house: House, now: datetime) -> None:
+    def __init__(
+        self, known: Mapping[str, Known], house: House, now: datetime, clearances: Mapping[str, Clearance]
+    ) -> None:
         self._known = known
+        self._clearances = clearances
         self._house = house
         self._now = now
 
@@ -55,7 +61,16 @@ class Facts:
         """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger."""
         known = self._known.get(subject) if subject is not None else None
         if known is None:
-            return Moment(event, geofence, None, None, None, rules=self._house.rules, links=self._house.links)
+            return Moment(
+                event,
+                geofence,
+                None,
+                None,
+                None,
+                rules=self._house.rules,
+                links=self._house.links,
+                clearance=self._clearance(campaign),
+            )
         return Moment(
             event=event,
             geofence=geofence,
@@ -65,7 +80,13 @@ class Facts:
             sent=tuple(known.sent),
             rules=self._house.rules,
             links=self._house.links,
+            clearance=self._clearance(campaign),
         )
+
+    def _clearance(self, campaign: Campaign) -> Clearance:
+        if not self._house.approval.asks:
+            return NOT_ASKED
+        return self._clearances.get(campaign.id, NOT_CLEARED)
 
     def count(self, message: Message) -> None:
         """A message was made: it counts from now on."""
@@ -115,7 +136,7 @@ def gather_known(
         subject.id: Known(_recipient(subject, phones.get(subject.id)), entries[subject.id], sent[subject.id])
         for subject in subjects.values()
     }
-    return Facts(known, house, now)
+    return Facts(known, house, now, clearances(connection, house.approval, campaigns))
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:

@@ -70,7 +70,7 @@ class WebhookCourier:
                     for subscription in self._due():
                         if subscription not in self._busy and len(self._busy) < RECEIVERS_AT_ONCE:
                             self._busy.add(subscription)
-                            pool.submit(self._turn_alone, subscription)
+                            pool.submit(self._turns_alone, subscription, stop)
                     if not placed:
                         stop.wait(IDLE_SECONDS)
                 except SQLAlchemyError as error:
@@ -101,7 +101,7 @@ class WebhookCourier:
         with self._records.writes.begin() as connection:
             now = self._now()
             subscription = subscription_store.get(connection, subscription_id)
-            if subscription is None or subscription.state is not SubscriptionState.ACTIVE:
+            if subscription is None or not subscription.may_be_called(now):
                 return 0
             taken = queue.take(connection, subscription_id, now, 1 if subscription.failing else TURN)
             said = payloads(connection, [each.change for each in taken], self._discretion, now)
@@ -118,9 +118,11 @@ class WebhookCourier:
         with self._records.reads.connect() as connection:
             return queue.due_subscriptions(connection, self._now())
 
-    def _turn_alone(self, subscription: str) -> None:
+    def _turns_alone(self, subscription: str, stop: threading.Event) -> None:
+        """Turns of one receiver, as long as there is something due."""
         try:
-            self.turn(subscription)
+            while not stop.is_set() and self.turn(subscription):
+                pass
         except Exception as error:  # noqa: BLE001  # what was taken is due again in a minute
             logger.warning("webhooks: a turn failed (%s)", type(error).__name__)
         finally:

@@ -1,7 +1,8 @@
 """What is said of a change: ids, kinds, states and times to the minute. Never a phone, a device, a token, a position, evidence
 or a text. Made at the moment of telling, from the row itself, so that what may not be told any more is not told:
 
-* what is gone is not told, nor what happened at a geofence that is near a sensitive place, or that nobody knows any more;
+* what is gone is not told, nor what happened at a geofence that is near a sensitive place, or that nobody knows any more, nor
+  the messages that came of it;
 * where somebody was is told only while they allow location.
 """
 
@@ -55,14 +56,15 @@ def payloads(
     conn: Connection, several: Sequence[Change], discretion: Discretion, now: datetime
 ) -> dict[int, dict[str, Any]]:
     """What is said of each change, by its `seq`; what may not be told is missing."""
+    places = discretion.tellable(conn, {each.geofence for each in several if each.geofence})
     where = [each for each in several if each.kind in TELLS_WHERE]
-    places = discretion.tellable(conn, {each.geofence for each in where if each.geofence})
     entries = ledger.entries_of_many(conn, subjects_of(where), Purpose.LOCATION)
     followed = {each for each in entries if standing(entries[each], Purpose.LOCATION, None, now).allowed}
     told = [
         each
         for each in several
-        if each.kind not in TELLS_WHERE or (each.geofence in places and each.subject in followed)
+        if (each.geofence in places or each.geofence is None)
+        and (each.kind not in TELLS_WHERE or each.subject in followed)
     ]
     said: dict[int, dict[str, Any]] = {}
     for kind, of_kind in _SAYING.items():

@@ -104,6 +104,8 @@ class EventStream(Response):
             await self._tell_all(send, gone)
         except TimeoutError:
             await self._end(send, "too_slow")
+        except asyncio.CancelledError:  # the server stops; this task ends here in any case
+            await self._end(send, "closing")
         finally:
             self._reader.open_streams -= 1
             gone.cancel()

@@ -50,6 +50,10 @@ class Subscription:
     failing: int = 0
     rest_until: datetime | None = None
 
+    def may_be_called(self, now: datetime) -> bool:
+        """Whether it is active, and its receiver is not left in peace for a while."""
+        return self.state is SubscriptionState.ACTIVE and (self.rest_until is None or self.rest_until <= now)
+
     def keys(self, now: datetime) -> list[str]:
         """The secrets that sign now."""
         return [each.text for each in in_use(self.secrets, now)]

@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 import campaigns.decision_store
 import geofences.store
+from campaigns.tables import messages
 from consent.entry import Action, Purpose
 from engine.destination import Destinations, Targets
 from engine.events_out import feed, queue, subscription_store
@@ -101,8 +102,17 @@ def test_what_happens_near_a_sensitive_place_or_nowhere_known_is_not_told(shop, 
     shop.visits("ana", "by-the-chapel")
     shop.visits("ana", "long-gone")
     shop.visits("ana")
+    message = shop.offers("ana")
+    with shop.records.writes.begin() as conn:
+        conn.execute(update(messages).where(messages.c.id == message).values(geofence="by-the-chapel"))
+    shop.moves(message, "sent")
+    shop.courier.place()
+    with shop.records.writes.begin() as conn:
+        conn.execute(
+            delete(deliveries).where(deliveries.c.geofence == "bakery", deliveries.c.kind != "event")
+        )
     shop.works()
-    assert [each["data"]["geofence"] for each in told(crm)] == ["bakery"]
+    assert [(each["type"], each["data"]["geofence"]) for each in told(crm)] == [("event.enter", "bakery")]
     assert rows(shop, deliveries) == 0
 
 

@@ -131,6 +131,20 @@ def test_a_listener_that_takes_nothing_is_ended_with_a_word(shop, reader):
     assert PORTION == 100  # and no more than that is ever held for it
 
 
+def test_a_stream_ends_with_a_word_when_the_server_stops(reader):
+    async def run():
+        listener = Listener(lambda _: False)
+        stream = EventStream(reader, EVERYTHING, 0, gap=False, pace=QUICK)
+        task = asyncio.create_task(stream({}, listener.receive, listener.send))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await task
+        return listener
+
+    heard = asyncio.run(run())
+    assert (heard.ended, heard.events) == (True, [("end", None, {"reason": "closing"})])
+
+
 def test_the_door_checks_the_key_and_the_header_and_then_streams(engine, client):
     for path, headers, status, said in (
         ("/v1/stream?kinds=event", {"Authorization": ""}, 401, "unauthorized"),

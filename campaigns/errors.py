@@ -37,6 +37,20 @@ class StateConflict(CampaignError):
     code = "campaign_state_conflict"
 
 
+class MessageNotFound(CampaignError):
+    """No message has this id."""
+
+    status = 404
+    code = "message_not_found"
+
+
+class NotToRedrive(CampaignError):
+    """The message may not be sent again."""
+
+    status = 409
+    code = "message_not_to_redrive"
+
+
 class CampaignExists(CampaignError):
     """A copy was to be made under an id that is taken."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.audience import attribute_names, matches
+from campaigns.breaker import Breaker, BreakerState
 from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
 from campaigns.cap import Sent, counted_since, full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
@@ -45,6 +46,7 @@ class GateName(StrEnum):
     COUNTRY_SENDER = "country_sender"
     TEXT = "text"
     COUNTRY_WORDS = "country_words"
+    CHANNEL_HEALTH = "channel_health"
 
 
 class Verdict(StrEnum):
@@ -83,6 +85,7 @@ class Reason(StrEnum):
     EVENT_RETRACTED = "event_retracted"
     CONSENT_NEEDS_RENEWAL = "consent_needs_renewal"
     CONSENT_UNPROVEN = "consent_unproven"
+    CHANNEL_DOWN = "channel_down"
     NO_TRACE = "no_trace"
     PROVIDER_REFUSED = "provider_refused"
     CONFIGURATION = "configuration"
@@ -133,6 +136,8 @@ class Moment:
     sent: Sequence[Sent] = ()
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
+    breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
+    """Of the channels that have one."""
     clearance: Clearance = NOT_ASKED
 
 
@@ -262,6 +267,18 @@ def _window(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
     return Answer(told, Reason.OK if is_open(campaign.windows, now, zone) else Reason.OUTSIDE_WINDOW)
 
 
+def _channel_health(campaign: Campaign, moment: Moment) -> Answer:
+    """An offer waits for a line that is down; it is refused where nobody would try the line within its shelf life."""
+    breaker = moment.breakers.get(campaign.channel)
+    if breaker is None:
+        return Answer({"breaker": None})
+    until = breaker.until.isoformat() if breaker.until else None
+    told = {"channel": campaign.channel.value, "breaker": breaker.state.value, "until": until}
+    ends_at = moment.event.at + timedelta(seconds=campaign.shelf_life_seconds)
+    hopeless = breaker.state is BreakerState.OPEN and breaker.until is not None and breaker.until >= ends_at
+    return Answer(told, Reason.CHANNEL_DOWN if hopeless else Reason.OK)
+
+
 def _country_hours(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
     reading = Reading(moment.geofence, who.origin, campaign.channel)
     hold = moment.rules.by_hours(reading, now)
@@ -376,6 +393,7 @@ _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
     GateName.SHELF_LIFE: _shelf_life,
     GateName.WINDOW: _window,
+    GateName.CHANNEL_HEALTH: lambda campaign, moment, _now: _channel_health(campaign, moment),
 }
 _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], Answer]] = {
     GateName.LOCATION_CONSENT: lambda _campaign, moment, _who, _now: location_consent(moment.location),

@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, or_, select
 
 from campaigns.decide import Outcome
+from campaigns.gates import Reason
+from campaigns.message import MessageState
 from campaigns.paging import read_time_cursor, write_cursor
 
 
@@ -17,7 +19,7 @@ from campaigns.paging import read_time_cursor, write_cursor
 class Filters:
     """Which decisions or messages to list; `since` is included, `until` excluded, None does not restrict.
 
-    `outcome` is for decisions alone.
+    `outcome` is for decisions alone, `state` for messages.
     """
 
     subject: str | None = None
@@ -25,6 +27,8 @@ class Filters:
     geofence: str | None = None
     event: str | None = None
     outcome: Outcome | None = None
+    state: MessageState | None = None
+    reason: Reason | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -51,7 +55,8 @@ def newest(
 
 def _conditions(table: Table, at: ColumnElement[datetime], filters: Filters) -> list[ColumnElement[bool]]:
     wanted = {
-        name: getattr(filters, name) for name in ("subject", "campaign", "geofence", "event", "outcome")
+        name: getattr(filters, name)
+        for name in ("subject", "campaign", "geofence", "event", "outcome", "state", "reason")
     }
     conditions: list[ColumnElement[bool]] = [
         table.c[name] == value for name, value in wanted.items() if value is not None

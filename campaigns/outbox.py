@@ -79,6 +79,14 @@ def has_work(conn: Connection, now: datetime) -> bool:
     return conn.scalar(waiting) is not None
 
 
+def oldest_due(conn: Connection, now: datetime) -> datetime | None:
+    """Since when the oldest message that is due, and past no validity, has waited; None without one."""
+    waiting = (messages.c.state == MessageState.DUE.value) & (messages.c.next_at <= now)
+    oldest = select(func.min(messages.c.created_at)).where(waiting, messages.c.valid_until > now)
+    found: datetime | None = conn.scalar(oldest)
+    return found
+
+
 def is_being_sent(conn: Connection, subject: str) -> bool:
     """Whether a message to the subject is `sending`: on its way to a provider, or left so by a sender that died."""
     on_its_way = (messages.c.subject == subject) & (messages.c.state == MessageState.SENDING.value)

@@ -30,9 +30,10 @@ from campaigns.decision_store import decisions_page
 from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
 from campaigns.failure import heed_report
 from campaigns.form import ID_PATTERN, CampaignForm, Instant, Line, PreviewForm, campaign_of
+from campaigns.gates import Reason
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.listing import Filters
-from campaigns.message import message_json
+from campaigns.message import MessageState, message_json
 from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
 from campaigns.saving import check_saved
@@ -278,13 +279,18 @@ def _add_history(api: APIRouter, reads: Engine) -> None:
         operation_id="listMessages",
         summary="Messages and what became of them, the newest first",
         tags=["campaigns"],
-        responses={200: _example({"items": [_MESSAGE], "next": None})},
+        responses={200: _example({"items": [MESSAGE_EXAMPLE], "next": None})},
     )
     def messages(
-        filters: chosen, device: of_device = None, limit: Limit = 50, cursor: Cursor = None
+        filters: chosen,
+        device: of_device = None,
+        state: MessageState | None = None,
+        reason: Reason | None = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
     ) -> dict[str, Any]:
         with reads.connect() as connection:
-            narrowed = _narrowed(connection, filters, device)
+            narrowed = _narrowed(connection, replace(filters, state=state, reason=reason), device)
             if narrowed is None:
                 return _NOTHING
             found = messages_page(connection, narrowed, limit, cursor)
@@ -413,7 +419,7 @@ _DECISION = {
     ],
     "at": "2026-11-23T10:00:01+00:00",
 }
-_MESSAGE = {
+MESSAGE_EXAMPLE = {
     "id": "7d2c4b6a8f0e1d3c5b7a9f8e6d4c2b0a",
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
     "campaign": "bread",

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 import campaigns.breach_routes
 import campaigns.decision_store
 import campaigns.lifecycle_routes
+import campaigns.message_routes
 import campaigns.message_store
 import campaigns.routes
 import consent.ledger_routes
@@ -88,7 +89,12 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
+<<<<<<< HEAD
 from engine.web import BodyGuard, requires, requires_now, speak_problem_json
+=======
+from engine.sending_figures import tell_sending
+from engine.web import BodyGuard, requires, speak_problem_json
+>>>>>>> main
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
 from geofences.beacon import Beacon
@@ -172,11 +178,18 @@ class Engine:
         rules = self._country_rules()
         self.links = link_policy(settings.link_domains, settings.public_url)
         self.approval = ApprovalPolicy(settings.approval_threshold)
+        self.lines = Lines(self.live, self._line_limits(), self.now)
         self.decider = Decider(
-            self.live, self.records, self.leases, self.now, rules, self.links, self.approval
+            self.live,
+            self.records,
+            self.leases,
+            self.now,
+            rules,
+            self.links,
+            self.lines.breakers,
+            self.approval,
         )
         self.handovers = open_handovers(self.records)
-        self.lines = Lines(self.live, self._line_limits(), self.now)
         channels = self._channels()
         self.asker = Asker(
             self.records, channels[Channel.SMS], self.handovers, self._inbound_policy(), self.now
@@ -355,6 +368,7 @@ class Engine:
                 rules=self._country_rules(),
                 approval=self.approval,
             ),
+            campaigns.message_routes.router(writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
@@ -538,6 +552,7 @@ class Engine:
 
     def _add_operations(self, app: FastAPI) -> None:
         metrics.LOG_DEPTH.set_function(self._log_depth)
+        tell_sending(self.records, self.lines, self.now)
 
         @app.get("/metrics", operation_id="metrics", tags=["operations"], summary="Figures for Prometheus")
         def told() -> Response:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from campaigns import decision_store, outbox
 from campaigns import store as campaign_store
 from campaigns.approval import NEVER, ApprovalPolicy
+from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
 from campaigns.decide import Decision, compose, decide
@@ -25,7 +26,7 @@ from campaigns.gates import fits
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from consent import ledger
 from consent import store as consent_store
-from consent.entry import Purpose, standing
+from consent.entry import Channel, Purpose, standing
 from engine import metrics
 from engine.events import sealed_events
 from engine.facts import Facts, House, gather_known
@@ -72,6 +73,7 @@ class Decider:
         now: Callable[[], datetime],
         rules: CountryRules = COUNTRY_RULES,
         links: LinkPolicy = OWN_LINKS_ONLY,
+        breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
         approval: ApprovalPolicy = NEVER,
     ) -> None:
         self._live = live
@@ -82,6 +84,7 @@ class Decider:
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
         self._house = House(rules, links, approval=approval)
+        self._breakers = breakers
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -164,7 +167,8 @@ class Decider:
             if (concerned := _concerned(campaigns, event, geofence := places.get(event.geofence)))
         }
         judged = {each.subject: subjects[each.subject] for each in met.values()}
-        facts = gather_known(connection, judged, entries, campaigns, now, self._house)
+        house = replace(self._house, breakers=self._breakers())
+        facts = gather_known(connection, judged, entries, campaigns, now, house)
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
         _keep_revisions(connection, heard, new, now)
         visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})

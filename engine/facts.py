@@ -3,7 +3,7 @@ and whoever tries a campaign out; so that both know the same.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from campaigns import message_store
 from campaigns.approval import NEVER, NOT_ASKED, NOT_CLEARED, ApprovalPolicy, Clearance
 from campaigns.approval_store import clearances
+from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
@@ -37,10 +38,13 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """How this installation is set: the rules of countries it keeps, and where its links may lead."""
+    """How this installation is set: the rules of countries it keeps, and where its links may lead; and how the lines
+    to its providers are just now.
+    """
 
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
+    breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     approval: ApprovalPolicy = NEVER
 
 
@@ -70,6 +74,7 @@ class Facts:
                 rules=self._house.rules,
                 links=self._house.links,
                 clearance=self._clearance(campaign),
+                breakers=self._house.breakers,
             )
         return Moment(
             event=event,
@@ -81,6 +86,7 @@ class Facts:
             rules=self._house.rules,
             links=self._house.links,
             clearance=self._clearance(campaign),
+            breakers=self._house.breakers,
         )
 
     def _clearance(self, campaign: Campaign) -> Clearance:

@@ -73,7 +73,7 @@ class Lines:
         now: Now,
         policy: BreakerPolicy = BreakerPolicy(),  # noqa: B008  # frozen
     ) -> None:
-        self._live = live
+        self._live: Live | None = live
         self._limits = limits
         self._now = now
         self._policy = policy
@@ -142,12 +142,22 @@ class Lines:
             now = self._now()
             self._change(channel, lambda was: breaker.heard(was, now, self._policy, well=well))
 
+    def count(self, channel: Channel, outcome: str) -> None:
+        """A call has ended so: told to the metrics of all processes."""
+        if self._live is not None:
+            self._live.client.hincrby(f"{_prefix(channel)}outcomes", outcome, 1)
+
+    def counted(self, channel: Channel, outcome: str) -> int:
+        """How often calls have ended so."""
+        found = self._live.client.hget(f"{_prefix(channel)}outcomes", outcome) if self._live else None
+        return int(found) if isinstance(found, bytes) else 0
+
     def busy(self, channel: Channel, seconds: float | None) -> None:
         """The provider wants no call for so long."""
         if channel in self._limits:
             pause_ms = 1000 * min(max(seconds or 0, BUSY_SECONDS), LONGEST_BUSY_SECONDS)
             until_ms = int(self._now().timestamp() * 1000 + pause_ms)
-            self._live.client.set(f"{_prefix(channel)}pause", until_ms, px=int(pause_ms) + 1000)
+            self._shared.client.set(f"{_prefix(channel)}pause", until_ms, px=int(pause_ms) + 1000)
 
     def is_good(self, channel: Channel) -> bool:
         """Whether this process, when it last heard, knew the line to be good; the store is not asked."""
@@ -159,6 +169,12 @@ class Lines:
         for channel, kept in found.items():
             self._tell(channel, kept)
         return found
+
+    @property
+    def _shared(self) -> Live:
+        if self._live is None:
+            raise LookupError("a channel without a line has nothing to share")
+        return self._live
 
     def _take(self, channel: Channel, wanted: int, now: datetime) -> tuple[int, Short]:
         limits = self._limits[channel]
@@ -196,7 +212,7 @@ class Lines:
         return after
 
     def _read(self, channel: Channel) -> tuple[bytes, Breaker]:
-        text = self._live.client.get(f"{_prefix(channel)}breaker")
+        text = self._shared.client.get(f"{_prefix(channel)}breaker")
         return (text, breaker.from_text(text.decode())) if isinstance(text, bytes) else (b"", NEW)
 
     def _tell(self, channel: Channel, kept: Breaker) -> None:
@@ -208,6 +224,7 @@ class NoLines(Lines):
     """No channel has a line: for those without a provider."""
 
     def __init__(self) -> None:
+        self._live = None
         self._limits = {}
         self._known = {}
 

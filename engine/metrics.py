@@ -52,8 +52,10 @@ DESTINATIONS_REFUSED = Counter(
     "Messages that were not sent for where they would go: country, kind of number, too many to one prefix; alarm on the last.",
     ["reason"],
 )
-CALLS = Counter(
-    "chaland_calls_total", "Calls of providers, by channel and how they came out.", ["channel", "outcome"]
+CALLS = Gauge(
+    "chaland_provider_calls",
+    "Calls of providers by all processes since the live store was made, by channel and how they came out.",
+    ["channel", "outcome"],
 )
 MESSAGES_ENDED = Counter(
     "chaland_messages_not_sent_total", "Messages that ended without a call, by reason.", ["reason"]
@@ -61,7 +63,9 @@ MESSAGES_ENDED = Counter(
 OLDEST_DUE = Gauge(
     "chaland_oldest_due_age_seconds", "How long the oldest message has been due; 0 without one."
 )
-DUE = Gauge("chaland_messages_due", "Messages that wait to be sent.")
+DEAD_LETTERS = Gauge(
+    "chaland_dead_letters", "Messages that failed for a reason of ours and could still go; POST .../redrive."
+)
 REPORTS_UNKNOWN = Counter("chaland_reports_unknown_total", "Reports of a provider about no message of ours.")
 UNKNOWN_SETTLED = Counter(
     "chaland_unknown_settled_total",

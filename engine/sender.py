@@ -190,17 +190,17 @@ class Sender:
                 raise _StaleClaim("too long since consent was asked for", permanent=False)
             receipt = claim.channel.send(claim.outgoing)
         except DeliveryError as error:
-            self._tell_line(due, error)
             self._record_failure(claim, _outcome(error), error)
+            self._tell_line(due, error)
         except Exception as error:  # noqa: BLE001  # a channel's bug: whether the message went out, nobody knows
             _logger.error("message %s: the channel failed: %s", due.message, type(error).__name__)  # noqa: TRY400
             self._record_failure(claim, AttemptOutcome.UNKNOWN, None)
         else:
-            self._lines.heard(due.channel, well=True)
             with self._writes.begin() as connection:
                 record_sent(connection, due.message, claim.attempt, receipt.provider_id, self._now())
-            metrics.CALLS.labels(due.channel, AttemptOutcome.SENT).inc()
             _logger.info("message %s of campaign %s sent", due.message, claim.message.campaign)
+            self._lines.count(due.channel, AttemptOutcome.SENT)
+            self._lines.heard(due.channel, well=True)
         return True
 
     def _tell_line(self, due: Due, error: DeliveryError) -> None:
@@ -344,7 +344,6 @@ class Sender:
                 if error and error.retry_after_seconds
                 else None,
             )
-        metrics.CALLS.labels(message.channel, outcome).inc()
         _logger.warning(
             "message %s of campaign %s: attempt %s %s, code %s (%s), now %s",
             message.id,
@@ -355,6 +354,7 @@ class Sender:
             effect,
             state,
         )
+        self._lines.count(message.channel, outcome)
 
 
 def _drove(connection: Connection, event: str) -> bool:

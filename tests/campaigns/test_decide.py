@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.audience import parse_audience
+from campaigns.breaker import Breaker, BreakerState
 from campaigns.campaign import CampaignState, Trigger
 from campaigns.country_rules import COUNTRY_RULES
 from campaigns.decide import Outcome, compose, decide, decision_json, may_still_send
@@ -133,6 +134,23 @@ def test_each_gate_fails_alone_and_is_the_reason(name, reason, campaign, changes
     assert (decision.outcome, decision.reason) == (Outcome.REFUSED, reason)
     assert [gate.gate for gate in decision.gates] == list(GateName)
     assert compose(decision, BREAD, moment(**changes)) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "reason"),
+    [
+        (BreakerState.CLOSED, 0, Reason.OK),
+        (BreakerState.HALF_OPEN, 5000, Reason.OK),
+        (BreakerState.OPEN, 300, Reason.OK),
+        (BreakerState.OPEN, BREAD.shelf_life_seconds, Reason.CHANNEL_DOWN),
+    ],
+)
+def test_an_offer_waits_for_a_line_that_is_down_unless_it_would_be_too_late(state, seconds, reason):
+    until = NOW + timedelta(seconds=seconds)
+    decision = decide(BREAD, moment(breakers={Channel.SMS: Breaker(state, until)}), NOW)
+    assert decision.reason is reason
+    told = gate(decision, GateName.CHANNEL_HEALTH)
+    assert told.input == {"channel": "sms", "breaker": state.value, "until": until.isoformat()}
 
 
 def test_a_stranger_is_asked_nothing_personal():

@@ -1,0 +1,96 @@
+from datetime import timedelta
+
+import pytest
+
+from campaigns.dead_letter import count_dead, redrive
+from campaigns.decision_store import record_decision
+from campaigns.errors import MessageNotFound, NotToRedrive
+from campaigns.gates import Reason
+from campaigns.message import MessageState
+from campaigns.message_store import messages_of
+from campaigns.outbox import (
+    AttemptOutcome,
+    begin_attempt,
+    lock_due,
+    oldest_due,
+    record_failure,
+    record_sent,
+    take_due,
+)
+from consent.store import put_subject
+from consent.subject import Subject
+from tests.campaigns.cast import decided
+from tests.conftest import MONDAY_NINE
+
+NOW = MONDAY_NINE
+LATER = NOW + timedelta(minutes=5)
+
+
+@pytest.fixture
+def connection(records):
+    with records.writes.begin() as connection:
+        put_subject(connection, Subject("ana", phone="+33639980001"), NOW)
+        yield connection
+
+
+@pytest.fixture
+def message(connection):
+    decision, message = decided("fix-1")
+    record_decision(connection, decision, message)
+    return message
+
+
+def fail(connection, message, outcome, reason=Reason.PROVIDER_REFUSED):
+    number = begin_attempt(connection, lock_due(connection, message.id), NOW)
+    record_failure(connection, message, number, outcome, "20003", NOW, reason=reason)
+
+
+def test_a_message_that_failed_for_our_configuration_may_go_again(connection, message):
+    fail(connection, message, AttemptOutcome.FAILED, Reason.CONFIGURATION)
+    assert count_dead(connection, LATER) == 1
+    assert redrive(connection, message.id, LATER).state is MessageState.DUE
+    [stored] = messages_of(connection, "ana")
+    assert (stored.state, stored.reason, stored.error_code) == (MessageState.DUE, None, None)
+    assert [due.message for due in take_due(connection, LATER, 10)] == [message.id]
+    assert count_dead(connection, LATER) == 0
+
+
+def test_what_may_have_reached_somebody_stays_as_it_is(connection, message):
+    fail(connection, message, AttemptOutcome.UNKNOWN)
+    with pytest.raises(NotToRedrive, match="is unknown"):
+        redrive(connection, message.id, LATER)
+    assert count_dead(connection, LATER) == 0
+
+
+@pytest.mark.parametrize("reason", [Reason.PROVIDER_REFUSED, Reason.NO_TRACE])
+def test_a_failure_of_another_kind_is_no_dead_letter(connection, message, reason):
+    fail(connection, message, AttemptOutcome.FAILED, reason)
+    with pytest.raises(NotToRedrive, match=reason):
+        redrive(connection, message.id, LATER)
+
+
+def test_neither_are_those_that_are_due_or_sent(connection, message):
+    with pytest.raises(NotToRedrive, match="is due"):
+        redrive(connection, message.id, LATER)
+    record_sent(connection, message.id, begin_attempt(connection, message, NOW), "SM1", NOW)
+    with pytest.raises(NotToRedrive, match="is sent"):
+        redrive(connection, message.id, LATER)
+
+
+def test_an_offer_that_is_over_is_not_sent_any_more(connection, message):
+    fail(connection, message, AttemptOutcome.FAILED, Reason.CONFIGURATION)
+    with pytest.raises(NotToRedrive, match="was worth sending until"):
+        redrive(connection, message.id, message.valid_until)
+    assert count_dead(connection, message.valid_until) == 0
+
+
+def test_there_must_be_such_a_message(connection):
+    with pytest.raises(MessageNotFound):
+        redrive(connection, "0" * 32, NOW)
+
+
+def test_the_oldest_that_is_due_tells_how_far_sending_is_behind(connection, message):
+    assert oldest_due(connection, LATER) == NOW
+    assert oldest_due(connection, message.valid_until) is None
+    fail(connection, message, AttemptOutcome.UNKNOWN)
+    assert oldest_due(connection, LATER) is None

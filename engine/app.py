@@ -89,12 +89,8 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
-<<<<<<< HEAD
-from engine.web import BodyGuard, requires, requires_now, speak_problem_json
-=======
 from engine.sending_figures import tell_sending
-from engine.web import BodyGuard, requires, speak_problem_json
->>>>>>> main
+from engine.web import BodyGuard, requires, requires_now, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
 from geofences.beacon import Beacon

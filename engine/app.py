@@ -19,6 +19,8 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
 import campaigns.breach_routes
+import campaigns.coupon_routes
+import campaigns.coupon_store
 import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.message_routes
@@ -59,13 +61,14 @@ from engine.asker import Asker
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
+from engine.coupon_watch import CouponWatch
 from engine.decider import Decider
 from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
-from engine.events_out import feed as events_feed
 from engine.events_out.part import EventsOut
+from engine.facts import House
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.handover import open_handovers
@@ -90,7 +93,8 @@ from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.sending_figures import tell_sending
-from engine.web import BodyGuard, requires, requires_now, speak_problem_json
+from engine.trial_routes import dry_run_router
+from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
 from geofences.beacon import Beacon
@@ -209,6 +213,7 @@ class Engine:
         self.events_out = EventsOut(self.records, self.outbound, self.sensitive, self.now)
         self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
+        self.coupon_watch = CouponWatch(self.records, self.now)
         self.desk = self._desk(processors)
         self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
         self.gate.rebuild()
@@ -250,6 +255,7 @@ class Engine:
             Job("erasures", 60, self.erasures.settle),
             Job("beacon health", 600, self.count_unhealthy),
             Job("refusals heeded", 600, self.check_refusals),
+            Job("coupon pools", 60, self.coupon_watch.run_once),
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
             Job("idle push addresses", 3600, self.end_idle_addresses),
@@ -369,6 +375,7 @@ class Engine:
                 approval=self.approval,
             ),
             campaigns.message_routes.router(writes=writes, now=now),
+            campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
@@ -380,9 +387,12 @@ class Engine:
             self._consent_routes(),
             ledger,
             review_router(reads, writes, now),
+            dry_run_router(
+                records=self.records, now=now, house=self._house(), note_access=self.privacy.note_access
+            ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
-        for routes in self.events_out.routes(requires_now(self.keys, Scope.PRIVACY)):
+        for routes in self.events_out.routes(self.keys):
             app.include_router(routes, dependencies=self._permits(Scope.SUBSCRIBE))
         self._add_operations(app)
         speak_problem_json(app)
@@ -398,6 +408,9 @@ class Engine:
             limit=self._rate_limit(),
             body_limit_bytes=self.settings.bulk_body_limit_bytes,
         )
+
+    def _house(self) -> House:
+        return House(self._country_rules(), self.links, approval=self.approval)
 
     def _permits(self, scope: Scope) -> list[Any]:
         """What every call passes: its key must hold the scope, and a look at a subject's data is written down."""
@@ -433,11 +446,13 @@ class Engine:
             records_of={
                 "events": events.of_subject,
                 "visits": visit_store.visits_json_of,
+                "coupons": campaigns.coupon_store.coupons_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
                 campaigns.decision_store.forget_subject,
+                campaigns.coupon_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 address.forget_subject,
@@ -445,7 +460,7 @@ class Engine:
                 opt_in.forget_subject,
                 idempotency.forget_subject,
                 pass_on_erasure(processors, self.now),
-                events_feed.forget_subject,
+                EventsOut.forget_subject,
             ),
             forget_devices=self.erasures.forget_devices,
             settle_erasures=self.erasures.settle,
@@ -458,7 +473,7 @@ class Engine:
         return TwilioReports(self.settings.public_url, tokens) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path == "/v1/beacons/import" or path.startswith("/v1/geofences/"):
+        if path == "/v1/beacons/import" or path.startswith(("/v1/geofences/", "/v1/coupon-pools/")):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
 
@@ -546,8 +561,10 @@ class Engine:
             f"rule {rule.name} was to be reviewed by {rule.review_by}; `chaland rules list` has all"
             for rule in self.overdue_rules()
         ]
+        told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(self.coupon_watch.low)]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
+        told += self.events_out.attention()
         told += [
             f"push app {app} ({kind}) is paused: its credentials are refused"
             for kind, app in self.push.paused()

@@ -40,6 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--webhooks", type=int, default=60, help="changes delivered by the webhook property test (60)"
     )
 
+    parser.addoption("--coupon-races", type=int, default=1, help="for a pool of codes, on each database (1)")
+
 
 @pytest.fixture
 def clock() -> SetClock:

@@ -104,6 +104,7 @@ class WebhookCourier:
             if subscription is None or not subscription.may_be_called(now):
                 return 0
             taken = queue.take(connection, subscription_id, now, 1 if subscription.failing else TURN)
+        with self._records.reads.connect() as connection:
             said = payloads(connection, [each.change for each in taken], self._discretion, now)
         bodies = [
             (each, json.dumps(said[each.change.seq]).encode()) for each in taken if each.change.seq in said

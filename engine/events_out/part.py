@@ -4,18 +4,20 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
 from engine import metrics
-from engine.events_out import feed, queue
+from engine.events_out import feed, queue, subscription_store
 from engine.events_out.courier import WebhookCourier
 from engine.events_out.payload import Discretion
 from engine.events_out.queue import DeliveryState
 from engine.events_out.routes import subscription_calls
 from engine.events_out.stream import FeedReader, stream_call
+from engine.keys import Keys, Scope
 from engine.outbound import Outbound
 from engine.records import Records
 from engine.scheduler import Job
+from engine.web import requires_now
 from geofences.sensitive import SensitivePlaces
 
 
@@ -36,8 +38,11 @@ class EventsOut:
         """Deliver until told to stop."""
         self.courier.run(stop)
 
-    def routes(self, consent_permitted: Callable[[Request], None]) -> Iterable[APIRouter]:
-        """The calls; `consent_permitted` raises `Problem` unless the caller may hear of consent."""
+    forget_subject = staticmethod(feed.forget_subject)
+
+    def routes(self, keys: Keys) -> Iterable[APIRouter]:
+        """The calls; consent takes the scope `privacy` as well."""
+        consent_permitted = requires_now(keys, Scope.PRIVACY)
         calls = subscription_calls(
             records=self._records,
             now=self._now,
@@ -49,6 +54,16 @@ class EventsOut:
     def jobs(self) -> tuple[Job, ...]:
         """The timed jobs."""
         return (Job("events out watched", 60, self.watch),)
+
+    def attention(self) -> list[str]:
+        """What an operator should look at."""
+        with self._records.reads.connect() as connection:
+            ended, missing = subscription_store.in_trouble(connection)
+        told = [
+            f"subscription {each} was ended by its receiver; POST /v1/subscriptions/{each}/resume"
+            for each in ended
+        ]
+        return told + [f"subscription {each} missed changes, as its queue was full" for each in missing]
 
     def watch(self) -> None:
         """Stop writing changes down that nobody wants, and tell the metrics what waits."""

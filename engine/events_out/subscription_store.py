@@ -74,6 +74,16 @@ def every(conn: Connection) -> list[Subscription]:
     return _subscriptions(conn, conn.execute(select(subscriptions).order_by(subscriptions.c.id)).all())
 
 
+def in_trouble(conn: Connection) -> tuple[list[str], list[str]]:
+    """The ids of those that were ended by their receiver, and of those whose queue was full."""
+    query = select(subscriptions.c.id, subscriptions.c.state, subscriptions.c.missed).order_by(
+        subscriptions.c.id
+    )
+    rows = conn.execute(query).all()
+    ended = [row.id for row in rows if row.state == SubscriptionState.DISABLED.value]
+    return ended, [row.id for row in rows if row.missed]
+
+
 def note(conn: Connection, subscription_id: str, **values: object) -> None:
     """Change single columns."""
     conn.execute(update(subscriptions).where(subscriptions.c.id == subscription_id).values(**values))

@@ -21,8 +21,10 @@ from engine.events_out.change import Wanted
 from engine.events_out.courier import TURN
 from engine.events_out.subscription import SubscriptionState, rotated
 from engine.events_out.tables import changes, deliveries
+from engine.events_out.triggers import TRIGGERS, _there
 from engine.events_out.webhook import PAUSES_SECONDS, new_secret
 from engine.outbound import Outbound
+from engine.schema import upgrade
 from geofences.event import Revision
 from geofences.tables import place_events
 from tests.engine.events_out.receiving import NotGenuine, verified
@@ -233,6 +235,8 @@ def test_who_answers_gone_is_told_no_more_until_resumed(shop, crm):
     assert len(crm.heard) == 1
     gone = shop.subscription()
     assert (gone.state, gone.because) == (SubscriptionState.DISABLED, "the receiver answered 410 Gone")
+    with shop.records.reads.connect() as conn:
+        assert subscription_store.in_trouble(conn) == (["crm"], [])
     shop.visits("ana")  # not queued for it
     shop.works()
     assert rows(shop, deliveries) == 1
@@ -307,6 +311,28 @@ def test_a_transaction_that_ends_late_is_not_passed_over(shop, crm, database_url
     assert [(each["data"]["subject"], each["position"]) for each in told(crm)] == [("early", 1), ("late", 2)]
     with shop.records.reads.connect() as conn:
         assert [(each.seq, each.position) for each in feed.read(conn, 0, 10)] == [(2, 1), (1, 2)]
+
+
+def test_a_table_that_was_made_anew_gets_its_triggers_back_at_the_next_start(shop, crm):
+    shop.knows("ana")
+    shop.subscribes(crm)
+    with shop.records.writes.begin() as conn:
+        of = " ON place_events" if conn.dialect.name == "postgresql" else ""
+        conn.exec_driver_sql(f"DROP TRIGGER tell_event_1{of}")
+        old = (
+            "ON place_events BEGIN SELECT 1; END"
+            if not of
+            else "ON place_events EXECUTE FUNCTION tell_event_1()"
+        )
+        conn.exec_driver_sql(f"CREATE TRIGGER tell_event_0 AFTER DELETE {old}")
+    shop.visits("ana")
+    upgrade(shop.records)
+    shop.visits("ana")
+    shop.works()
+    assert types(crm) == ["event.enter"]
+    with shop.records.reads.connect() as conn:
+        there = {name for name, _ in _there(conn, postgresql=bool(of))}
+    assert there == {each.name for each in TRIGGERS}
 
 
 def test_the_feed_rests_once_nobody_wants_it(shop, crm):

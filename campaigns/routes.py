@@ -42,7 +42,7 @@ from campaigns.template import TextRefused
 from campaigns.wording import Wording
 from consent.entry import Channel
 from consent.store import subject_of_device
-from consent.twilio_signature import is_signed, public_address
+from consent.twilio_signature import Algorithm, is_signed, public_address
 from geofences.event import EventKind
 
 STATUS_PATH = "/v1/twilio/status"
@@ -74,6 +74,7 @@ class TwilioReports:
 
     public_url: str
     tokens: tuple[str, ...] = field(repr=False)
+    algorithm: Algorithm = Algorithm.SHA1
 
 
 def router(
@@ -302,7 +303,8 @@ def _add_reports(
             raise NotSigned
         form = await request.form()
         url = public_address(twilio.public_url, STATUS_PATH.encode(), request.scope["query_string"])
-        if not is_signed(url, form, request.headers.get("x-twilio-signature"), twilio.tokens):
+        signature = request.headers.get("x-twilio-signature")
+        if not is_signed(url, form, signature, twilio.tokens, twilio.algorithm):
             raise NotSigned
         return form
 

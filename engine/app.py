@@ -51,6 +51,7 @@ from consent.processor import Processor
 from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
+from consent.twilio_signature import Algorithm
 from engine import events, idempotency, metrics
 from engine.asker import Asker
 from engine.clock import wall_clock
@@ -380,13 +381,20 @@ class Engine:
         settings = self.settings
         return InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
 
+    def _twilio_signing(self) -> tuple[tuple[str, ...], Algorithm]:
+        """With what Twilio's calls must be signed, and how."""
+        if self.settings.twilio_webhook_secrets:
+            return self.settings.twilio_webhook_secrets, Algorithm.SHA256
+        return self.settings.twilio_auth_tokens, Algorithm.SHA1
+
     def _consent_routes(self) -> APIRouter:
         settings = self.settings
+        tokens, algorithm = self._twilio_signing()
         api = consent.routes.router(
             self.desk,
             export=self.privacy.export,
-            twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, self._inbound_policy())
-            if settings.twilio_auth_tokens
+            twilio=TwilioInbound(settings.public_url, tokens, self._inbound_policy(), algorithm)
+            if tokens
             else None,
             default_region=settings.default_region,
             complete_grants=settings.grants == "complete",
@@ -426,8 +434,8 @@ class Engine:
         )
 
     def _twilio_reports(self) -> TwilioReports | None:
-        tokens = self.settings.twilio_auth_tokens
-        return TwilioReports(self.settings.public_url, tokens) if tokens else None
+        tokens, algorithm = self._twilio_signing()
+        return TwilioReports(self.settings.public_url, tokens, algorithm) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
         if path == "/v1/beacons/import" or path.startswith("/v1/geofences/"):

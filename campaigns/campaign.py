@@ -39,10 +39,16 @@ class CampaignState(StrEnum):
     """Where a campaign is in its life; only an active one sends."""
 
     DRAFT = "draft"
+    IN_REVIEW = "in_review"
+    APPROVED = "approved"
     SCHEDULED = "scheduled"
     ACTIVE = "active"
     PAUSED = "paused"
     ENDED = "ended"
+
+
+UNSPOKEN = frozenset({CampaignState.DRAFT, CampaignState.IN_REVIEW, CampaignState.APPROVED})
+"""States before somebody lets a campaign speak; the clock moves none of them."""
 
 
 class Action(StrEnum):
@@ -101,7 +107,7 @@ def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignSta
     """The state after `action` at `now`. Repeating an action is harmless.
 
     Raises `StateConflict` where the action makes no sense: anything but ending an ended campaign, pausing
-    or resuming a draft, activating one whose `ends_at` has passed, anything with an archived one.
+    or resuming a draft, anything with one in review, activating one whose `ends_at` has passed, anything with an archived one.
     """
     if campaign.archived:
         raise _conflict(campaign, action, "it is archived; unarchive it first")
@@ -110,7 +116,9 @@ def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignSta
         return CampaignState.ENDED
     if state is CampaignState.ENDED:
         raise _conflict(campaign, action, "it has ended; save a new one to run it again")
-    if state is CampaignState.DRAFT and action is not Action.ACTIVATE:
+    if state is CampaignState.IN_REVIEW:
+        raise _conflict(campaign, action, "it is in review; have it approved or rejected")
+    if state in UNSPOKEN and action is not Action.ACTIVATE:
         raise _conflict(campaign, action, "it is a draft and sends nothing; activate it")
     if action is Action.PAUSE:
         return CampaignState.PAUSED
@@ -128,6 +136,9 @@ def edited(was: Campaign | None, wanted: Campaign, now: datetime) -> Campaign:
     if due_state(was, now) is CampaignState.ENDED:
         raise StateConflict(f"campaign {was.id} has ended; save the change under a new id")
     wanted = replace(wanted, state=was.state)
+    if was.state in UNSPOKEN:  # an edit takes it out of review, and voids what was approved
+        same = replace(wanted, version=was.version) == was
+        return wanted if same else replace(wanted, state=CampaignState.DRAFT)
     return replace(wanted, state=due_state(wanted, now))
 
 
@@ -156,7 +167,7 @@ def due_state(campaign: Campaign, now: datetime) -> CampaignState:
 
     A draft stays a draft, and a paused campaign stays paused until its end.
     """
-    if campaign.state in (CampaignState.DRAFT, CampaignState.ENDED):
+    if campaign.state in UNSPOKEN or campaign.state is CampaignState.ENDED:
         return campaign.state
     if campaign.ends_at is not None and campaign.ends_at <= now:
         return CampaignState.ENDED

@@ -26,6 +26,9 @@ class ChangeAction(StrEnum):
     CLONE = "clone"
     ARCHIVE = "archive"
     UNARCHIVE = "unarchive"
+    SUBMIT = "submit"
+    APPROVE = "approve"
+    REJECT = "reject"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class By:
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change. `fields` names the content that differs, none for a new campaign; `was` and `now` are the states, None
-    where there was or is no campaign. `content_hash` is of the content after the change. A clone's `comment` names the original.
+    where there was or is no campaign. `content_hash` is of the content after the change. A clone's `comment` names the
+    original, a reviewer's says what they say.
     """
 
     campaign: str
@@ -93,6 +97,15 @@ def filed_away(was: Campaign, campaign: Campaign, by: By) -> Change:
     """The change of a campaign that is archived, or taken out again."""
     action = ChangeAction.ARCHIVE if campaign.archived else ChangeAction.UNARCHIVE
     return _change(campaign, action, by, was.state, campaign.state)
+
+
+def reviewed(
+    campaign: Campaign, state: CampaignState, action: ChangeAction, by: By, comment: str | None = None
+) -> Change | None:
+    """The change of a campaign that is handed in, approved or rejected; None if it is in that state already."""
+    if campaign.state is state:
+        return None
+    return replace(_change(campaign, action, by, campaign.state, state), comment=comment)
 
 
 def changed_fields(was: Campaign, campaign: Campaign) -> tuple[str, ...]:

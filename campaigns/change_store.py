@@ -13,6 +13,9 @@ from campaigns.paging import Page, read_number_cursor, write_cursor
 from campaigns.tables import campaign_changes
 from campaigns.version_store import version_hash
 
+MAX_LOOKED_AT = 1000
+_WRITING = tuple(each.value for each in (ChangeAction.CREATE, ChangeAction.EDIT, ChangeAction.CLONE))
+
 
 def record_change(conn: Connection, change: Change | None) -> None:
     """Write a change down; None is no change."""
@@ -32,6 +35,20 @@ def record_change(conn: Connection, change: Change | None) -> None:
         "comment": change.comment,
     }
     conn.execute(insert(campaign_changes).values(row))
+
+
+def author_of(conn: Connection, campaign_id: str) -> str | None:
+    """Who changed a campaign's content last; of one from before this log, who handed it in last; None if nobody did."""
+    table = campaign_changes.c
+    query = select(table.action, table.actor, table.fields).where(
+        table.campaign == campaign_id, table.action.in_([*_WRITING, ChangeAction.SUBMIT.value])
+    )
+    submitter = None
+    for row in conn.execute(query.order_by(table.number.desc()).limit(MAX_LOOKED_AT)):
+        if row.action in _WRITING and (row.fields or row.action != ChangeAction.EDIT.value):
+            return str(row.actor)
+        submitter = submitter or (row.actor if row.action == ChangeAction.SUBMIT.value else None)
+    return submitter
 
 
 def changes_page(conn: Connection, campaign_id: str, limit: int, cursor: str | None = None) -> Page[Change]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.campaign import Campaign, CampaignState, due_state
 from campaigns.cap import Sent, full_cap
 from campaigns.country_rules import CountryRules, Reading
@@ -16,6 +17,7 @@ from campaigns.gates import (
     Moment,
     Reason,
     Verdict,
+    approval,
     ask,
     gate_json,
     hold_json,
@@ -120,6 +122,7 @@ def may_still_send(
     has_address: bool,
     rules: CountryRules,
     now: datetime,
+    clearance: Clearance = NOT_ASKED,
 ) -> Answer:
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
@@ -130,7 +133,8 @@ def may_still_send(
         return Answer({}, Reason.TOO_LATE)
     if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
         return Answer({}, Reason.CAMPAIGN_NOT_ACTIVE)
-    for answer in (location_consent(location), marketing_consent(marketing, message.channel)):
+    consents = location_consent(location), marketing_consent(marketing, message.channel)
+    for answer in (approval(clearance), *consents):
         if answer.reason is not Reason.OK:
             return answer
     if suppressed:

@@ -58,6 +58,27 @@ class CampaignExists(CampaignError):
     code = "campaign_exists"
 
 
+class ApprovalNeeded(CampaignError):
+    """A second person must approve the content first."""
+
+    status = 409
+    code = "approval_needed"
+
+
+class SecondPersonNeeded(CampaignError):
+    """Nobody approves what they wrote."""
+
+    status = 403
+    code = "second_person_needed"
+
+
+class ContentChanged(CampaignError):
+    """What was to be approved is not what is there."""
+
+    status = 409
+    code = "content_changed"
+
+
 class InvalidCampaign(CampaignError):
     """A campaign breaks a rule; `errors` names every field at fault."""
 

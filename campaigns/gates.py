@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.audience import attribute_names, matches
 from campaigns.breaker import Breaker, BreakerState
 from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
@@ -29,6 +30,7 @@ class GateName(StrEnum):
     """Every question a decision asks, in the order in which it asks them."""
 
     CAMPAIGN_ACTIVE = "campaign_active"
+    APPROVAL = "approval"
     TRIGGER = "trigger"
     SUBJECT = "subject"
     LOCATION_CONSENT = "location_consent"
@@ -60,6 +62,7 @@ class Reason(StrEnum):
 
     OK = "ok"
     CAMPAIGN_NOT_ACTIVE = "campaign_not_active"
+    NOT_APPROVED = "not_approved"
     TRIGGER_MISMATCH = "trigger_mismatch"
     UNKNOWN_SUBJECT = "unknown_subject"
     NO_LOCATION_CONSENT = "no_location_consent"
@@ -135,6 +138,7 @@ class Moment:
     links: LinkPolicy = OWN_LINKS_ONLY
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     """Of the channels that have one."""
+    clearance: Clearance = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,19 @@ def _campaign_active(campaign: Campaign, now: datetime) -> Answer:
     state = due_state(campaign, now)
     active = state is CampaignState.ACTIVE
     return Answer({"state": state.value}, Reason.OK if active else Reason.CAMPAIGN_NOT_ACTIVE)
+
+
+def approval(clearance: Clearance) -> Answer:
+    """Whether what would be sent is what was approved, where anything is to be approved."""
+    if not clearance.asked:
+        return Answer({"required": False})
+    told = {
+        "required": True,
+        "content_hash": clearance.content_hash,
+        "approved_hash": clearance.approved_hash,
+        "by": clearance.by,
+    }
+    return Answer(told, Reason.OK if clearance.is_given else Reason.NOT_APPROVED)
 
 
 def fits(trigger: Trigger, event: PlaceEvent, geofence: Geofence | None) -> bool:
@@ -371,6 +388,7 @@ def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
 
 _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.CAMPAIGN_ACTIVE: lambda campaign, _moment, now: _campaign_active(campaign, now),
+    GateName.APPROVAL: lambda _campaign, moment, _now: approval(moment.clearance),
     GateName.TRIGGER: lambda campaign, moment, _now: _trigger(campaign, moment),
     GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
     GateName.SHELF_LIFE: _shelf_life,

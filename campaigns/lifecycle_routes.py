@@ -11,7 +11,7 @@ from campaigns.campaign import campaign_json
 from campaigns.change import By, change_json
 from campaigns.change_store import changes_page
 from campaigns.errors import CampaignNotFound
-from campaigns.lifecycle_form import CloneForm
+from campaigns.lifecycle_form import ApproveForm, CloneForm, RejectForm
 from campaigns.routes import CAMPAIGN_EXAMPLE, Actor, CampaignId, Cursor, Limit, Now, known
 from campaigns.version import version_json
 from campaigns.version_store import latest_version, versions_page
@@ -23,6 +23,7 @@ def router(*, reads: Engine, writes: Engine, now: Now) -> APIRouter:
     _add_past(api, reads)
     _add_clone(api, writes, now)
     _add_filing(api, writes, now)
+    _add_review(api, writes, now)
     return api
 
 
@@ -98,12 +99,53 @@ def _add_filing(api: APIRouter, writes: Engine, now: Now) -> None:
         )
 
 
+def _add_review(api: APIRouter, writes: Engine, now: Now) -> None:
+    @api.post(
+        "/v1/campaigns/{campaign_id}/submit",
+        operation_id="submitCampaign",
+        summary="Hand a draft or paused campaign in for review; it sends nothing until it is approved and activated",
+        tags=["campaigns"],
+        responses={200: CAMPAIGN_EXAMPLE},
+    )
+    def submit(campaign_id: CampaignId, actor: Actor) -> dict[str, Any]:
+        with writes.begin() as connection:
+            campaign = known(connection, campaign_id, lock=True)
+            return campaign_json(register.submit(connection, campaign, By(actor, now())))
+
+    @api.post(
+        "/v1/campaigns/{campaign_id}/approve",
+        operation_id="approveCampaign",
+        summary="Approve the content with this hash; by another key than the one that changed it last",
+        tags=["campaigns"],
+        responses={200: CAMPAIGN_EXAMPLE},
+    )
+    def approve(campaign_id: CampaignId, form: ApproveForm, actor: Actor) -> dict[str, Any]:
+        with writes.begin() as connection:
+            campaign = known(connection, campaign_id, lock=True)
+            by = By(actor, now())
+            return campaign_json(register.approve(connection, campaign, form.content_hash, form.comment, by))
+
+    @api.post(
+        "/v1/campaigns/{campaign_id}/reject",
+        operation_id="rejectCampaign",
+        summary="Send a campaign in review back as a draft, and say why",
+        tags=["campaigns"],
+        responses={200: CAMPAIGN_EXAMPLE},
+    )
+    def reject(campaign_id: CampaignId, form: RejectForm, actor: Actor) -> dict[str, Any]:
+        with writes.begin() as connection:
+            campaign = known(connection, campaign_id, lock=True)
+            return campaign_json(register.reject(connection, campaign, form.comment, By(actor, now())))
+
+
 _VERSION = {
     "campaign": "bread",
     "version": 1,
     "content_hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "made_at": "2026-11-23T08:00:00+00:00",
     "frozen_at": None,
+    "approved_by": None,
+    "approved_at": None,
     "content": {"name": "Bread", "channel": "sms", "template": "Fresh bread until ten"},
 }
 _CHANGE = {

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from starlette.datastructures import FormData
 
 from campaigns import register
+from campaigns.approval import NEVER, ApprovalPolicy
 from campaigns.campaign import (
     Action,
     Campaign,
@@ -86,13 +87,14 @@ def router(
     unknown_report: Callable[[], None] = lambda: None,
     links: LinkPolicy = OWN_LINKS_ONLY,
     rules: CountryRules = COUNTRY_RULES,
+    approval: ApprovalPolicy = NEVER,
 ) -> APIRouter:
     """The routes of this package. Without `twilio`, every provider report is refused; `unknown_report` counts those
     that are about no message of ours.
     """
     api = APIRouter()
-    _add_campaigns(api, reads, writes, now, Wording(links), rules)
-    _add_states(api, writes, now)
+    _add_campaigns(api, reads, writes, now, Wording(links), rules, approval)
+    _add_states(api, writes, now, approval)
     _add_outcomes(api, reads, now, Wording(links))
     _add_history(api, reads)
     _add_reports(api, writes, now, twilio, unknown_report)
@@ -100,7 +102,13 @@ def router(
 
 
 def _add_campaigns(
-    api: APIRouter, reads: Engine, writes: Engine, now: Now, wording: Wording, rules: CountryRules
+    api: APIRouter,
+    reads: Engine,
+    writes: Engine,
+    now: Now,
+    wording: Wording,
+    rules: CountryRules,
+    approval: ApprovalPolicy,
 ) -> None:
     @api.put(
         "/v1/campaigns/{campaign_id}",
@@ -115,7 +123,7 @@ def _add_campaigns(
         with writes.begin() as connection:
             was = get_campaign(connection, campaign_id, lock=True)
             check_saved(connection, wanted, rules, wording, at)
-            campaign = register.save(connection, was, wanted, By(actor, at))
+            campaign = register.save(connection, was, wanted, By(actor, at), approval)
         response.status_code = 201 if was is None else 200
         return campaign_json(campaign)
 
@@ -159,11 +167,11 @@ def _add_campaigns(
         return {"items": [campaign_json(campaign) for campaign in found.items], "next": found.next}
 
 
-def _add_states(api: APIRouter, writes: Engine, now: Now) -> None:
+def _add_states(api: APIRouter, writes: Engine, now: Now, approval: ApprovalPolicy) -> None:
     for action, summary in _ACTIONS.items():
         api.add_api_route(
             f"/v1/campaigns/{{campaign_id}}/{action}",
-            _state_change(action, writes, now),
+            _state_change(action, writes, now, approval),
             methods=["POST"],
             operation_id=f"{action}Campaign",
             summary=summary,
@@ -172,13 +180,15 @@ def _add_states(api: APIRouter, writes: Engine, now: Now) -> None:
         )
 
 
-def _state_change(action: Action, writes: Engine, now: Now) -> Callable[..., dict[str, Any]]:
+def _state_change(
+    action: Action, writes: Engine, now: Now, approval: ApprovalPolicy
+) -> Callable[..., dict[str, Any]]:
     def change(campaign_id: CampaignId, actor: Actor) -> dict[str, Any]:
         at = now()
         with writes.begin() as connection:
             campaign = known(connection, campaign_id, lock=True)
             state = next_state(campaign, action, at)
-            register.move(connection, campaign, state, action, By(actor, at))
+            register.move(connection, campaign, state, action, By(actor, at), approval)
         return campaign_json(replace(campaign, state=state))
 
     return change

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from campaigns.campaign import Campaign, CampaignState, campaign_from_json, campaign_json, due_state
+from campaigns.campaign import UNSPOKEN, Campaign, CampaignState, campaign_from_json, campaign_json, due_state
 from campaigns.paging import Page, read_cursor, write_cursor
 from campaigns.tables import campaigns, decisions, messages
 from campaigns.version_store import freeze_version, keep_version
@@ -78,7 +78,7 @@ def set_state(conn: Connection, campaign_id: str, state: CampaignState, at: date
     if definition is not None:
         changed = {"state": state.value, "changed_at": at, "definition": {**definition, "state": state.value}}
         conn.execute(update(campaigns).where(campaigns.c.id == campaign_id).values(changed))
-        if state is not CampaignState.DRAFT:
+        if state not in UNSPOKEN:
             freeze_version(conn, campaign_id, definition["version"], at)
 
 

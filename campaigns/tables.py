@@ -47,6 +47,9 @@ campaign_versions = Table(
     Column("content_hash", Text, nullable=False),
     Column("made_at", UtcDateTime, nullable=False),
     Column("frozen_at", UtcDateTime),
+    Column("approved_hash", Text),
+    Column("approved_by", Text),
+    Column("approved_at", UtcDateTime),
 )
 
 # The audit log; it outlives the campaigns, too.

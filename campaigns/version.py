@@ -7,10 +7,19 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from campaigns.campaign import Campaign, CampaignState, campaign_json
+from campaigns.campaign import Campaign, campaign_json
 
 NOT_CONTENT = ("id", "version", "state", "archived")
 """Fields that say which campaign it is and how it fares, and not what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """That content with this hash was approved, by whom and when."""
+
+    content_hash: str
+    by: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,7 @@ class Version:
     content_hash: str
     made_at: datetime
     frozen_at: datetime | None
+    approval: Approval | None = None
 
 
 def content_of(campaign: Campaign) -> dict[str, Any]:
@@ -32,18 +42,24 @@ def content_of(campaign: Campaign) -> dict[str, Any]:
 
 def content_hash(campaign: Campaign) -> str:
     """SHA-256, in hex, over the canonical JSON of the content: keys in order, no spaces, UTF-8."""
-    written = json.dumps(content_of(campaign), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hash_of(content_of(campaign))
+
+
+def hash_of(content: Mapping[str, Any]) -> str:
+    """The same of content as it is kept."""
+    written = json.dumps(dict(content), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return sha256(written.encode()).hexdigest()
 
 
-def numbered(was: Campaign | None, wanted: Campaign, latest: int) -> Campaign:
-    """`wanted` under the number that it is saved by. `latest` is the highest that this id ever had, 0 for none.
+def numbered(was: Campaign | None, wanted: Campaign, latest: int, *, frozen: bool) -> Campaign:
+    """`wanted` under the number that it is saved by. `latest` is the highest that this id ever had, 0 for none; `frozen`
+    says whether the version of `was` is.
 
-    A draft is written over. Whatever was let speak is frozen, and other content makes the next version.
+    What never spoke is written over. Whatever was let speak is frozen, and other content makes the next version.
     """
     if was is None:
         return replace(wanted, version=latest + 1)
-    if was.state is CampaignState.DRAFT or content_hash(was) == content_hash(wanted):
+    if not frozen or content_hash(was) == content_hash(wanted):
         return replace(wanted, version=was.version)
     return replace(wanted, version=latest + 1)
 
@@ -56,5 +72,7 @@ def version_json(version: Version) -> dict[str, Any]:
         "content_hash": version.content_hash,
         "made_at": version.made_at.isoformat(),
         "frozen_at": version.frozen_at.isoformat() if version.frozen_at else None,
+        "approved_by": version.approval.by if version.approval else None,
+        "approved_at": version.approval.at.isoformat() if version.approval else None,
         "content": version.content,
     }

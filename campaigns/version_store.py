@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
-from campaigns.campaign import Campaign, CampaignState
+from campaigns.campaign import UNSPOKEN, Campaign
 from campaigns.paging import Page, read_number_cursor, write_cursor
 from campaigns.tables import campaign_versions
-from campaigns.version import Version, content_hash, content_of
+from campaigns.version import Approval, Version, content_hash, content_of
 
 
 def keep_version(conn: Connection, campaign: Campaign, at: datetime) -> None:
@@ -30,12 +30,19 @@ def keep_version(conn: Connection, campaign: Campaign, at: datetime) -> None:
         }
         conn.execute(insert(campaign_versions).values(row))
     elif kept.frozen_at is None:
-        changed = {"definition": content_of(campaign), "content_hash": hashed, "made_at": at}
+        changed = {
+            "definition": content_of(campaign),
+            "content_hash": hashed,
+            "made_at": at,
+            "approved_hash": None,
+            "approved_by": None,
+            "approved_at": None,
+        }
         if kept.content_hash != hashed:
             conn.execute(update(campaign_versions).where(*this).values(changed))
     elif not _agrees(kept.definition, campaign):
         raise ValueError(f"version {campaign.version} of campaign {campaign.id} is frozen; number a new one")
-    if campaign.state is not CampaignState.DRAFT:
+    if campaign.state not in UNSPOKEN:
         freeze_version(conn, campaign.id, campaign.version, at)
 
 
@@ -46,10 +53,29 @@ def freeze_version(conn: Connection, campaign_id: str, version: int, at: datetim
     conn.execute(update(campaign_versions).where(*this).values(frozen_at=at))
 
 
+def is_frozen(conn: Connection, campaign: Campaign) -> bool:
+    """Whether the campaign's version was ever let speak."""
+    table = campaign_versions.c
+    this = (table.campaign == campaign.id, table.version == campaign.version)
+    return conn.scalar(select(table.frozen_at).where(*this)) is not None
+
+
 def latest_version(conn: Connection, campaign_id: str) -> int:
     """The highest number that this id ever had, deleted campaigns included; 0 if it had none."""
     table = campaign_versions.c
     return conn.scalar(select(func.max(table.version)).where(table.campaign == campaign_id)) or 0
+
+
+def version_of(conn: Connection, campaign_id: str, version: int) -> Version | None:
+    """One version, or None."""
+    table = campaign_versions.c
+    found = versions_where(conn, (table.campaign == campaign_id) & (table.version == version))
+    return found[0] if found else None
+
+
+def versions_where(conn: Connection, condition: ColumnElement[bool]) -> list[Version]:
+    """The versions, of whichever campaigns, that meet a condition on `campaign_versions`."""
+    return [_version(row) for row in conn.execute(select(campaign_versions).where(condition))]
 
 
 def version_hash(conn: Connection, campaign_id: str, version: int) -> str | None:
@@ -85,4 +111,5 @@ def _version(row: Row[Any]) -> Version:
         content_hash=row.content_hash,
         made_at=row.made_at,
         frozen_at=row.frozen_at,
+        approval=Approval(row.approved_hash, row.approved_by, row.approved_at) if row.approved_hash else None,
     )

@@ -1,5 +1,6 @@
 """The settings of one process: defaults, then the environment. Read once, by engine, and handed down as values."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -57,6 +58,7 @@ class Settings:
     country_rules: Literal["enforced", "off"] = "enforced"
     sending_hours: Literal["default", "latest"] = "default"
     sensitive_places: str = ""
+    approval_above_subjects: str = "none"
 
     ledger_key: str = field(default="", repr=False)
     checkpoint_seconds: int = 3600
@@ -149,6 +151,11 @@ class Settings:
         return tuple(secret.strip() for secret in self.twilio_webhook_secret.split(",") if secret.strip())
 
     @property
+    def approval_threshold(self) -> int | None:
+        """How many shoppers a campaign may reach before a second person must approve it; 0: always, None: never."""
+        return None if self.approval_above_subjects == "none" else int(self.approval_above_subjects)
+
+    @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:
         """The tokens that a callback may be signed with: the new one, and the old one while it is rotated."""
         return tuple(token.strip() for token in self.twilio_auth_token.split(",") if token.strip())
@@ -233,6 +240,8 @@ def _impossible(settings: Settings) -> list[str]:
         _ = settings.ports_called
     except ValueError:
         problems.append(f"{PREFIX}OUTGOING_PORTS: port numbers, from 1 to 65535")
+    if not re.fullmatch(r"none|[0-9]{1,9}", settings.approval_above_subjects):
+        problems.append(f'{PREFIX}APPROVAL_ABOVE_SUBJECTS: must be "none" or a whole number, 0 for always')
     if settings.sms_channel == "twilio":
         problems += [
             f"{PREFIX}{name.upper()}: needed when CHALAND_SMS_CHANNEL is twilio"

@@ -112,6 +112,18 @@ def standing_of(
     return standing(entries_of(conn, subject), purpose, channel, at)
 
 
+def count_granted(conn: Connection, purpose: Purpose, channel: Channel | None) -> int:
+    """How many subjects' newest entry for this purpose on this channel is a grant; some of these may not stand."""
+    kept = consent_entries.c
+    newest = (
+        select(func.max(kept.seq))
+        .where(kept.purpose == purpose.value, kept.channel == (channel.value if channel else None))
+        .group_by(kept.subject)
+    )
+    granted = select(func.count()).where(kept.seq.in_(newest), kept.action == Action.GRANT.value)
+    return conn.scalar(granted) or 0
+
+
 def _standing_ids(conn: Connection, ids: Sequence[str]) -> dict[str, Entry]:
     """The entries that stand under these ids."""
     found, rest = dict[str, Entry](), iter(ids)

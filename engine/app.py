@@ -30,6 +30,7 @@ import geofences.beacon_routes
 import geofences.routes
 import geofences.store
 from campaigns import breach_store
+from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
@@ -73,6 +74,7 @@ from engine.leases import Leases
 from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
 from engine.lines import LineLimits, Lines
+from engine.link_key import link_keys
 from engine.live import Live, open_live
 from engine.log import SignalLog
 from engine.outbound import Outbound
@@ -85,6 +87,7 @@ from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.sending_figures import tell_sending
+from engine.signed_door import SignedDoor
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
@@ -168,9 +171,17 @@ class Engine:
         )
         rules = self._country_rules()
         self.links = link_policy(settings.link_domains, settings.public_url)
+        self.approval = ApprovalPolicy(settings.approval_threshold)
         self.lines = Lines(self.live, self._line_limits(), self.now)
         self.decider = Decider(
-            self.live, self.records, self.leases, self.now, rules, self.links, self.lines.breakers
+            self.live,
+            self.records,
+            self.leases,
+            self.now,
+            rules,
+            self.links,
+            self.lines.breakers,
+            self.approval,
         )
         self.handovers = open_handovers(self.records)
         channels = self._channels()
@@ -187,6 +198,7 @@ class Engine:
             rules=rules,
             lines=self.lines,
             countries=self._sms_countries(),
+            approval=self.approval,
         )
         self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
@@ -343,6 +355,7 @@ class Engine:
                 unknown_report=metrics.REPORTS_UNKNOWN.inc,
                 links=self.links,
                 rules=self._country_rules(),
+                approval=self.approval,
             ),
             campaigns.message_routes.router(writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
@@ -364,14 +377,21 @@ class Engine:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)
         app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes)
-        return SignalDoor(
-            app,
-            intake=self.intake,
-            log=self.log,
-            keys=self.keys,
-            limit=self._rate_limit(),
-            body_limit_bytes=self.settings.bulk_body_limit_bytes,
+        limit, most = self._rate_limit(), self.settings.bulk_body_limit_bytes
+        door = SignalDoor(
+            app, intake=self.intake, log=self.log, keys=self.keys, limit=limit, body_limit_bytes=most
         )
+        door.app = SignedDoor(
+            app,
+            take=door.take,
+            keys=self.keys,
+            spend=limit.spend,
+            live=self.live,
+            masters=link_keys(self.settings),
+            now=self.now,
+            body_limit_bytes=most,
+        )
+        return door
 
     def _permits(self, scope: Scope) -> list[Any]:
         """What every call passes: its key must hold the scope, and a look at a subject's data is written down."""

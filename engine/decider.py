@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from campaigns import decision_store, outbox
 from campaigns import store as campaign_store
+from campaigns.approval import NEVER, ApprovalPolicy
 from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
@@ -73,6 +74,7 @@ class Decider:
         rules: CountryRules = COUNTRY_RULES,
         links: LinkPolicy = OWN_LINKS_ONLY,
         breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
+        approval: ApprovalPolicy = NEVER,
     ) -> None:
         self._live = live
         self._records = records
@@ -81,7 +83,7 @@ class Decider:
         self._of_each = BATCH_EVENTS
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
-        self._house = House(rules, links)
+        self._house = House(rules, links, approval=approval)
         self._breakers = breakers
 
     def run(self, stop: threading.Event) -> None:

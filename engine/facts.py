@@ -3,13 +3,14 @@ and whoever tries a campaign out; so that both know the same.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
 from campaigns import message_store
+from campaigns.approval import NEVER, NOT_ASKED, NOT_CLEARED, ApprovalPolicy, Clearance
+from campaigns.approval_store import clearances
 from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
@@ -44,14 +45,18 @@ class House:
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
+    approval: ApprovalPolicy = NEVER
 
 
 class Facts:
     """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`, `discount`)."""
 
-    def __init__(self, known: Mapping[str, Known], house: House, now: datetime) -> None:
+    def __init__(
+        self, known: Mapping[str, Known], house: House, now: datetime, clearances: Mapping[str, Clearance]
+    ) -> None:
         self._known = known
-        self._of_house: dict[str, Any] = {each.name: getattr(house, each.name) for each in fields(house)}
+        self._clearances = clearances
+        self._house = house
         self._now = now
 
     def moment(
@@ -60,8 +65,17 @@ class Facts:
         """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger."""
         known = self._known.get(subject) if subject is not None else None
         if known is None:
-            stranger = Moment(event, geofence, None, None, None)
-            return replace(stranger, **self._of_house)
+            return Moment(
+                event,
+                geofence,
+                None,
+                None,
+                None,
+                rules=self._house.rules,
+                links=self._house.links,
+                clearance=self._clearance(campaign),
+                breakers=self._house.breakers,
+            )
         return Moment(
             event=event,
             geofence=geofence,
@@ -69,8 +83,16 @@ class Facts:
             marketing=standing(known.entries, Purpose.MARKETING, campaign.channel, self._now),
             location=standing(known.entries, Purpose.LOCATION, None, self._now),
             sent=tuple(known.sent),
-            **self._of_house,
+            rules=self._house.rules,
+            links=self._house.links,
+            clearance=self._clearance(campaign),
+            breakers=self._house.breakers,
         )
+
+    def _clearance(self, campaign: Campaign) -> Clearance:
+        if not self._house.approval.asks:
+            return NOT_ASKED
+        return self._clearances.get(campaign.id, NOT_CLEARED)
 
     def count(self, message: Message) -> None:
         """A message was made: it counts from now on."""
@@ -120,7 +142,7 @@ def gather_known(
         subject.id: Known(_recipient(subject, phones.get(subject.id)), entries[subject.id], sent[subject.id])
         for subject in subjects.values()
     }
-    return Facts(known, house, now)
+    return Facts(known, house, now, clearances(connection, house.approval, campaigns))
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:

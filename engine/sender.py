@@ -10,6 +10,8 @@ from threading import Event
 
 from sqlalchemy import Connection, Engine
 
+from campaigns.approval import NEVER, ApprovalPolicy
+from campaigns.approval_store import clearance_of_message
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.channels.twilio_codes import Effect
@@ -94,6 +96,7 @@ class Sender:
         handovers: Handovers,
         now: Now,
         rules: CountryRules = COUNTRY_RULES,
+        approval: ApprovalPolicy = NEVER,
         ticks: Callable[[], float] = time.monotonic,
         lines: Lines | None = None,
         countries: frozenset[str] | None = None,
@@ -106,6 +109,7 @@ class Sender:
         self._handovers = handovers
         self._now = now
         self._rules = rules
+        self._approval = approval
         self._ticks = ticks
         self._lines = lines or NoLines()
         self._countries = countries
@@ -263,6 +267,7 @@ class Sender:
             has_address=mark is not None,
             rules=self._rules,
             now=now,
+            clearance=clearance_of_message(connection, self._approval, message.campaign, message.version),
         )
 
     def _goes(self, message: Message, address: str) -> Reason | None:

@@ -91,6 +91,9 @@ class Settings:
     sms_per_prefix_limit: int = 500
     sms_prefix_window_seconds: int = 600
 
+    push_path: str = ""
+    push_while_driving: Literal["silent", "normal"] = "silent"
+
     outgoing: Literal["public", "any"] = "public"
     outgoing_ports: str = "443 8443"
 

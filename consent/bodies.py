@@ -22,6 +22,7 @@ from consent.entry import (
     standing,
 )
 from consent.phone import WRITTEN_LIMIT_CHARS, normalise
+from consent.push import DEFAULT_APP
 from consent.subject import (
     ATTRIBUTE_KEY_LIMIT_CHARS,
     ATTRIBUTE_VALUE_LIMIT_CHARS,
@@ -78,10 +79,65 @@ _ENTRY: dict[str, JsonValue] = {
 }
 
 
+AppName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+"""An app as the engine's push settings name it; on APNs its bundle id."""
+
+
+class FcmBody(BaseModel):
+    """An address of Firebase Cloud Messaging: a registration token, or an installation id (fid)."""
+
+    model_config = STRICT
+
+    kind: Literal["fcm_token", "fcm_fid"]
+    token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:.-]{1,2048}$")]
+    app: AppName = DEFAULT_APP
+
+
+class ApnsBody(BaseModel):
+    """A device token of Apple's service, in hex, and in which of its two environments it was made."""
+
+    model_config = STRICT
+
+    kind: Literal["apns"]
+    token: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{8,400}$")]
+    app: AppName = DEFAULT_APP
+    environment: Literal["production", "sandbox"] = "production"
+
+
+class WebPushKeys(BaseModel):
+    """The keys of a browser's subscription, in base64url."""
+
+    model_config = STRICT
+
+    p256dh: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{87}=?$")]
+    auth: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}(==)?$")]
+
+
+class WebPushBody(BaseModel):
+    """A browser's subscription: what `PushSubscription.toJSON()` gives, and its kind."""
+
+    model_config = STRICT
+
+    kind: Literal["webpush"]
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[!-~]{1,2000}$")]
+    keys: WebPushKeys
+    app: AppName = DEFAULT_APP
+
+
+PushBody = Annotated[FcmBody | ApnsBody | WebPushBody, Field(discriminator="kind")]
+
+
 class DeviceBody(BaseModel):
     """A device of the subject and where a push reaches it."""
 
     model_config = STRICT
+
+    device: Id
+    push: PushBody | None = None
+
+
+class DeviceAnswer(BaseModel):
+    """A device of the subject and where a push reaches it, as it was given."""
 
     device: Id
     push: dict[str, JsonValue] | None = None
@@ -108,7 +164,13 @@ class SubjectBody(BaseModel):
             locale=self.locale,
             timezone=self.timezone,
             attributes=self.attributes,
-            devices=tuple(Device(device=device.device, push=device.push) for device in self.devices),
+            devices=tuple(
+                Device(
+                    device=device.device,
+                    push=device.push.model_dump(exclude_unset=True) if device.push else None,
+                )
+                for device in self.devices
+            ),
         )
 
 
@@ -143,7 +205,7 @@ class SubjectAnswer(BaseModel):
     locale: str | None
     timezone: str | None
     attributes: dict[str, str | int | float | bool]
-    devices: list[DeviceBody]
+    devices: list[DeviceAnswer]
 
     @classmethod
     def of(cls, subject: Subject) -> "SubjectAnswer":
@@ -155,7 +217,7 @@ class SubjectAnswer(BaseModel):
             timezone=subject.timezone,
             attributes=dict(subject.attributes),
             devices=[
-                DeviceBody(device=device.device, push=None if device.push is None else dict(device.push))
+                DeviceAnswer(device=device.device, push=None if device.push is None else dict(device.push))
                 for device in subject.devices
             ],
         )

@@ -15,6 +15,7 @@ from consent.entry import Action, Channel, Entry, Purpose, Standing, standing
 from consent.errors import EntryTaken, SubjectNotFound
 from consent.log_tables import consent_notices
 from consent.notice import notices_of, renewals_of
+from consent.push import forget_addresses
 from consent.store import consent_entries, lock_subjects
 
 _RENEWAL_DUE = (
@@ -70,7 +71,17 @@ def record_all(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
     if rows:
         conn.execute(insert(consent_entries), rows)
         log.append(conn, size, leaves)
+        _end_addresses(conn, kept)
     return kept
+
+
+def _end_addresses(conn: Connection, entries: Sequence[Entry]) -> None:
+    """Whoever no longer allows offers by push is not to be reached by push."""
+    for entry in entries:
+        if entry.action is Action.WITHDRAW and entry.channel is Channel.PUSH:
+            stands = standing_of(conn, entry.subject, entry.purpose, entry.channel, entry.recorded_at)
+            if not stands.allowed:
+                forget_addresses(conn, entry.subject)
 
 
 def entries_of(conn: Connection, subject: str) -> tuple[Entry, ...]:

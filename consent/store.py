@@ -67,6 +67,9 @@ devices = Table(
     Column("subject", Text, ForeignKey("subjects.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("position", Integer, nullable=False),
     Column("push", JSON(none_as_null=True)),  # sealed: one string
+    Column("push_kind", Text),
+    Column("push_since", UtcDateTime),  # when this very address was first told
+    Column("push_seen_at", UtcDateTime),  # when it was last told
 )
 
 consent_entries = Table(
@@ -155,7 +158,7 @@ def put_subject(conn: Connection, subject: Subject, at: datetime) -> bool:
     held = {**plain, **_sealed_phone(vault_of(conn), in_use, key, subject.phone)}
     held["attributes"] = key.seal("attributes", json.dumps(dict(subject.attributes)))
     conn.execute(update(subjects).where(subjects.c.id == subject.id).values(held))
-    _put_devices(conn, in_use, key, subject)
+    _put_devices(conn, in_use, key, subject, at)
     return created
 
 
@@ -169,7 +172,8 @@ def _sealed_phone(vault: Vault, in_use: KeysInUse, key: DataKey, phone: str | No
     }
 
 
-def _put_devices(conn: Connection, in_use: KeysInUse, key: DataKey, subject: Subject) -> None:
+def _put_devices(conn: Connection, in_use: KeysInUse, key: DataKey, subject: Subject, at: datetime) -> None:
+    since = _pushes_since(conn, key, subject.id) if any(each.push for each in subject.devices) else {}
     conn.execute(delete(devices).where(devices.c.subject == subject.id))
     if not subject.devices:
         return
@@ -182,12 +186,34 @@ def _put_devices(conn: Connection, in_use: KeysInUse, key: DataKey, subject: Sub
             "name": key.seal("device", device.device),
             "subject": subject.id,
             "position": position,
-            "push": None if device.push is None else key.seal("push", json.dumps(dict(device.push))),
+            **_push_columns(key, device, since, at),
         }
         if device.device in others or not insert_if_new(conn, devices, row):
             taken.append(position)
     if taken:
         raise DeviceTaken(sorted(taken))
+
+
+def _pushes_since(conn: Connection, key: DataKey, subject: str) -> dict[str, datetime | None]:
+    """Since when the subject's push addresses are known, each by its JSON."""
+    held = select(devices.c.push, devices.c.push_since).where(
+        devices.c.subject == subject, devices.c.push.is_not(None)
+    )
+    return {key.open("push", row.push): row.push_since for row in conn.execute(held)}
+
+
+def _push_columns(
+    key: DataKey, device: Device, since: Mapping[str, datetime | None], at: datetime
+) -> dict[str, Any]:
+    if device.push is None:
+        return {"push": None}
+    told = json.dumps(dict(device.push))
+    return {
+        "push": key.seal("push", told),
+        "push_kind": device.push.get("kind"),
+        "push_since": since.get(told, at),
+        "push_seen_at": at,
+    }
 
 
 def get_subject(conn: Connection, subject: str) -> Subject | None:

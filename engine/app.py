@@ -34,6 +34,7 @@ from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
+from campaigns.channels.push import Push
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
@@ -49,6 +50,7 @@ from consent.desk import Desk
 from consent.entry import Channel
 from consent.inbound import InboundPolicy
 from consent.processor import Processor
+from consent.push import IDLE_KINDS, IDLE_LIMIT, PushAddress, forget_address, forget_idle
 from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
@@ -80,6 +82,7 @@ from engine.log import SignalLog
 from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
+from engine.push_apps import push_services
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
@@ -195,6 +198,7 @@ class Engine:
             place_of=geofences.store.get,
             handovers=self.handovers,
             now=self.now,
+            drivers_in_peace=settings.push_while_driving == "silent",
             rules=rules,
             lines=self.lines,
             countries=self._sms_countries(),
@@ -243,6 +247,7 @@ class Engine:
             Job("refusals heeded", 600, self.check_refusals),
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
+            Job("idle push addresses", 3600, self.end_idle_addresses),
             Job("messages of unknown outcome", 15, self.reconciler.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
             *self.privacy.jobs(),
@@ -468,8 +473,10 @@ class Engine:
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
+        self.push = Push(push_services(settings.push_path, self.now), title=settings.brand, bury=self._bury)
+        push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
-            return {Channel.SMS: silent, Channel.PUSH: silent}
+            return {Channel.SMS: silent, Channel.PUSH: push}
         sms = TwilioSms(
             settings.twilio_account_sid,
             settings.twilio_auth_tokens[0],
@@ -479,7 +486,22 @@ class Engine:
             status_callback=f"{settings.public_url.rstrip('/')}/v1/twilio/status",
             timeout_seconds=settings.twilio_timeout_seconds,
         )
-        return {Channel.SMS: sms, Channel.PUSH: silent}
+        return {Channel.SMS: sms, Channel.PUSH: push}
+
+    def _bury(self, address: PushAddress, code: str | None) -> None:
+        """Remove an address that its service calls dead."""
+        with self.records.writes.begin() as connection:
+            gone = forget_address(connection, address)
+        if gone:
+            metrics.PUSH_ADDRESSES_ENDED.labels(address.kind, "dead").inc()
+            logger.info("a push address of %s is dead: %s", address.kind, code)
+
+    def end_idle_addresses(self) -> int:
+        """Remove the addresses of Firebase that no app has told us of for 270 days. Answers how many."""
+        with self.records.writes.begin() as connection:
+            ended = forget_idle(connection, IDLE_KINDS, self.now() - IDLE_LIMIT)
+        metrics.PUSH_ADDRESSES_ENDED.labels("fcm", "idle").inc(ended)
+        return ended
 
     def _line_limits(self) -> dict[Channel, LineLimits]:
         settings = self.settings
@@ -527,6 +549,10 @@ class Engine:
         ]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
+        told += [
+            f"push app {app} ({kind}) is paused: its credentials are refused"
+            for kind, app in self.push.paused()
+        ]
         return told
 
     def _add_operations(self, app: FastAPI) -> None:

@@ -913,6 +913,7 @@ def _opened(**given: Any) -> Iterator[Any]:
     from consent.signing import InvalidKey
     from engine.app import Engine
     from engine.live import LiveStoreMismatch
+    from engine.push_apps import InvalidPushApps
     from engine.valkey import ValkeyDidNotStart
     from geofences.errors import GeofenceError
 
@@ -925,6 +926,7 @@ def _opened(**given: Any) -> Iterator[Any]:
         InvalidKey,
         InvalidProcessors,
         KeyMissing,
+        InvalidPushApps,
         LiveStoreMismatch,
         UnreadableKeys,
         ValkeyDidNotStart,

@@ -90,3 +90,8 @@ ERASURE_NOTICES_OLDEST = Gauge(
 )
 RETENTION_REMOVED = Counter("chaland_retention_removed_total", "Rows removed after their period.")
 INACTIVE_ERASED = Counter("chaland_inactive_erased_total", "Subjects erased after years of silence.")
+PUSH_ADDRESSES_ENDED = Counter(
+    "chaland_push_addresses_ended_total",
+    "Push addresses removed: dead by word of their service, or idle.",
+    ["kind", "why"],
+)

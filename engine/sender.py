@@ -17,6 +17,7 @@ from campaigns.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.channels.twilio_codes import Effect
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.decide import may_still_send
+from campaigns.driving import is_driving
 from campaigns.failure import heed_code
 from campaigns.gates import Answer, Reason
 from campaigns.message import Message
@@ -39,8 +40,10 @@ from campaigns.segments import sms_size
 from campaigns.store import get_campaign
 from consent import entry as consent
 from consent.address import is_dead
+from consent.countries.place import Origin
 from consent.ledger import standing_of
 from consent.phone import country_of, origin_of, takes_texts
+from consent.push import PushAddress, addresses_of
 from consent.store import lock_subject, mark_of_subject, phone_of
 from consent.suppression import suppression_of
 from engine import metrics
@@ -48,6 +51,7 @@ from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
 from engine.lines import Lines, NoLines, Short
 from geofences.geofence import Geofence
+from geofences.store import event_facts
 
 BATCH = 50
 WORKERS = 4
@@ -74,6 +78,13 @@ class _Claim:
     asked_ticks: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Pushed:
+    addresses: tuple[PushAddress, ...] = ()
+    silent: bool = False
+    origin: Origin | None = None
+
+
 class _StaleClaim(DeliveryError):
     """The call was not made."""
 
@@ -98,6 +109,7 @@ class Sender:
         rules: CountryRules = COUNTRY_RULES,
         approval: ApprovalPolicy = NEVER,
         ticks: Callable[[], float] = time.monotonic,
+        drivers_in_peace: bool = True,
         lines: Lines | None = None,
         countries: frozenset[str] | None = None,
         workers: int = WORKERS,
@@ -111,6 +123,7 @@ class Sender:
         self._rules = rules
         self._approval = approval
         self._ticks = ticks
+        self._drivers_in_peace = drivers_in_peace
         self._lines = lines or NoLines()
         self._countries = countries
         self._workers = workers
@@ -217,7 +230,8 @@ class Sender:
             )
             channel = self._channels.get(message.channel)
             address = phone_of(connection, due.subject) if mark is not None else None
-            answer = self._judge(connection, message, mark, address, now)
+            pushed = self._pushed(connection, message)
+            answer = self._judge(connection, message, mark, address, now, pushed)
             reason, rule = answer.reason, _rule_of(answer)
             if reason is Reason.OK and channel is None:
                 reason = Reason.NO_CHANNEL
@@ -227,7 +241,7 @@ class Sender:
                     put_off(connection, message, now + timedelta(seconds=NO_MONEY_SECONDS))
                     return None
                 reason = goes
-            if reason is not Reason.OK or channel is None or address is None:
+            if reason is not Reason.OK or channel is None or (address is None and not pushed.addresses):
                 metrics.MESSAGES_ENDED.labels(reason).inc()
                 state = refuse(connection, message, reason, rule)
                 because = f"{reason} ({rule})" if rule else reason
@@ -240,13 +254,37 @@ class Sender:
             attempt,
             channel,
             Outgoing(
-                message.id, message.campaign, to=address, text=message.text, valid_seconds=valid_seconds
+                message.id,
+                message.campaign,
+                to=address or "",
+                text=message.text,
+                valid_seconds=valid_seconds,
+                addresses=pushed.addresses,
+                silent=pushed.silent,
             ),
             ticks,
         )
 
+    def _pushed(self, connection: Connection, message: Message) -> _Pushed:
+        """Where a push goes, and whether it makes a sound: none for a driver. Nowhere for any other message."""
+        if message.channel is not consent.Channel.PUSH:
+            return _Pushed()
+        addresses = addresses_of(connection, message.subject)
+        phone = phone_of(connection, message.subject) if addresses else None
+        return _Pushed(
+            addresses,
+            self._drivers_in_peace and _drove(connection, message.event),
+            origin_of(phone) if phone else None,
+        )
+
     def _judge(
-        self, connection: Connection, message: Message, mark: str | None, address: str | None, now: datetime
+        self,
+        connection: Connection,
+        message: Message,
+        mark: str | None,
+        address: str | None,
+        now: datetime,
+        pushed: _Pushed,
     ) -> Answer:
         """`mark` is what the suppression list would hold of the address; None where there is no address."""
         campaign = get_campaign(connection, message.campaign)
@@ -262,9 +300,9 @@ class Sender:
             location=standing_of(connection, message.subject, consent.Purpose.LOCATION, None, at),
             suppressed=suppression_of(connection, mark) is not None,
             geofence=geofence,
-            origin=origin_of(address) if address else None,
+            origin=origin_of(address) if address else pushed.origin,
             earlier=sent_to(connection, [message.subject], since, before=message)[message.subject],
-            has_address=mark is not None,
+            has_address=mark is not None or bool(pushed.addresses),
             rules=self._rules,
             now=now,
             clearance=clearance_of_message(connection, self._approval, message.campaign, message.version),
@@ -317,6 +355,11 @@ class Sender:
             state,
         )
         self._lines.count(message.channel, outcome)
+
+
+def _drove(connection: Connection, event: str) -> bool:
+    facts = event_facts(connection, event)
+    return facts is not None and is_driving(*facts)
 
 
 def _rule_of(answer: Answer) -> str | None:

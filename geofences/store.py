@@ -260,6 +260,13 @@ def events_of(conn: Connection, subject: str) -> list[dict[str, Any]]:
     return [event_json(_event(row)) for row in rows]
 
 
+def event_facts(conn: Connection, event_id: str) -> tuple[EventKind, dict[str, float]] | None:
+    """What an event was, and the figures it was judged by; None if it is not kept any more."""
+    facts = select(place_events.c.kind, place_events.c.evidence).where(place_events.c.id == event_id)
+    row = conn.execute(facts).first()
+    return None if row is None else (EventKind(row.kind), dict(row.evidence or {}))
+
+
 def forget_subject(conn: Connection, subject: str) -> None:
     """Remove every event of a subject."""
     conn.execute(delete_from(place_events).where(place_events.c.subject == subject))

@@ -6,17 +6,22 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from campaigns.message import MessageState
+from consent.push import PushAddress
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message on its way out. `to` is the address in the channel's own terms (for sms: E.164)."""
+    """A message on its way out. `to` is the address in the channel's own terms (for sms: E.164); a push has `addresses`
+    in its place, one for each device, and makes no sound if it is `silent`.
+    """
 
     id: str
     campaign: str
     to: str = field(repr=False)
     text: str = field(repr=False)
     valid_seconds: int
+    addresses: tuple[PushAddress, ...] = field(default=(), repr=False)
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,3 +155,8 @@ class Faults:
                 return Fault(500, 20500, accept=other)
             case _:
                 return Fault(429, 20429, problem_json=other)
+
+
+def retry_after(fault: Fault) -> dict[str, str]:
+    """The header of a fault that says when to come again."""
+    return {"Retry-After": str(fault.retry_after_seconds)} if fault.retry_after_seconds else {}

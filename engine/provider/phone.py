@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
+from engine.provider.notifications import Notification
 from engine.provider.twilio_message import TextMessage
 
 SHOWN_PHONES, SHOWN_TEXTS = 20, 12
@@ -36,14 +37,16 @@ setInterval(async () => {{
 """
 
 
-def phone_page(messages: Iterable[TextMessage]) -> str:
-    """The page. `messages` are oldest first; a shopper's number is the one that is not ours."""
+def phone_page(messages: Iterable[TextMessage], notifications: Sequence[Notification] = ()) -> str:
+    """The page. All are oldest first; a shopper's number is the one that is not ours."""
     phones: dict[str, list[TextMessage]] = {}
     for message in messages:
         number = theirs(message)
         phones[number] = [*phones.pop(number, []), message][-SHOWN_TEXTS:]
     shown = list(phones.items())[-SHOWN_PHONES:][::-1]
     drawn = "".join(_phone(number, texts) for number, texts in shown)
+    if notifications:
+        drawn += f"<section><h2>Notifications</h2>{''.join(map(_notification, notifications[:-SHOWN_PHONES:-1]))}</section>"
     return PAGE.format(phones=drawn or "<p>Nothing has arrived yet.</p>")
 
 
@@ -67,6 +70,13 @@ def _phone(number: str, texts: Sequence[TextMessage]) -> str:
     text = '<input name="body" value="STOP" maxlength="1600" aria-label="text to send">'
     form = f'<form method="post" action="/phone/texts">{hidden}{to}{text}<button>Send</button></form>'
     return f"<section><h2>{escape(number)}</h2>{lines}{form}</section>"
+
+
+def _notification(shown: Notification) -> str:
+    told = f"{shown.service} {shown.address[:12]}…{', silent' if shown.silent else ''}, good for {shown.valid_seconds} s"
+    return (
+        f'<p class="came"><b>{escape(shown.title)}</b>\n{escape(shown.body)}<small>{escape(told)}</small></p>'
+    )
 
 
 def _line(message: TextMessage) -> str:

@@ -15,6 +15,8 @@ from engine.provider.callbacks import Caller, Post, posting
 from engine.provider.control import Unfit, read_json, read_text, told
 from engine.provider.exchange import NOTHING, Answer, Request, as_json, as_page
 from engine.provider.fault import NO_FAULTS, Fault, Faults, InvalidPlan, Plan, plan_from_json, plan_json
+from engine.provider.fcm_api import FcmApi
+from engine.provider.notifications import Notifications
 from engine.provider.phone import phone_page
 from engine.provider.server import LocalServer
 from engine.provider.twilio_api import ACCOUNT_SID, AUTH_TOKEN, TwilioApi
@@ -47,6 +49,8 @@ class Provider:
     ) -> None:
         self.faults = Faults(plan)
         self.twilio = TwilioApi(account=account, token=token, now=now, faults=self.faults, dead=dead)
+        self.notifications = Notifications()
+        self.fcm = FcmApi(self.notifications, self.faults, lambda: self.url)
         self.called: Counter[int] = Counter()
         """How the engine answered the callbacks, by status; 0 is no answer."""
         self._server = LocalServer(self.answer, host, port)
@@ -113,6 +117,8 @@ class Provider:
         """Answer one call of any of the services."""
         if request.path.startswith("/2010-04-01/"):
             return self.twilio.answer(request)
+        if self.fcm.answers(request):
+            return self.fcm.answer(request)
         try:
             return self._own(request)
         except (Unfit, InvalidPlan) as error:
@@ -121,7 +127,7 @@ class Provider:
     def _own(self, request: Request) -> Answer:
         match request.method, request.path:
             case "GET", "/":
-                return as_page(phone_page(self.twilio.texts()))
+                return as_page(phone_page(self.twilio.texts(), self.notifications.shown()))
             case "POST", "/phone/texts":
                 self.text(*read_text(request.form))
                 return Answer(303, headers={"Location": "/"})
@@ -135,6 +141,7 @@ class Provider:
                 return as_json(200, {"status": status, "twiml": twiml})
             case "DELETE", "/control/messages":
                 self.twilio.forget()
+                self.notifications.forget()
                 return NOTHING
             case _:
                 return as_json(404, {"error": "no such call; `chaland provider --help` lists them"})
@@ -144,6 +151,7 @@ class Provider:
             "faults": plan_json(self.faults.plan),
             "callbacks": {str(status): count for status, count in sorted(self.called.items())},
             "messages": len(self.twilio.texts()),
+            "pushes": self.notifications.received,
             "counts": self.twilio.counts(),
         }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.clock import Now, wall_clock
 from engine.provider.exchange import DROPPED, HUNG, NOTHING, Answer, Request, as_json
-from engine.provider.fault import Fault, Faults
+from engine.provider.fault import Fault, Faults, retry_after
 from engine.provider.twilio_errors import REFUSED_FROM, REFUSED_TO, refusal
 from engine.provider.twilio_message import API, ENDED, TextMessage, message_json, page_json
 
@@ -227,9 +227,7 @@ def _failed(fault: Fault, to: str) -> Answer:
     if fault.body is not None:
         return Answer(fault.status, fault.body)
     refused = refusal(fault.status, fault.code, problem_json=fault.problem_json, of=to)
-    if not fault.retry_after_seconds:
-        return refused
-    return replace(refused, headers={"Retry-After": str(fault.retry_after_seconds)})
+    return replace(refused, headers=retry_after(fault))
 
 
 def _empty_page(request: Request) -> dict[str, Any]:

@@ -84,6 +84,7 @@ def test_it_is_steered_over_http(provider):
         "faults": plan | {"latency_seconds": 1.0},
         "callbacks": {},
         "messages": 1,
+        "pushes": 0,
         "counts": {"by_id": {}, "by_body": {"Bread": 1}},
     }
     assert httpx2.post(f"{provider.url}/control/texts", content=b"{").status_code == 400

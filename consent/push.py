@@ -34,7 +34,7 @@ IDLE_LIMIT = timedelta(days=270)
 
 
 class Environment(StrEnum):
-    """Which of APNs' two worlds an address was made in; the others have one."""
+    """Which of APNs' two worlds an address was made in; the other services have one."""
 
     PRODUCTION = "production"
     SANDBOX = "sandbox"
@@ -43,14 +43,15 @@ class Environment(StrEnum):
 @dataclass(frozen=True, slots=True)
 class PushAddress:
     """One address. `device` and `since` (when it was first told to us; None: before that was kept) name the row; `value`
-    is what the service asks for: ``{"token"}``, or ``{"endpoint", "p256dh", "auth"}`` of Web Push.
+    is what the service asks for: ``{"token"}``, or ``{"endpoint", "p256dh", "auth"}`` of Web Push. `environment` is None
+    where nobody told it: then it is production's, as far as we know.
     """
 
     device: str
     since: datetime | None
     kind: PushKind
     app: str
-    environment: Environment
+    environment: Environment | None
     value: Mapping[str, str] = field(repr=False)
 
 
@@ -59,7 +60,7 @@ def push_address(device: str, since: datetime | None, raw: Any) -> PushAddress |
     try:
         kind = PushKind(raw["kind"])
         value = {"token": str(raw["token"])} if kind is not PushKind.WEBPUSH else _subscription(raw)
-        environment = Environment(raw.get("environment") or Environment.PRODUCTION)
+        environment = Environment(raw["environment"]) if raw.get("environment") else None
         return PushAddress(device, since, kind, str(raw.get("app") or DEFAULT_APP), environment, value)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -34,7 +34,7 @@ from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
-from campaigns.channels.push import Push
+from campaigns.channels.push import CALL_SECONDS, Push
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
@@ -139,6 +139,9 @@ class Engine:
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.ring = opened_ring(settings)
+        self.push_outbound = Outbound(
+            Destinations(Targets(settings.outgoing), settings.ports_called), timeout_seconds=CALL_SECONDS
+        )
         self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
@@ -219,6 +222,7 @@ class Engine:
             thread.join()
         self.worker.close()
         self.outbound.close()
+        self.push_outbound.close()
         self.records.close()
         self.live.close()
 
@@ -473,7 +477,11 @@ class Engine:
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
-        self.push = Push(push_services(settings.push_path, self.now), title=settings.brand, bury=self._bury)
+        self.push = Push(
+            push_services(settings.push_path, self.now, self.push_outbound),
+            title=settings.brand,
+            bury=self._bury,
+        )
         push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
             return {Channel.SMS: silent, Channel.PUSH: push}

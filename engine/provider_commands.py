@@ -50,11 +50,13 @@ def add_provider_command(app: typer.Typer, wait: Callable[[], None], fail: Fail)
             typer.Option(envvar="CHALAND_TWILIO_AUTH_TOKEN", help="Its token, which also signs callbacks."),
         ] = "",
     ) -> None:
-        """Pretend to be Twilio on this machine, with a phone at / that shows what arrives and can answer.
+        """Pretend to be Twilio, Firebase and browsers on this machine, with a phone at / that shows what arrives and can answer.
 
-        Nothing is sent to anybody. Twilio's magic numbers are refused as by Twilio itself. Calls of its own:
+        Nothing is sent to anybody. Twilio's magic numbers are refused as by Twilio itself; of Firebase, tokens that
+        begin with unregistered, mismatch, invalid or busy. Calls of its own:
         GET /control (counts of what arrived), PUT /control/faults {"429": 0.1, "seed": 7},
-        POST /control/texts {"from", "to", "body"}, DELETE /control/messages.
+        POST /control/texts {"from", "to", "body"}, GET /control/fcm-account (a service account),
+        POST /control/browsers {"name"} (a subscription to Web Push), DELETE /control/messages.
 
         Example:  chaland provider
 

@@ -17,13 +17,24 @@ import httpx2
 from campaigns.channels.push import App, PushService
 from campaigns.channels.push_fcm import API_URL as FCM_URL
 from campaigns.channels.push_fcm import FcmPush, ServiceAccount
+from campaigns.channels.push_web import Post, Unposted, VapidKey, WebPush
 from consent.push import PushKind
+from engine.outbound import CallFailed, Outbound
 
 Now = Callable[[], datetime]
 
 
 class InvalidPushApps(ValueError):
     """The file of apps cannot be used; says where, and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What services are made with."""
+
+    now: Now
+    outbound: Outbound
+    client: httpx2.Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +55,17 @@ class _Entry:
         return self.path.parent / self.text(field)
 
 
-def push_services(path: str, now: Now) -> dict[App, PushService]:
-    """The services of every app in the file; none where no file is set. Raises InvalidPushApps."""
+def push_services(path: str, now: Now, outbound: Outbound) -> dict[App, PushService]:
+    """The services of every app in the file; none where no file is set. URLs that browsers gave us are called through
+    `outbound`. Raises InvalidPushApps.
+    """
     if not path:
         return {}
     found: dict[App, PushService] = {}
-    client = httpx2.Client()
+    means = _Means(now, outbound, httpx2.Client())
     for service, app, entry in _entries(Path(path)):
         try:
-            found |= {(kind, app): made for kind, made in _SERVICES[service](entry, client, now).items()}
+            found |= {(kind, app): made for kind, made in _SERVICES[service](entry, means).items()}
         except (OSError, ValueError) as error:
             if isinstance(error, InvalidPushApps):
                 raise
@@ -76,10 +89,31 @@ def _entries(path: Path) -> list[tuple[str, str, _Entry]]:
     return entries
 
 
-def _fcm(entry: _Entry, client: httpx2.Client, now: Now) -> dict[PushKind, PushService]:
+def posting(outbound: Outbound) -> Post:
+    """POSTs to URLs that others gave us, kept out of our own network."""
+
+    def post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str]]:
+        try:
+            answer = outbound.post(url, body, headers)
+        except CallFailed as failed:
+            raise Unposted(failed.failure, heard=failed.heard, permanent=failed.permanent) from None
+        return answer.status, answer.headers
+
+    return post
+
+
+def _fcm(entry: _Entry, means: _Means) -> dict[PushKind, PushService]:
     account = ServiceAccount.read(entry.file("account"))
-    service = FcmPush(account, client, now, api_url=entry.text("api_url", FCM_URL))
+    service = FcmPush(account, means.client, means.now, api_url=entry.text("api_url", FCM_URL))
     return {PushKind.FCM_TOKEN: service, PushKind.FCM_FID: service}
 
 
-_SERVICES: Mapping[str, Callable[[_Entry, httpx2.Client, Now], dict[PushKind, PushService]]] = {"fcm": _fcm}
+def _webpush(entry: _Entry, means: _Means) -> dict[PushKind, PushService]:
+    key = VapidKey.read(entry.file("key"), entry.text("subject"))
+    return {PushKind.WEBPUSH: WebPush(key, posting(means.outbound), means.now)}
+
+
+_SERVICES: Mapping[str, Callable[[_Entry, _Means], dict[PushKind, PushService]]] = {
+    "fcm": _fcm,
+    "webpush": _webpush,
+}

@@ -12,7 +12,7 @@ import httpx2
 
 from engine.clock import Now, wall_clock
 from engine.provider.callbacks import Caller, Post, posting
-from engine.provider.control import Unfit, read_json, read_text, told
+from engine.provider.control import Unfit, read_browser, read_json, read_text, told
 from engine.provider.exchange import NOTHING, Answer, Request, as_json, as_page
 from engine.provider.fault import NO_FAULTS, Fault, Faults, InvalidPlan, Plan, plan_from_json, plan_json
 from engine.provider.fcm_api import FcmApi
@@ -20,6 +20,7 @@ from engine.provider.notifications import Notifications
 from engine.provider.phone import phone_page
 from engine.provider.server import LocalServer
 from engine.provider.twilio_api import ACCOUNT_SID, AUTH_TOKEN, TwilioApi
+from engine.provider.web_push_api import WebPushApi
 
 DELIVERY_SECONDS = 0.2
 SENDER = "36111"
@@ -51,6 +52,7 @@ class Provider:
         self.twilio = TwilioApi(account=account, token=token, now=now, faults=self.faults, dead=dead)
         self.notifications = Notifications()
         self.fcm = FcmApi(self.notifications, self.faults, lambda: self.url)
+        self.web_push = WebPushApi(self.notifications, self.faults, lambda: self.url)
         self.called: Counter[int] = Counter()
         """How the engine answered the callbacks, by status; 0 is no answer."""
         self._server = LocalServer(self.answer, host, port)
@@ -119,6 +121,8 @@ class Provider:
             return self.twilio.answer(request)
         if self.fcm.answers(request):
             return self.fcm.answer(request)
+        if self.web_push.answers(request):
+            return self.web_push.answer(request)
         try:
             return self._own(request)
         except (Unfit, InvalidPlan) as error:
@@ -139,6 +143,10 @@ class Provider:
             case "POST", "/control/texts":
                 status, twiml = self.text(*read_text(read_json(request.body)))
                 return as_json(200, {"status": status, "twiml": twiml})
+            case "GET", "/control/fcm-account":
+                return as_json(200, self.fcm.account())
+            case "POST", "/control/browsers":
+                return as_json(200, self.web_push.subscribe(*read_browser(read_json(request.body))))
             case "DELETE", "/control/messages":
                 self.twilio.forget()
                 self.notifications.forget()

@@ -17,7 +17,9 @@ from consent.ledger import entries_of, record
 from consent.push import addresses_of, forget_address
 from consent.store import put_subject
 from consent.subject import Device, Subject
+from engine.destination import Destinations, Targets
 from engine.handover import open_handovers
+from engine.outbound import Outbound
 from engine.provider.provider import Provider
 from engine.push_apps import InvalidPushApps, push_services
 from engine.sender import Sender
@@ -36,6 +38,13 @@ def shared():
         yield opened
 
 
+@pytest.fixture(scope="module")
+def outbound():
+    opened = Outbound(Destinations(Targets.ANY))
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def provider(shared):
     shared.notifications.forget()
@@ -43,7 +52,7 @@ def provider(shared):
 
 
 @pytest.fixture
-def sender(records, clock, provider, tmp_path):
+def sender(records, clock, provider, tmp_path, outbound):
     (tmp_path / "account.json").write_text(json.dumps(provider.fcm.account()))
     apps = tmp_path / "push.toml"
     apps.write_text(f'[fcm.default]\naccount = "account.json"\napi_url = "{provider.url}"\n')
@@ -55,7 +64,7 @@ def sender(records, clock, provider, tmp_path):
     return Sender(
         reads=records.reads,
         writes=records.writes,
-        channels={Channel.PUSH: Push(push_services(str(apps), clock), title="Bakery", bury=bury)},
+        channels={Channel.PUSH: Push(push_services(str(apps), clock, outbound), title="Bakery", bury=bury)},
         place_of=lambda connection, geofence: {"bakery": BAKERY}.get(geofence),
         handovers=open_handovers(records),
         now=clock,
@@ -146,11 +155,11 @@ def test_without_an_address_nothing_is_sent(records, provider, sender):
         ("no toml", "push.toml"),
     ],
 )
-def test_a_file_of_apps_that_cannot_be_is_refused_by_name(tmp_path, clock, told, named):
+def test_a_file_of_apps_that_cannot_be_is_refused_by_name(tmp_path, clock, outbound, told, named):
     (tmp_path / "push.toml").write_text(told)
     with pytest.raises(InvalidPushApps, match=named):
-        push_services(str(tmp_path / "push.toml"), clock)
+        push_services(str(tmp_path / "push.toml"), clock, outbound)
 
 
-def test_without_a_file_there_is_no_app(clock):
-    assert push_services("", clock) == {}
+def test_without_a_file_there_is_no_app(clock, outbound):
+    assert push_services("", clock, outbound) == {}

@@ -89,7 +89,7 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
-from engine.sending_figures import tell_sending
+from engine.sending_figures import tell_sending, troubles
 from engine.signed_door import SignedDoor
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
@@ -581,6 +581,7 @@ class Engine:
             geofences_loaded = Role.ENGINE not in self._roles or self.worker.is_ready
             ready = all(stores.values()) and geofences_loaded
             attention = self._attention() if stores["records"] else []
+            attention += troubles(self.lines) if stores["live"] else []
             return JSONResponse(
                 {
                     "status": "ready" if ready else "not ready",

@@ -19,6 +19,8 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
 import campaigns.breach_routes
+import campaigns.coupon_routes
+import campaigns.coupon_store
 import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.message_routes
@@ -60,11 +62,13 @@ from engine.asker import Asker
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
+from engine.coupon_watch import CouponWatch
 from engine.decider import Decider
 from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
+from engine.facts import House
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.handover import open_handovers
@@ -91,6 +95,7 @@ from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.sending_figures import tell_sending
 from engine.signed_door import SignedDoor
+from engine.trial_routes import dry_run_router
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
@@ -209,6 +214,7 @@ class Engine:
         )
         self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
+        self.coupon_watch = CouponWatch(self.records, self.now)
         self.desk = self._desk(processors)
         self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
         self.gate.rebuild()
@@ -249,6 +255,7 @@ class Engine:
             Job("erasures", 60, self.erasures.settle),
             Job("beacon health", 600, self.count_unhealthy),
             Job("refusals heeded", 600, self.check_refusals),
+            Job("coupon pools", 60, self.coupon_watch.run_once),
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
             Job("idle push addresses", 3600, self.end_idle_addresses),
@@ -367,6 +374,7 @@ class Engine:
                 approval=self.approval,
             ),
             campaigns.message_routes.router(writes=writes, now=now),
+            campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
@@ -378,6 +386,9 @@ class Engine:
             self._consent_routes(),
             ledger,
             review_router(reads, writes, now),
+            dry_run_router(
+                records=self.records, now=now, house=self._house(), note_access=self.privacy.note_access
+            ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
         self._add_operations(app)
@@ -401,6 +412,9 @@ class Engine:
             body_limit_bytes=most,
         )
         return door
+
+    def _house(self) -> House:
+        return House(self._country_rules(), self.links, approval=self.approval)
 
     def _permits(self, scope: Scope) -> list[Any]:
         """What every call passes: its key must hold the scope, and a look at a subject's data is written down."""
@@ -443,11 +457,13 @@ class Engine:
             records_of={
                 "events": events.of_subject,
                 "visits": visit_store.visits_json_of,
+                "coupons": campaigns.coupon_store.coupons_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
                 campaigns.decision_store.forget_subject,
+                campaigns.coupon_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 address.forget_subject,
@@ -467,7 +483,7 @@ class Engine:
         return TwilioReports(self.settings.public_url, tokens, algorithm) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path == "/v1/beacons/import" or path.startswith("/v1/geofences/"):
+        if path == "/v1/beacons/import" or path.startswith(("/v1/geofences/", "/v1/coupon-pools/")):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
 
@@ -555,6 +571,7 @@ class Engine:
             f"rule {rule.name} was to be reviewed by {rule.review_by}; `chaland rules list` has all"
             for rule in self.overdue_rules()
         ]
+        told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(self.coupon_watch.low)]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
         told += [

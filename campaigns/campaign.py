@@ -17,6 +17,7 @@ from campaigns.coupon import (
     template_with,
 )
 from campaigns.errors import FieldError, StateConflict
+from campaigns.experiment import Experiment, experiment_from_json, experiment_json
 from campaigns.languages import (
     ONE_TEXT,
     Languages,
@@ -106,6 +107,7 @@ class Campaign:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     archived: bool = False
+    experiment: Experiment | None = None
 
     def __post_init__(self) -> None:
         if any(at is not None and at.tzinfo is None for at in (self.starts_at, self.ends_at)):
@@ -183,6 +185,13 @@ def due_state(campaign: Campaign, now: datetime) -> CampaignState:
     return CampaignState.PAUSED if campaign.state is CampaignState.PAUSED else _running(campaign, now)
 
 
+def speaking(campaign: Campaign, variant: str | None) -> Campaign:
+    """The campaign as it speaks in one of its variants; as it is where there is none of that name."""
+    variants = campaign.experiment.variants if campaign.experiment else ()
+    template = next((each.template for each in variants if each.name == variant), None)
+    return campaign if template is None else replace(campaign, template=template)
+
+
 def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wording = PLAIN) -> str:
     """The text of a message with these values, under these circumstances.
 
@@ -207,12 +216,7 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wordin
 
 def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
-    problems = list(language_problems(campaign.template, campaign.languages))
-    problems += offer_problems(campaign.template, campaign.coupon)
-    for field, alone in single_texts(campaign):
-        given = coupon_values(alone.coupon, wording.coupon)
-        found = check_template(str(alone.template), field, wording.links, given)
-        problems += found or _length_problems(alone, field, wording)
+    problems = [*_template_problems(campaign, wording), *_variant_problems(campaign, wording)]
     trigger = campaign.trigger
     if not (trigger.geofences or trigger.tags or trigger.any):
         problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
@@ -260,6 +264,7 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
         "ends_at": campaign.ends_at.isoformat() if campaign.ends_at else None,
         "archived": campaign.archived,
+        "experiment": experiment_json(campaign.experiment),
     }
 
 
@@ -288,7 +293,24 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,
         ends_at=datetime.fromisoformat(raw["ends_at"]) if raw["ends_at"] else None,
         archived=raw.get("archived", False),
+        experiment=experiment_from_json(raw.get("experiment")),
     )
+
+
+def _template_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
+    yield from language_problems(campaign.template, campaign.languages)
+    yield from offer_problems(campaign.template, campaign.coupon)
+    for field, alone in single_texts(campaign):
+        given = coupon_values(alone.coupon, wording.coupon)
+        found = check_template(str(alone.template), field, wording.links, given)
+        yield from found or _length_problems(alone, field, wording)
+
+
+def _variant_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
+    for i, variant in enumerate(campaign.experiment.variants if campaign.experiment else ()):
+        if variant.template != campaign.template:
+            for problem in _template_problems(speaking(campaign, variant.name), wording):
+                yield replace(problem, field=f"experiment.variants[{i}].{problem.field}")
 
 
 def _length_problems(campaign: Campaign, field: str, wording: Wording) -> Iterator[FieldError]:

@@ -30,6 +30,7 @@ def record_decision(conn: Connection, decision: Decision, message: Message | Non
         "gates": [gate_json(gate) for gate in decision.gates],
         "at": decision.at,
         "version": decision.version,
+        "variant": decision.variant,
     }
     if not insert_if_new(conn, decisions, row):
         return False
@@ -81,4 +82,5 @@ def _decision(row: Row[Any]) -> Decision:
         ),
         at=row.at,
         version=row.version,
+        variant=row.variant,
     )

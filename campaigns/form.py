@@ -29,6 +29,7 @@ from campaigns.campaign import (
 from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
 from campaigns.coupon_form import CouponForm
 from campaigns.errors import FieldError, InvalidCampaign
+from campaigns.experiment_form import ExperimentForm, experiment_of, experiment_problems
 from campaigns.languages import TAG, Languages, MissingLocale, template_of
 from campaigns.template import MAX_TEMPLATE_CHARS
 from campaigns.wording import PLAIN, Wording
@@ -87,7 +88,9 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)
 
 
 class PreviewForm(BaseModel):
-    """A made-up subject to render a template for; `geofence` is the name of the place, `timezone` its clock."""
+    """A made-up subject to render a template for; `geofence` is the name of the place, `timezone` its clock, `variant` one of
+    the experiment's.
+    """
 
     model_config = ConfigDict(
         **_STRICT,
@@ -101,6 +104,7 @@ class PreviewForm(BaseModel):
     locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE_PATTERN)] | None = None
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
     coupons_left: Annotated[bool, Field(description="False shows the text of an empty pool.")] = True
+    variant: Line | None = None
 
 
 class TriggerForm(BaseModel):
@@ -192,6 +196,7 @@ class CampaignForm(BaseModel):
             description="The most segments that an SMS may take; a longer one is not sent.",
         ),
     ] = DEFAULT_MAX_SEGMENTS
+    experiment: ExperimentForm | None = None
 
 
 def campaign_of(
@@ -224,8 +229,9 @@ def campaign_of(
         max_segments=form.max_segments,
         starts_at=form.starts_at,
         ends_at=form.ends_at,
+        experiment=experiment_of(form.experiment, campaign_id, form.template),
     )
-    problems += campaign_problems(campaign, wording)
+    problems += (*campaign_problems(campaign, wording), *experiment_problems(campaign.experiment))
     if problems:
         raise InvalidCampaign("the campaign breaks a rule; see errors", problems)
     return campaign

@@ -9,10 +9,11 @@ from typing import Any
 from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.audience import attribute_names, matches
 from campaigns.breaker import Breaker, BreakerState
-from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
+from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text, speaking
 from campaigns.cap import Sent, counted_since, full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
 from campaigns.coupon import SAMPLE, Coupon, NoCouponLeft
+from campaigns.experiment import NO_CONTROL, Control, draw_lot
 from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.segments import sms_size
@@ -48,6 +49,8 @@ class GateName(StrEnum):
     TEXT = "text"
     COUNTRY_WORDS = "country_words"
     CHANNEL_HEALTH = "channel_health"
+    HOLDOUT = "holdout"
+    """After all that decides whether somebody may have the offer, so that those held out compare with those who get it."""
 
 
 class Verdict(StrEnum):
@@ -83,6 +86,9 @@ class Reason(StrEnum):
     NO_TEXT_IN_LANGUAGE = "no_text_in_language"
     COUPONS_EXHAUSTED = "coupons_exhausted"
     COUNTRY_WORDS = "country_words"
+    HOLDOUT = "holdout"
+    GLOBAL_CONTROL = "global_control"
+    SWITCHED_OFF = "switched_off"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
     CONSENT_NEEDS_RENEWAL = "consent_needs_renewal"
@@ -144,6 +150,7 @@ class Moment:
     clearance: Clearance = NOT_ASKED
     coupon: Coupon | None = None
     pool_is_empty: bool = False
+    control: Control = NO_CONTROL
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +361,9 @@ def _address(campaign: Campaign, recipient: Recipient) -> Answer:
 def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
         text = text_of(campaign, moment)
+        # Whoever cannot be told one of the variants is told none: who compares must not depend on what was drawn.
+        for variant in campaign.experiment.variants if campaign.experiment else ():
+            text_of(speaking(campaign, variant.name), moment)
     except TextRefused as refused:
         return Answer({"problem": str(refused)}, _TEXT_REASONS.get(type(refused), Reason.TEXT_REFUSED))
     told: dict[str, Any] = {"characters": len(text)}
@@ -402,6 +412,11 @@ def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
     return event.at + timedelta(seconds=campaign.shelf_life_seconds)
 
 
+def _holdout(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+    lot = draw_lot(campaign.experiment, moment.control, who.id, moment.event.geofence, now)
+    return Answer(lot.drawn, Reason(lot.group.value) if lot.group else Reason.OK)
+
+
 _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.CAMPAIGN_ACTIVE: lambda campaign, _moment, now: _campaign_active(campaign, now),
     GateName.APPROVAL: lambda _campaign, moment, _now: approval(moment.clearance),
@@ -425,4 +440,5 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
     GateName.COUNTRY_SENDER: _country_sender,
     GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),
     GateName.COUNTRY_WORDS: _country_words,
+    GateName.HOLDOUT: _holdout,
 }

@@ -25,6 +25,7 @@ import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.message_routes
 import campaigns.message_store
+import campaigns.report_routes
 import campaigns.routes
 import consent.ledger_routes
 import consent.routes
@@ -40,9 +41,11 @@ from campaigns.channels.push import CALL_SECONDS, Push
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
+from campaigns.experiment import Control
 from campaigns.links import link_policy
 from campaigns.message import message_json
 from campaigns.register import move_due
+from campaigns.report import ReportPolicy
 from campaigns.routes import TwilioReports
 from config import Settings
 from consent import address, checkpoint, opt_in, review
@@ -86,7 +89,7 @@ from engine.log import SignalLog
 from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
-from engine.push_apps import push_services
+from engine.push_apps import PushApps
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
@@ -147,6 +150,7 @@ class Engine:
         self.push_outbound = Outbound(
             Destinations(Targets(settings.outgoing), settings.ports_called), timeout_seconds=CALL_SECONDS
         )
+        self.push_apps = PushApps(settings.push_path, self.now, self.push_outbound)
         self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
@@ -182,6 +186,7 @@ class Engine:
         )
         rules = self._country_rules()
         self.links = link_policy(settings.link_domains, settings.public_url)
+        control = Control(settings.global_control_percent, settings.global_control_salt)
         self.approval = ApprovalPolicy(settings.approval_threshold)
         self.lines = Lines(self.live, self._line_limits(), self.now)
         self.decider = Decider(
@@ -193,6 +198,7 @@ class Engine:
             self.links,
             self.lines.breakers,
             self.approval,
+            control,
         )
         self.handovers = open_handovers(self.records)
         channels = self._channels()
@@ -229,6 +235,7 @@ class Engine:
         self.worker.close()
         self.outbound.close()
         self.push_outbound.close()
+        self.push_apps.close()
         self.records.close()
         self.live.close()
 
@@ -376,6 +383,7 @@ class Engine:
             campaigns.message_routes.router(writes=writes, now=now),
             campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
+            campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(
@@ -487,17 +495,25 @@ class Engine:
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
 
+    @property
+    def report_policy(self) -> ReportPolicy:
+        """How reports are made here."""
+        settings = self.settings
+        return ReportPolicy(
+            least_people=settings.report_minimum_people,
+            visit_within_hours=settings.visit_within_hours,
+            segment_price=settings.sms_segment_price,
+            currency=settings.currency,
+            days=settings.event_retention_days,
+        )
+
     def _rate_limit(self) -> RateLimit:
         return RateLimit(self.live, self.settings.requests_per_second_limit)
 
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
-        self.push = Push(
-            push_services(settings.push_path, self.now, self.push_outbound),
-            title=settings.brand,
-            bury=self._bury,
-        )
+        self.push = Push(self.push_apps.services, title=settings.brand, bury=self._bury)
         push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
             return {Channel.SMS: silent, Channel.PUSH: push}

@@ -8,7 +8,16 @@ from typing import Any
 
 from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
 from campaigns.cap import ONCE_A_DAY, Cap
+from campaigns.coupon import (
+    CouponOffer,
+    coupon_from_json,
+    coupon_json,
+    coupon_values,
+    offer_problems,
+    template_with,
+)
 from campaigns.errors import FieldError, StateConflict
+from campaigns.experiment import Experiment, experiment_from_json, experiment_json
 from campaigns.languages import (
     ONE_TEXT,
     Languages,
@@ -94,9 +103,11 @@ class Campaign:
     shelf_life_seconds: int = DEFAULT_SHELF_LIFE_SECONDS
     max_segments: int = DEFAULT_MAX_SEGMENTS
     languages: Languages = ONE_TEXT
+    coupon: CouponOffer | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     archived: bool = False
+    experiment: Experiment | None = None
 
     def __post_init__(self) -> None:
         if any(at is not None and at.tzinfo is None for at in (self.starts_at, self.ends_at)):
@@ -174,12 +185,22 @@ def due_state(campaign: Campaign, now: datetime) -> CampaignState:
     return CampaignState.PAUSED if campaign.state is CampaignState.PAUSED else _running(campaign, now)
 
 
+def speaking(campaign: Campaign, variant: str | None) -> Campaign:
+    """The campaign as it speaks in one of its variants; as it is where there is none of that name."""
+    variants = campaign.experiment.variants if campaign.experiment else ()
+    template = next((each.template for each in variants if each.name == variant), None)
+    return campaign if template is None else replace(campaign, template=template)
+
+
 def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wording = PLAIN) -> str:
     """The text of a message with these values, under these circumstances.
 
     Raises `TextRefused` where `render` does, and if it is longer than the campaign's channel allows; it does not show the text.
     """
-    chosen = choose(campaign.template, campaign.languages, wording.locale)
+    empty = wording.pool_is_empty
+    template = template_with(campaign.template, campaign.coupon, pool_is_empty=empty)
+    chosen = choose(template, campaign.languages, wording.locale)
+    values = {**values, **coupon_values(campaign.coupon, wording.coupon, pool_is_empty=empty)}
     text = render(chosen.text, values, links=wording.links, locale=chosen.locale, zone=wording.zone)
     if campaign.channel is not Channel.SMS:
         if len(text) > MAX_PUSH_CHARS:
@@ -195,11 +216,7 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wordin
 
 def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
-    problems = list(language_problems(campaign.template, campaign.languages))
-    for field, text in texts_of(campaign.template).items():
-        alone = replace(campaign, template=text, languages=ONE_TEXT)
-        found = check_template(text, field, wording.links) or _length_problems(alone, field, wording)
-        problems.extend(found)
+    problems = [*_template_problems(campaign, wording), *_variant_problems(campaign, wording)]
     trigger = campaign.trigger
     if not (trigger.geofences or trigger.tags or trigger.any):
         problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
@@ -208,6 +225,16 @@ def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[Fie
     if campaign.starts_at and campaign.ends_at and campaign.ends_at <= campaign.starts_at:
         problems.append(FieldError("ends_at", "must be later than starts_at"))
     return tuple(problems)
+
+
+def single_texts(campaign: Campaign) -> Iterator[tuple[str, Campaign]]:
+    """Every text that the campaign may send, by the field that holds it, as a campaign with that text alone."""
+    alone = replace(campaign, languages=ONE_TEXT)
+    for field, text in texts_of(campaign.template).items():
+        yield field, replace(alone, template=text)
+    if campaign.coupon is not None and campaign.coupon.fallback is not None:
+        for field, text in texts_of(campaign.coupon.fallback, "coupon.fallback").items():
+            yield field, replace(alone, template=text, coupon=None)
 
 
 def campaign_json(campaign: Campaign) -> dict[str, Any]:
@@ -231,11 +258,13 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "channel": campaign.channel.value,
         "template": campaign.template if isinstance(campaign.template, str) else dict(campaign.template),
         **languages_json(campaign.languages),
+        "coupon": coupon_json(campaign.coupon),
         "shelf_life_seconds": campaign.shelf_life_seconds,
         "max_segments": campaign.max_segments,
         "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
         "ends_at": campaign.ends_at.isoformat() if campaign.ends_at else None,
         "archived": campaign.archived,
+        "experiment": experiment_json(campaign.experiment),
     }
 
 
@@ -258,12 +287,30 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         channel=Channel(raw["channel"]),
         template=raw["template"],
         languages=languages_from_json(raw),
+        coupon=coupon_from_json(raw.get("coupon")),
         shelf_life_seconds=raw["shelf_life_seconds"],
         max_segments=raw.get("max_segments", DEFAULT_MAX_SEGMENTS),
         starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,
         ends_at=datetime.fromisoformat(raw["ends_at"]) if raw["ends_at"] else None,
         archived=raw.get("archived", False),
+        experiment=experiment_from_json(raw.get("experiment")),
     )
+
+
+def _template_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
+    yield from language_problems(campaign.template, campaign.languages)
+    yield from offer_problems(campaign.template, campaign.coupon)
+    for field, alone in single_texts(campaign):
+        given = coupon_values(alone.coupon, wording.coupon)
+        found = check_template(str(alone.template), field, wording.links, given)
+        yield from found or _length_problems(alone, field, wording)
+
+
+def _variant_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
+    for i, variant in enumerate(campaign.experiment.variants if campaign.experiment else ()):
+        if variant.template != campaign.template:
+            for problem in _template_problems(speaking(campaign, variant.name), wording):
+                yield replace(problem, field=f"experiment.variants[{i}].{problem.field}")
 
 
 def _length_problems(campaign: Campaign, field: str, wording: Wording) -> Iterator[FieldError]:

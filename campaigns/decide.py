@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.approval import NOT_ASKED, Clearance
-from campaigns.campaign import Campaign, CampaignState, due_state
+from campaigns.campaign import Campaign, CampaignState, due_state, speaking
 from campaigns.cap import Sent, full_cap
 from campaigns.country_rules import CountryRules, Reading
+from campaigns.experiment import draw_variant
 from campaigns.gates import (
     Answer,
     Gate,
@@ -47,7 +48,8 @@ class Outcome(StrEnum):
 class Decision:
     """One judgement, unique per event and campaign. `gates` holds every `GateName` once, in order.
 
-    `version` is the campaign's that was judged; None of those from before versions.
+    `version` is the campaign's that was judged; None of those from before versions. `variant` is what the subject was, or
+    would have been, told; None where nothing is varied.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Decision:
     gates: tuple[Gate, ...]
     at: datetime
     version: int | None
+    variant: str | None = None
 
 
 def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
@@ -68,6 +71,8 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
     For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.sent`
     and records the decision; otherwise both might find room under the cap.
     """
+    variant = draw_variant(campaign.experiment, moment.recipient.id) if moment.recipient else None
+    campaign = speaking(campaign, variant.name) if variant else campaign
     gates, reasons = [], []
     for name in GateName:
         answer = ask(name, campaign, moment, now)
@@ -88,6 +93,7 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
         gates=tuple(gates),
         at=now,
         version=campaign.version,
+        variant=variant.name if variant else None,
     )
 
 
@@ -102,10 +108,11 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         subject=moment.recipient.id,
         geofence=decision.geofence,
         channel=campaign.channel,
-        text=text_of(campaign, moment),
+        text=text_of(speaking(campaign, decision.variant), moment),
         created_at=decision.at,
         valid_until=valid_until(campaign, moment.event),
         version=campaign.version,
+        variant=decision.variant,
     )
 
 
@@ -167,6 +174,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "event": decision.event,
         "campaign": decision.campaign,
         "version": decision.version,
+        "variant": decision.variant,
         "subject": decision.subject,
         "geofence": decision.geofence,
         "outcome": decision.outcome.value,

@@ -30,10 +30,16 @@ def record_decision(conn: Connection, decision: Decision, message: Message | Non
         "gates": [gate_json(gate) for gate in decision.gates],
         "at": decision.at,
         "version": decision.version,
+        "variant": decision.variant,
     }
     if not insert_if_new(conn, decisions, row):
         return False
     return message is None or insert_message(conn, message)
+
+
+def is_decided(conn: Connection, decision_id: str) -> bool:
+    """Whether this was judged before: a replay."""
+    return conn.execute(select(decisions.c.id).where(decisions.c.id == decision_id)).first() is not None
 
 
 def decisions_page(
@@ -76,4 +82,5 @@ def _decision(row: Row[Any]) -> Decision:
         ),
         at=row.at,
         version=row.version,
+        variant=row.variant,
     )

@@ -27,7 +27,9 @@ from campaigns.campaign import (
     campaign_problems,
 )
 from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
+from campaigns.coupon_form import CouponForm
 from campaigns.errors import FieldError, InvalidCampaign
+from campaigns.experiment_form import ExperimentForm, experiment_of, experiment_problems
 from campaigns.languages import TAG, Languages, MissingLocale, template_of
 from campaigns.template import MAX_TEMPLATE_CHARS
 from campaigns.wording import PLAIN, Wording
@@ -86,7 +88,9 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)
 
 
 class PreviewForm(BaseModel):
-    """A made-up subject to render a template for; `geofence` is the name of the place, `timezone` its clock."""
+    """A made-up subject to render a template for; `geofence` is the name of the place, `timezone` its clock, `variant` one of
+    the experiment's.
+    """
 
     model_config = ConfigDict(
         **_STRICT,
@@ -99,6 +103,8 @@ class PreviewForm(BaseModel):
     geofence: Line | None = None
     locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE_PATTERN)] | None = None
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
+    coupons_left: Annotated[bool, Field(description="False shows the text of an empty pool.")] = True
+    variant: Line | None = None
 
 
 class TriggerForm(BaseModel):
@@ -172,6 +178,7 @@ class CampaignForm(BaseModel):
         MissingLocale | None,
         Field(strict=False, description="Of texts per language: what becomes of readers of another one."),
     ] = None
+    coupon: CouponForm | None = None
     starts_at: Instant | None = None
     ends_at: Instant | None = None
     audience: Annotated[dict[str, Any], Field(description="Default: everyone.")] = audience_json(EVERYONE)
@@ -189,6 +196,7 @@ class CampaignForm(BaseModel):
             description="The most segments that an SMS may take; a longer one is not sent.",
         ),
     ] = DEFAULT_MAX_SEGMENTS
+    experiment: ExperimentForm | None = None
 
 
 def campaign_of(
@@ -216,12 +224,14 @@ def campaign_of(
         channel=form.channel,
         template=form.template,
         languages=Languages(form.default_locale, form.missing_locale),
+        coupon=form.coupon.offer() if form.coupon else None,
         shelf_life_seconds=form.shelf_life_seconds,
         max_segments=form.max_segments,
         starts_at=form.starts_at,
         ends_at=form.ends_at,
+        experiment=experiment_of(form.experiment, campaign_id, form.template),
     )
-    problems += campaign_problems(campaign, wording)
+    problems += (*campaign_problems(campaign, wording), *experiment_problems(campaign.experiment))
     if problems:
         raise InvalidCampaign("the campaign breaks a rule; see errors", problems)
     return campaign

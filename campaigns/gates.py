@@ -9,9 +9,11 @@ from typing import Any
 from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.audience import attribute_names, matches
 from campaigns.breaker import Breaker, BreakerState
-from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
+from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text, speaking
 from campaigns.cap import Sent, counted_since, full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.coupon import SAMPLE, Coupon, NoCouponLeft
+from campaigns.experiment import NO_CONTROL, Control, draw_lot
 from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.segments import sms_size
@@ -47,6 +49,8 @@ class GateName(StrEnum):
     TEXT = "text"
     COUNTRY_WORDS = "country_words"
     CHANNEL_HEALTH = "channel_health"
+    HOLDOUT = "holdout"
+    """After all that decides whether somebody may have the offer, so that those held out compare with those who get it."""
 
 
 class Verdict(StrEnum):
@@ -80,7 +84,11 @@ class Reason(StrEnum):
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
     NO_TEXT_IN_LANGUAGE = "no_text_in_language"
+    COUPONS_EXHAUSTED = "coupons_exhausted"
     COUNTRY_WORDS = "country_words"
+    HOLDOUT = "holdout"
+    GLOBAL_CONTROL = "global_control"
+    SWITCHED_OFF = "switched_off"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
     CONSENT_NEEDS_RENEWAL = "consent_needs_renewal"
@@ -125,7 +133,8 @@ class Moment:
 
     `geofence` is None once it is deleted, `recipient` when nobody is known behind the device; `marketing` (on
     the campaign's channel) and `location` are the subject's standings, None counting as no. `sent` holds the
-    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches.
+    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches. `coupon` is the code
+    that was taken for the message, None before one is; with `pool_is_empty` there was none.
     """
 
     event: PlaceEvent
@@ -139,6 +148,9 @@ class Moment:
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     """Of the channels that have one."""
     clearance: Clearance = NOT_ASKED
+    coupon: Coupon | None = None
+    pool_is_empty: bool = False
+    control: Control = NO_CONTROL
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,11 +361,11 @@ def _address(campaign: Campaign, recipient: Recipient) -> Answer:
 def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
         text = text_of(campaign, moment)
+        # Whoever cannot be told one of the variants is told none: who compares must not depend on what was drawn.
+        for variant in campaign.experiment.variants if campaign.experiment else ():
+            text_of(speaking(campaign, variant.name), moment)
     except TextRefused as refused:
-        missing = isinstance(refused, NoTextInLanguage)
-        return Answer(
-            {"problem": str(refused)}, Reason.NO_TEXT_IN_LANGUAGE if missing else Reason.TEXT_REFUSED
-        )
+        return Answer({"problem": str(refused)}, _TEXT_REASONS.get(type(refused), Reason.TEXT_REFUSED))
     told: dict[str, Any] = {"characters": len(text)}
     if campaign.channel is Channel.SMS:
         size = sms_size(text)
@@ -363,6 +375,9 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
             "max_segments": campaign.max_segments,
         }
     return Answer(told)
+
+
+_TEXT_REASONS = {NoTextInLanguage: Reason.NO_TEXT_IN_LANGUAGE, NoCouponLeft: Reason.COUPONS_EXHAUSTED}
 
 
 def text_of(campaign: Campaign, moment: Moment) -> str:
@@ -377,13 +392,29 @@ def text_of(campaign: Campaign, moment: Moment) -> str:
         "campaign": campaign.name,
         "valid_until": valid_until(campaign, moment.event).isoformat(),
     }
-    wording = Wording(moment.links, who.locale if who else None, place.timezone if place else None)
+    wording = Wording(
+        moment.links,
+        who.locale if who else None,
+        place.timezone if place else None,
+        moment.coupon or Coupon(SAMPLE, coupon_until(campaign, moment.event)),
+        moment.pool_is_empty,
+    )
     return finished_text(campaign, values, wording)
+
+
+def coupon_until(campaign: Campaign, event: PlaceEvent) -> datetime:
+    """The instant at which a code of the campaign, earned by the event, is too late at a till."""
+    return event.at + timedelta(seconds=campaign.coupon.valid_seconds if campaign.coupon else 0)
 
 
 def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
     """The instant at which the event's offer is too late."""
     return event.at + timedelta(seconds=campaign.shelf_life_seconds)
+
+
+def _holdout(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+    lot = draw_lot(campaign.experiment, moment.control, who.id, moment.event.geofence, now)
+    return Answer(lot.drawn, Reason(lot.group.value) if lot.group else Reason.OK)
 
 
 _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
@@ -409,4 +440,5 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
     GateName.COUNTRY_SENDER: _country_sender,
     GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),
     GateName.COUNTRY_WORDS: _country_words,
+    GateName.HOLDOUT: _holdout,
 }

@@ -21,10 +21,12 @@ from campaigns.campaign import (
     due_state,
     finished_text,
     next_state,
+    speaking,
 )
 from campaigns.change import By
 from campaigns.channels.twilio_status import STATES
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
+from campaigns.coupon_store import sample_for
 from campaigns.decide import Outcome, decision_json
 from campaigns.decision_store import decisions_page
 from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
@@ -38,7 +40,7 @@ from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
 from campaigns.saving import check_saved
 from campaigns.segments import outside_gsm, sms_size
-from campaigns.store import campaign_report, campaigns_page, get_campaign
+from campaigns.store import campaigns_page, get_campaign
 from campaigns.template import TextRefused
 from campaigns.wording import Wording
 from consent.entry import Channel
@@ -204,37 +206,22 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> 
     )
     def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, Any]:
         with reads.connect() as connection:
-            campaign = known(connection, campaign_id)
+            campaign = _in_variant(known(connection, campaign_id), form.variant)
+            coupon = sample_for(connection, campaign.coupon, now())
         until = now() + timedelta(seconds=campaign.shelf_life_seconds)
         place = {"geofence": form.geofence, "campaign": campaign.name, "valid_until": until.isoformat()}
-        seen = replace(wording, locale=form.locale, zone=form.timezone)
+        seen = replace(
+            wording,
+            locale=form.locale,
+            zone=form.timezone,
+            coupon=coupon,
+            pool_is_empty=not form.coupons_left,
+        )
         try:
             text = finished_text(campaign, {**form.attributes, **place}, seen)
         except TextRefused as refused:
             raise InvalidCampaign(str(refused), (FieldError("attributes", str(refused)),)) from refused
         return preview_json(campaign, text)
-
-    @api.get(
-        "/v1/campaigns/{campaign_id}/report",
-        operation_id="reportCampaign",
-        summary="How the campaign's decisions and messages came out",
-        tags=["campaigns"],
-        responses={200: _example(_REPORT)},
-    )
-    def report(campaign_id: CampaignId) -> dict[str, Any]:
-        with reads.connect() as connection:
-            campaign = known(connection, campaign_id)
-            counted = campaign_report(connection, campaign_id)
-        return {
-            "campaign": campaign_id,
-            "state": due_state(campaign, now()).value,
-            "decisions": {
-                "total": sum(counted.outcomes.values()),
-                "by_outcome": counted.outcomes,
-                "by_reason": counted.reasons,
-            },
-            "messages": {"total": sum(counted.states.values()), "by_state": counted.states},
-        }
 
 
 def _filters(
@@ -368,6 +355,14 @@ def _narrowed(connection: Connection, filters: Filters, device: str | None) -> F
     return replace(filters, subject=subject)
 
 
+def _in_variant(campaign: Campaign, name: str | None) -> Campaign:
+    names = [each.name for each in campaign.experiment.variants] if campaign.experiment else []
+    if name is not None and name not in names:
+        problem = FieldError("variant", f"one of {', '.join(names) or 'none'} is expected")
+        raise InvalidCampaign(problem.detail, (problem,))
+    return speaking(campaign, name)
+
+
 def known(connection: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:
     """The campaign with this id. Raises `CampaignNotFound`."""
     campaign = get_campaign(connection, campaign_id, lock=lock)
@@ -402,6 +397,7 @@ _DECISION = {
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
     "campaign": "bread",
     "version": 1,
+    "variant": None,
     "subject": "ana",
     "geofence": "bakery",
     "outcome": "refused",
@@ -426,6 +422,7 @@ MESSAGE_EXAMPLE = {
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
     "campaign": "bread",
     "version": 1,
+    "variant": None,
     "subject": "ana",
     "geofence": "bakery",
     "channel": "sms",
@@ -445,15 +442,5 @@ _PREVIEW = {
     "segments": 1,
     "sms_limit": 4,
     "ucs2_because": ["’"],
-}
-_REPORT = {
-    "campaign": "bread",
-    "state": "active",
-    "decisions": {
-        "total": 3,
-        "by_outcome": {"message": 1, "refused": 2},
-        "by_reason": {"ok": 1, "cap_reached": 2},
-    },
-    "messages": {"total": 1, "by_state": {"delivered": 1}},
 }
 _STATUS = {"MessageSid": "SM...", "MessageStatus": "delivered"}

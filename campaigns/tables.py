@@ -85,6 +85,7 @@ decisions = Table(
     Column("gates", JSON, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("version", Integer),
+    Column("variant", Text),
     UniqueConstraint("event", "campaign"),
     Index(None, "at", "id"),
     Index(None, "subject", "at"),
@@ -113,6 +114,8 @@ messages = Table(
     Column("reason", Text),
     Column("rule", Text),
     Column("version", Integer),
+    Column("variant", Text),
+    Column("segments", Integer),  # of an SMS
     UniqueConstraint("event", "campaign"),
     Index(None, "state", "next_at"),
     Index(None, "created_at", "id"),

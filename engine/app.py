@@ -19,10 +19,13 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
 import campaigns.breach_routes
+import campaigns.coupon_routes
+import campaigns.coupon_store
 import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.message_routes
 import campaigns.message_store
+import campaigns.report_routes
 import campaigns.routes
 import consent.ledger_routes
 import consent.routes
@@ -38,9 +41,11 @@ from campaigns.channels.push import CALL_SECONDS, Push
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
+from campaigns.experiment import Control
 from campaigns.links import link_policy
 from campaigns.message import message_json
 from campaigns.register import move_due
+from campaigns.report import ReportPolicy
 from campaigns.routes import TwilioReports
 from config import Settings
 from consent import address, checkpoint, opt_in, review
@@ -60,11 +65,13 @@ from engine.asker import Asker
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
+from engine.coupon_watch import CouponWatch
 from engine.decider import Decider
 from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
+from engine.facts import House
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
 from engine.handover import open_handovers
@@ -82,7 +89,7 @@ from engine.log import SignalLog
 from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
-from engine.push_apps import push_services
+from engine.push_apps import PushApps
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
@@ -91,6 +98,7 @@ from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.sending_figures import tell_sending, troubles
 from engine.signed_door import SignedDoor
+from engine.trial_routes import dry_run_router
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
@@ -142,6 +150,7 @@ class Engine:
         self.push_outbound = Outbound(
             Destinations(Targets(settings.outgoing), settings.ports_called), timeout_seconds=CALL_SECONDS
         )
+        self.push_apps = PushApps(settings.push_path, self.now, self.push_outbound)
         self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
@@ -177,6 +186,7 @@ class Engine:
         )
         rules = self._country_rules()
         self.links = link_policy(settings.link_domains, settings.public_url)
+        control = Control(settings.global_control_percent, settings.global_control_salt)
         self.approval = ApprovalPolicy(settings.approval_threshold)
         self.lines = Lines(self.live, self._line_limits(), self.now)
         self.decider = Decider(
@@ -188,6 +198,7 @@ class Engine:
             self.links,
             self.lines.breakers,
             self.approval,
+            control,
         )
         self.handovers = open_handovers(self.records)
         channels = self._channels()
@@ -209,6 +220,7 @@ class Engine:
         )
         self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
+        self.coupon_watch = CouponWatch(self.records, self.now)
         self.desk = self._desk(processors)
         self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
         self.gate.rebuild()
@@ -223,6 +235,7 @@ class Engine:
         self.worker.close()
         self.outbound.close()
         self.push_outbound.close()
+        self.push_apps.close()
         self.records.close()
         self.live.close()
 
@@ -249,6 +262,7 @@ class Engine:
             Job("erasures", 60, self.erasures.settle),
             Job("beacon health", 600, self.count_unhealthy),
             Job("refusals heeded", 600, self.check_refusals),
+            Job("coupon pools", 60, self.coupon_watch.run_once),
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
             Job("idle push addresses", 3600, self.end_idle_addresses),
@@ -367,7 +381,9 @@ class Engine:
                 approval=self.approval,
             ),
             campaigns.message_routes.router(writes=writes, now=now),
+            campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
+            campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(
@@ -378,6 +394,9 @@ class Engine:
             self._consent_routes(),
             ledger,
             review_router(reads, writes, now),
+            dry_run_router(
+                records=self.records, now=now, house=self._house(), note_access=self.privacy.note_access
+            ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
         self._add_operations(app)
@@ -401,6 +420,9 @@ class Engine:
             body_limit_bytes=most,
         )
         return door
+
+    def _house(self) -> House:
+        return House(self._country_rules(), self.links, approval=self.approval)
 
     def _permits(self, scope: Scope) -> list[Any]:
         """What every call passes: its key must hold the scope, and a look at a subject's data is written down."""
@@ -443,11 +465,13 @@ class Engine:
             records_of={
                 "events": events.of_subject,
                 "visits": visit_store.visits_json_of,
+                "coupons": campaigns.coupon_store.coupons_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
                 campaigns.decision_store.forget_subject,
+                campaigns.coupon_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 address.forget_subject,
@@ -467,9 +491,21 @@ class Engine:
         return TwilioReports(self.settings.public_url, tokens, algorithm) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path == "/v1/beacons/import" or path.startswith("/v1/geofences/"):
+        if path == "/v1/beacons/import" or path.startswith(("/v1/geofences/", "/v1/coupon-pools/")):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
+
+    @property
+    def report_policy(self) -> ReportPolicy:
+        """How reports are made here."""
+        settings = self.settings
+        return ReportPolicy(
+            least_people=settings.report_minimum_people,
+            visit_within_hours=settings.visit_within_hours,
+            segment_price=settings.sms_segment_price,
+            currency=settings.currency,
+            days=settings.event_retention_days,
+        )
 
     def _rate_limit(self) -> RateLimit:
         return RateLimit(self.live, self.settings.requests_per_second_limit)
@@ -477,11 +513,7 @@ class Engine:
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
-        self.push = Push(
-            push_services(settings.push_path, self.now, self.push_outbound),
-            title=settings.brand,
-            bury=self._bury,
-        )
+        self.push = Push(self.push_apps.services, title=settings.brand, bury=self._bury)
         push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
             return {Channel.SMS: silent, Channel.PUSH: push}
@@ -555,6 +587,7 @@ class Engine:
             f"rule {rule.name} was to be reviewed by {rule.review_by}; `chaland rules list` has all"
             for rule in self.overdue_rules()
         ]
+        told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(self.coupon_watch.low)]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
         told += [

@@ -21,7 +21,9 @@ from campaigns.approval import NEVER, ApprovalPolicy
 from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
-from campaigns.decide import Decision, compose, decide
+from campaigns.decide import Decision, decide
+from campaigns.experiment import NO_CONTROL, Control
+from campaigns.fulfilment import fulfil
 from campaigns.gates import fits
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from consent import ledger
@@ -75,6 +77,7 @@ class Decider:
         links: LinkPolicy = OWN_LINKS_ONLY,
         breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
         approval: ApprovalPolicy = NEVER,
+        control: Control = NO_CONTROL,
     ) -> None:
         self._live = live
         self._records = records
@@ -83,7 +86,7 @@ class Decider:
         self._of_each = BATCH_EVENTS
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
-        self._house = House(rules, links, approval=approval)
+        self._house = House(rules, links, control=control, approval=approval)
         self._breakers = breakers
 
     def run(self, stop: threading.Event) -> None:
@@ -217,8 +220,7 @@ def _decide_one(connection: Connection, met: _Met, facts: Facts, now: datetime) 
     decisions = []
     for campaign in met.campaigns:
         moment = facts.moment(campaign, met.event, met.geofence, met.subject)
-        decision = decide(campaign, moment, now)
-        message = compose(decision, campaign, moment)
+        decision, message = fulfil(connection, decide(campaign, moment, now), campaign, moment, now)
         if decision_store.record_decision(connection, decision, message):
             decisions.append(decision)
             if message is not None:

@@ -15,6 +15,7 @@ from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
+from campaigns.experiment import NO_CONTROL, Control
 from campaigns.gates import Moment, Recipient
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.message import Message
@@ -45,6 +46,7 @@ class House:
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
+    control: Control = NO_CONTROL
     approval: ApprovalPolicy = NEVER
 
 
@@ -87,6 +89,7 @@ class Facts:
             links=self._house.links,
             clearance=self._clearance(campaign),
             breakers=self._house.breakers,
+            control=self._house.control,
         )
 
     def _clearance(self, campaign: Campaign) -> Clearance:

@@ -24,6 +24,8 @@ ABANDONED_AFTER = timedelta(minutes=1)
 NEVER_KEPT = frozenset({401, 403, 409, 429})
 EXEMPT = frozenset({"/v1/twilio/inbound", "/v1/twilio/status"})
 """Paths that are idempotent by their own content."""
+READS = "/dry-run"
+"""The end of paths whose POST does nothing: their answers are about a person, and are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Idempotency:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] in EXEMPT:
+        if scope["type"] != "http" or scope["method"] != "POST" or _is_exempt(scope["path"]):
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
@@ -153,6 +155,10 @@ class Idempotency:
     def _forget(self, name: str) -> None:
         with self._records.writes.begin() as connection:
             connection.execute(delete(idempotent_answers).where(idempotent_answers.c.id == name))
+
+
+def _is_exempt(path: str) -> bool:
+    return path in EXEMPT or path.endswith(READS)
 
 
 def forget_subject(connection: Connection, subject: str) -> None:

@@ -168,6 +168,7 @@ def test_a_stranger_is_asked_nothing_personal():
         GateName.COUNTRY_SENDER,
         GateName.TEXT,
         GateName.COUNTRY_WORDS,
+        GateName.HOLDOUT,
     }
     assert decision.subject is None
 

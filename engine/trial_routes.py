@@ -1,0 +1,86 @@
+"""The calls that try a campaign out on one shopper."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from campaigns.form import Instant, Line
+from campaigns.routes import Actor, CampaignId
+from consent.access_log import REASON_LIMIT_CHARS
+from engine.clock import Now
+from engine.facts import House
+from engine.records import Records
+from engine.trial import Trial, dry_run, dry_run_json
+from geofences.event import EventKind
+
+NoteAccess = Callable[[str, str, str, str | None], None]
+"""Writes down that an actor looks at a subject's data: what was read, and why."""
+MAX_SUBJECT_CHARS = 128
+
+
+class DryRunForm(BaseModel):
+    """What is supposed to happen; `at` is now unless it is given."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"subject": "ana", "geofence": "bakery", "event": "enter"}]},
+    )
+    subject: Annotated[Line, Field(max_length=MAX_SUBJECT_CHARS)]
+    geofence: Line
+    event: Annotated[EventKind, Field(strict=False)]
+    at: Instant | None = None
+
+
+def dry_run_router(*, records: Records, now: Now, house: House, note_access: NoteAccess) -> APIRouter:
+    """The dry run: it shows what a shopper has consented to, and so is for whoever may read that."""
+    api = APIRouter()
+
+    @api.post(
+        "/v1/campaigns/{campaign_id}/dry-run",
+        operation_id="dryRunCampaign",
+        summary="What would happen to this shopper at this instant: every gate; nothing is recorded or sent",
+        tags=["campaigns"],
+        responses={200: {"content": {"application/json": {"example": _DRY_RUN}}}},
+    )
+    def run(campaign_id: CampaignId, form: DryRunForm, actor: Actor, request: Request) -> dict[str, Any]:
+        note_access(actor, form.subject, "dryRunCampaign", reason_of(request))
+        at = now()
+        trial = Trial(form.subject, form.geofence, form.event, form.at or at)
+        with records.reads.connect() as connection:
+            return dry_run_json(dry_run(connection, campaign_id, trial, house, at), trial)
+
+    return api
+
+
+def reason_of(request: Request) -> str | None:
+    """Why somebody looks at a subject's data, as the header `Access-Reason` says."""
+    return request.headers.get("access-reason", "").strip()[:REASON_LIMIT_CHARS] or None
+
+
+_DRY_RUN = {
+    "event": "enter",
+    "campaign": "bread",
+    "version": 1,
+    "subject": "ana",
+    "geofence": "bakery",
+    "outcome": "refused",
+    "reason": "consent_withdrawn",
+    "gates": [
+        {"gate": "campaign_active", "verdict": "pass", "input": {"state": "active"}},
+        {
+            "gate": "consent",
+            "verdict": "fail",
+            "input": {
+                "purpose": "marketing",
+                "channel": "sms",
+                "entry": "c-81",
+                "action": "withdraw",
+                "since": "2026-11-23T08:05:00+00:00",
+            },
+        },
+    ],
+    "at": "2026-11-23T10:00:00+00:00",
+}

@@ -23,7 +23,6 @@ from campaigns.campaign import (
     MAX_SEGMENTS,
     Campaign,
     CampaignState,
-    Trigger,
     campaign_problems,
 )
 from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
@@ -32,15 +31,13 @@ from campaigns.errors import FieldError, InvalidCampaign
 from campaigns.experiment_form import ExperimentForm, experiment_of, experiment_problems
 from campaigns.languages import TAG, Languages, MissingLocale, template_of
 from campaigns.template import MAX_TEMPLATE_CHARS
+from campaigns.trigger_form import TriggerForm, trigger_of
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Day, window_from_json
 from consent.entry import Channel
-from geofences.event import EventKind
 
 ID_PATTERN = r"^[A-Za-z0-9._:@~-]{1,128}$"
 LOCALE_PATTERN = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$"
-MAX_GEOFENCES = 1000
-MAX_TAGS = 50
 MAX_WINDOWS = 21
 MAX_SHELF_LIFE_SECONDS = 7 * 86_400
 
@@ -105,16 +102,6 @@ class PreviewForm(BaseModel):
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
     coupons_left: Annotated[bool, Field(description="False shows the text of an empty pool.")] = True
     variant: Line | None = None
-
-
-class TriggerForm(BaseModel):
-    """The moment; `geofences` holds ids, and `tags` those that a geofence may carry."""
-
-    model_config = _STRICT
-    event: Annotated[EventKind, Field(strict=False)]
-    geofences: Annotated[list[Line], Field(max_length=MAX_GEOFENCES)] = []
-    tags: Annotated[list[Line], Field(max_length=MAX_TAGS)] = []
-    any: bool = False
 
 
 class WindowForm(BaseModel):
@@ -209,12 +196,11 @@ def campaign_of(
         for i, window in enumerate(form.windows)
         if window.opens == window.closes
     )
-    trigger = form.trigger
     campaign = Campaign(
         id=campaign_id,
         name=form.name,
         state=state,
-        trigger=Trigger(trigger.event, tuple(trigger.geofences), tuple(trigger.tags), trigger.any),
+        trigger=trigger_of(form.trigger),
         audience=audience,
         windows=()
         if problems

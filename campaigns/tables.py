@@ -125,6 +125,28 @@ messages = Table(
     Index(None, "provider_id"),
 )
 
+held_moments = Table(
+    "held_moments",
+    metadata,
+    Column("decision", Text, ForeignKey("decisions.id", ondelete="CASCADE"), primary_key=True),
+    Column("event", Text, nullable=False, index=True),
+    Column("campaign", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("geofence", Text, nullable=False),
+    Column("zone", Text),
+    Column("at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False, index=True),
+)
+
+list_members = Table(
+    "list_members",
+    metadata,
+    Column("list", Text, primary_key=True),
+    Column("subject", Text, primary_key=True, index=True),
+    Column("added_at", UtcDateTime, nullable=False),
+)
+
 breach_checks = Table(
     "breach_checks",
     metadata,

@@ -23,8 +23,10 @@ import campaigns.coupon_routes
 import campaigns.coupon_store
 import campaigns.decision_store
 import campaigns.lifecycle_routes
+import campaigns.list_routes
 import campaigns.message_routes
 import campaigns.message_store
+import campaigns.reach_routes
 import campaigns.report_routes
 import campaigns.routes
 import consent.ledger_routes
@@ -32,7 +34,7 @@ import consent.routes
 import geofences.beacon_routes
 import geofences.routes
 import geofences.store
-from campaigns import breach_store
+from campaigns import breach_store, list_store
 from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
@@ -90,8 +92,10 @@ from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
 from engine.push_apps import PushApps
+from engine.reach import check_audience, reach_of
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
+from engine.releaser import Releaser
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
@@ -200,6 +204,8 @@ class Engine:
             self.approval,
             control,
         )
+        house = House(rules, self.links, control=control, approval=self.approval)
+        self.releaser = Releaser(self.records, self.now, house, self.lines.breakers)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -257,6 +263,7 @@ class Engine:
         """The table of timed jobs."""
         return (
             Job("campaign moves", 1, self.move_campaigns),
+            Job("held moments", 1, self.releaser.run_once),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("ledger checkpoint", self.settings.checkpoint_seconds, self.take_checkpoint),
             Job("erasures", 60, self.erasures.settle),
@@ -352,6 +359,8 @@ class Engine:
             pass
         while self.decider.run_once():
             pass
+        while self.releaser.run_once():
+            pass
         while self.sender.run_once():
             pass
         self.asker.run_once()
@@ -361,7 +370,7 @@ class Engine:
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
         app.include_router(intake_document())
-        figures_of = FleetFigures(self.live).read
+        figures_of, minimum = FleetFigures(self.live).read, self.settings.report_minimum_people
         for routes in (
             geofences.routes.router(
                 reads=reads, writes=writes, now=now, check=self.sensitive.faults, events_page=events.page
@@ -379,10 +388,18 @@ class Engine:
                 links=self.links,
                 rules=self._country_rules(),
                 approval=self.approval,
+                may_speak=lambda connection, campaign: check_audience(connection, campaign, minimum, now()),
             ),
             campaigns.message_routes.router(writes=writes, now=now),
             campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
+            campaigns.list_routes.router(reads=reads, writes=writes, now=now, minimum=minimum),
+            campaigns.reach_routes.router(
+                reads=reads,
+                now=now,
+                reach_of=lambda connection, campaign: reach_of(connection, campaign, now()),
+                minimum=minimum,
+            ),
             campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
@@ -474,6 +491,7 @@ class Engine:
                 campaigns.coupon_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
+                list_store.forget_subject,
                 address.forget_subject,
                 review.forget_subject,
                 opt_in.forget_subject,
@@ -491,7 +509,9 @@ class Engine:
         return TwilioReports(self.settings.public_url, tokens, algorithm) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path == "/v1/beacons/import" or path.startswith(("/v1/geofences/", "/v1/coupon-pools/")):
+        if path == "/v1/beacons/import" or path.startswith(
+            ("/v1/geofences/", "/v1/coupon-pools/", "/v1/lists/")
+        ):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
-from campaigns.cap import ONCE_A_DAY, Cap
+from campaigns.audience import EVERYONE, Audience, audience_json, behaviours, parse_audience
+from campaigns.budget import NO_BUDGET, Budget, budget_from_json, budget_json
+from campaigns.cap import ONCE_A_DAY, Cap, cap_from_json, cap_json
 from campaigns.coupon import (
     CouponOffer,
     coupon_from_json,
@@ -30,10 +31,10 @@ from campaigns.languages import (
 )
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.template import TextRefused, check_template, render
+from campaigns.trigger import Trigger, trigger_from_json, trigger_json, trigger_problems
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Window, window_from_json, window_json
 from consent.entry import Channel
-from geofences.event import EventKind
 
 DEFAULT_PRIORITY = 50
 DEFAULT_SHELF_LIFE_SECONDS = 900
@@ -42,6 +43,13 @@ MAX_SEGMENTS = 10
 MAX_PUSH_CHARS = 612
 """Of every channel that is not paid by the segment."""
 _SHOWN_CHARACTERS = 20
+
+
+class PerVisit(StrEnum):
+    """`one`: the campaign is silent where anything was said in the visit already; `many`: it speaks all the same."""
+
+    ONE = "one"
+    MANY = "many"
 
 
 class CampaignState(StrEnum):
@@ -70,23 +78,15 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
-    """The moment: an event of one kind at one of the geofences, at one that carries a tag, or anywhere."""
-
-    event: EventKind
-    geofences: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    any: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Campaign:
     """One campaign. Its state changes through `next_state` and `due_state` alone.
 
     `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
-    Of several campaigns that fit a moment the higher `priority` (0 to 100) is judged first. An SMS takes at most
-    `max_segments` segments. `version` counts from 1; `campaigns/version.py` tells when it goes up. An `archived` one is put
-    away: it is a draft or has ended, is not listed, and stays as it is.
+    Of several campaigns that fit a moment the one with the higher `priority` (0 to 100), then `value`, speaks, and of all
+    only one `per_visit` unless it says otherwise. An event must be as sure as `min_confidence`, and noticed not longer
+    ago than `max_fix_age_seconds`. An SMS takes at most `max_segments` segments. Since the last message of any campaign
+    `min_gap_seconds` must have gone by. `version` counts from 1; `campaigns/version.py` tells when it goes up. An
+    `archived` one is put away: it is a draft or has ended, is not listed, and stays as it is.
     """
 
     id: str
@@ -99,6 +99,12 @@ class Campaign:
     audience: Audience = EVERYONE
     windows: tuple[Window, ...] = ()
     caps: tuple[Cap, ...] = (ONCE_A_DAY,)
+    min_gap_seconds: int | None = None
+    budget: Budget = NO_BUDGET
+    value: float = 0.0
+    per_visit: PerVisit = PerVisit.ONE
+    min_confidence: float | None = None
+    max_fix_age_seconds: int | None = None
     priority: int = DEFAULT_PRIORITY
     shelf_life_seconds: int = DEFAULT_SHELF_LIFE_SECONDS
     max_segments: int = DEFAULT_MAX_SEGMENTS
@@ -112,6 +118,11 @@ class Campaign:
     def __post_init__(self) -> None:
         if any(at is not None and at.tzinfo is None for at in (self.starts_at, self.ends_at)):
             raise ValueError("a naive datetime has no instant; give it a zone")
+
+    @property
+    def profiles(self) -> bool:
+        """Whether it chooses people by what they did before."""
+        return self.trigger.looks_back or any(each.is_profiling for each in behaviours(self.audience))
 
 
 def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignState:
@@ -217,11 +228,7 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wordin
 def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
     problems = [*_template_problems(campaign, wording), *_variant_problems(campaign, wording)]
-    trigger = campaign.trigger
-    if not (trigger.geofences or trigger.tags or trigger.any):
-        problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
-    if trigger.any and (trigger.geofences or trigger.tags):
-        problems.append(FieldError("trigger.any", "any geofence and named ones exclude each other; drop one"))
+    problems += trigger_problems(campaign.trigger)
     if campaign.starts_at and campaign.ends_at and campaign.ends_at <= campaign.starts_at:
         problems.append(FieldError("ends_at", "must be later than starts_at"))
     return tuple(problems)
@@ -239,21 +246,21 @@ def single_texts(campaign: Campaign) -> Iterator[tuple[str, Campaign]]:
 
 def campaign_json(campaign: Campaign) -> dict[str, Any]:
     """The campaign as the API writes it, every default spelled out."""
-    trigger = campaign.trigger
     return {
         "id": campaign.id,
         "name": campaign.name,
         "version": campaign.version,
         "state": campaign.state.value,
-        "trigger": {
-            "event": trigger.event.value,
-            "geofences": list(trigger.geofences),
-            "tags": list(trigger.tags),
-            "any": trigger.any,
-        },
+        "trigger": trigger_json(campaign.trigger),
         "audience": audience_json(campaign.audience),
         "windows": [window_json(window) for window in campaign.windows],
-        "cap": [{"max": cap.max, "per_seconds": cap.per_seconds} for cap in campaign.caps],
+        "cap": [cap_json(cap) for cap in campaign.caps],
+        "min_gap_seconds": campaign.min_gap_seconds,
+        "budget": budget_json(campaign.budget),
+        "value": campaign.value,
+        "per_visit": campaign.per_visit.value,
+        "min_confidence": campaign.min_confidence,
+        "max_fix_age_seconds": campaign.max_fix_age_seconds,
         "priority": campaign.priority,
         "channel": campaign.channel.value,
         "template": campaign.template if isinstance(campaign.template, str) else dict(campaign.template),
@@ -270,19 +277,22 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
 
 def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
     """Read back what `campaign_json` wrote; for stored campaigns, whose shape was checked when they were saved."""
-    trigger = raw["trigger"]
     audience, _ = parse_audience(raw["audience"])
     return Campaign(
         id=raw["id"],
         name=raw["name"],
         version=raw["version"],
         state=CampaignState(raw["state"]),
-        trigger=Trigger(
-            EventKind(trigger["event"]), tuple(trigger["geofences"]), tuple(trigger["tags"]), trigger["any"]
-        ),
+        trigger=trigger_from_json(raw["trigger"]),
         audience=audience,
         windows=tuple(window_from_json(window) for window in raw["windows"]),
-        caps=tuple(Cap(cap["max"], cap["per_seconds"]) for cap in raw["cap"]),
+        caps=tuple(map(cap_from_json, raw["cap"])),
+        min_gap_seconds=raw.get("min_gap_seconds"),
+        budget=budget_from_json(raw.get("budget")),
+        value=raw.get("value", 0.0),
+        per_visit=PerVisit(raw.get("per_visit", PerVisit.ONE)),
+        min_confidence=raw.get("min_confidence"),
+        max_fix_age_seconds=raw.get("max_fix_age_seconds"),
         priority=raw["priority"],
         channel=Channel(raw["channel"]),
         template=raw["template"],

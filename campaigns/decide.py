@@ -6,9 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from campaigns.account import Account, caps_in_force
 from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.campaign import Campaign, CampaignState, due_state, speaking
-from campaigns.cap import Sent, full_cap
+from campaigns.cap import Sent, cap_counts
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.experiment import draw_variant
 from campaigns.gates import (
@@ -20,15 +21,18 @@ from campaigns.gates import (
     Verdict,
     approval,
     ask,
+    called_off,
     gate_json,
     hold_json,
     location_consent,
     marketing_consent,
-    sent_since,
+    opening_hours,
+    profiling_consent,
     text_of,
     valid_until,
 )
 from campaigns.message import Message, derived_id, message_id
+from campaigns.trigger import Deed
 from consent.countries.hours import is_open
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
@@ -65,8 +69,30 @@ class Decision:
     variant: str | None = None
 
 
+AT_ONCE = frozenset(
+    {
+        GateName.CAMPAIGN_ACTIVE,
+        GateName.APPROVAL,
+        GateName.TRIGGER,
+        GateName.SUBJECT,
+        GateName.LOCATION_CONSENT,
+        GateName.CONSENT,
+        GateName.SUPPRESSION,
+        GateName.PROFILING,
+        GateName.VISITS,
+        GateName.AUDIENCE,
+        GateName.CANCEL_IF,
+        GateName.FIX,
+        GateName.ADDRESS,
+        GateName.TEXT,
+    }
+)
+"""The gates whose no ends a moment that is to wait; the others ask about the time at which the offer goes."""
+
+
 def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
-    """Judge one campaign at one moment. Every gate is asked and recorded; the first that fails is the reason.
+    """Judge one campaign at one moment. Every gate is asked and recorded; the first that fails is the reason. Before its
+    delay is over the moment is held, unless a gate says no `AT_ONCE`; it is then judged anew.
 
     For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.sent`
     and records the decision; otherwise both might find room under the cap.
@@ -82,13 +108,18 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
         gates.append(Gate(name, Verdict.PASS if answer.reason is Reason.OK else Verdict.FAIL, answer.input))
         reasons.append(answer.reason)
     reason = next((reason for reason in reasons if reason is not Reason.OK), Reason.OK)
+    outcome = Outcome.MESSAGE if reason is Reason.OK else Outcome.REFUSED
+    if Reason.DELAYED in reasons and not any(
+        gate.gate in AT_ONCE for gate in gates if gate.verdict is Verdict.FAIL
+    ):
+        outcome, reason = Outcome.HELD, Reason.DELAYED
     return Decision(
         id=derived_id("decision", moment.event.id, campaign.id),
         event=moment.event.id,
         campaign=campaign.id,
         subject=moment.recipient.id if moment.recipient else None,
         geofence=moment.event.geofence,
-        outcome=Outcome.MESSAGE if reason is Reason.OK else Outcome.REFUSED,
+        outcome=outcome,
         reason=reason,
         gates=tuple(gates),
         at=now,
@@ -101,6 +132,7 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
     """The message that a decision calls for; None if it calls for none."""
     if decision.outcome is not Outcome.MESSAGE or moment.recipient is None:
         return None
+    text = text_of(speaking(campaign, decision.variant), moment)
     return Message(
         id=message_id(decision.event, campaign.id),
         event=decision.event,
@@ -108,11 +140,14 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         subject=moment.recipient.id,
         geofence=decision.geofence,
         channel=campaign.channel,
-        text=text_of(speaking(campaign, decision.variant), moment),
+        text=text,
         created_at=decision.at,
         valid_until=valid_until(campaign, moment.event),
         version=campaign.version,
         variant=decision.variant,
+        visit=moment.visit,
+        cost_micros=moment.account.costs.of(campaign.channel, text, moment.recipient.origin),
+        counted_on=moment.account.day(decision.at),
     )
 
 
@@ -127,34 +162,52 @@ def may_still_send(
     origin: Origin | None,
     earlier: Sequence[Sent],
     has_address: bool,
+    done: frozenset[Deed] = frozenset(),
+    profiling: Standing | None = None,
     rules: CountryRules,
+    account: Account,
     now: datetime,
     clearance: Clearance = NOT_ASKED,
 ) -> Answer:
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
     `suppressed` is whether the address is on the suppression list. `earlier` holds the messages to the subject that
-    come before this one.
+    come before this one; `done` what they did since the event, of what calls the campaign off.
     """
     if now >= message.valid_until:
         return Answer({}, Reason.TOO_LATE)
     if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
         return Answer({}, Reason.CAMPAIGN_NOT_ACTIVE)
     consents = location_consent(location), marketing_consent(marketing, message.channel)
-    for answer in (approval(clearance), *consents):
+    holds = _trigger_holds(campaign, geofence, done, profiling, now)
+    for answer in (approval(clearance), *consents, *holds):
         if answer.reason is not Reason.OK:
             return answer
     if suppressed:
         return Answer({}, Reason.SUPPRESSED)
     if not is_open(campaign.windows, now, geofence.timezone if geofence else None):
         return Answer({}, Reason.OUTSIDE_WINDOW)
-    if full_cap(campaign.caps, sent_since(earlier, campaign, now), now):
+    caps = caps_in_force(campaign, account)
+    if any(count.is_full for count in cap_counts(caps, earlier, campaign.id, message.geofence, now)):
         return Answer({}, Reason.CAP_REACHED)
     reading = Reading(geofence, origin, message.channel)
     for hold, reason in _country_holds(rules, reading, message.text, earlier, now):
         if hold is not None:
             return Answer(hold_json(hold), reason)
     return Answer({}, Reason.OK if has_address else Reason.NO_ADDRESS)
+
+
+def _trigger_holds(
+    campaign: Campaign,
+    geofence: Geofence | None,
+    done: frozenset[Deed],
+    profiling: Standing | None,
+    now: datetime,
+) -> Iterator[Answer]:
+    """What a trigger asks beyond its event, as far as it may have changed."""
+    yield profiling_consent(profiling) if campaign.profiles else Answer({})
+    yield called_off(campaign, done)
+    yield opening_hours(campaign, geofence, now)
 
 
 def _country_holds(

@@ -1,31 +1,42 @@
 """The gates between a moment and a message: each asks one question and tells what its answer rests on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from campaigns.account import NO_LIMITS, Account, caps_in_force
 from campaigns.approval import NOT_ASKED, Clearance
-from campaigns.audience import attribute_names, matches
+from campaigns.arbitration import Because, Winner
+from campaigns.audience import attribute_names, behaviours, list_names, matches
+from campaigns.behaviour import UNKNOWN, Past
 from campaigns.breaker import Breaker, BreakerState
-from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text, speaking
-from campaigns.cap import Sent, counted_since, full_cap
+from campaigns.budget import Limit, limit_json
+from campaigns.campaign import Campaign, CampaignState, PerVisit, due_state, finished_text, speaking
+from campaigns.cap import Sent, cap_counts, count_json
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
 from campaigns.coupon import SAMPLE, Coupon, NoCouponLeft
 from campaigns.experiment import NO_CONTROL, Control, draw_lot
 from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.money import money_text
+from campaigns.place_hours import hours_told
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
+from campaigns.trigger import Deed, Trigger
+from campaigns.visiting import visit_told
 from campaigns.wording import Wording
 from consent.countries.hours import day_and_time, is_open, local_time
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
 from consent.entry import Action, Channel, Standing
 from consent.entry import Reason as StandingReason
-from geofences.event import PlaceEvent
+from geofences.event import PlaceEvent, Revision
 from geofences.geofence import Geofence
+from geofences.sensitive import is_sensitive
+from geofences.visit import Visit
 
 
 class GateName(StrEnum):
@@ -35,15 +46,23 @@ class GateName(StrEnum):
     APPROVAL = "approval"
     TRIGGER = "trigger"
     SUBJECT = "subject"
+    AUDIENCE = "audience"
     LOCATION_CONSENT = "location_consent"
     CONSENT = "consent"
     SUPPRESSION = "suppression"
-    AUDIENCE = "audience"
+    PROFILING = "profiling"
+    VISITS = "visits"
+    CANCEL_IF = "cancel_if"
+    DELAY = "delay"
+    FIX = "fix"
     SHELF_LIFE = "shelf_life"
     WINDOW = "window"
+    OPENING_HOURS = "opening_hours"
     COUNTRY_HOURS = "country_hours"
     CAP = "cap"
     COUNTRY_CAP = "country_cap"
+    BUDGET = "budget"
+    ARBITRATION = "arbitration"
     ADDRESS = "address"
     COUNTRY_SENDER = "country_sender"
     TEXT = "text"
@@ -74,12 +93,22 @@ class Reason(StrEnum):
     NO_CONSENT = "no_consent"
     CONSENT_WITHDRAWN = "consent_withdrawn"
     SUPPRESSED = "suppressed"
+    NO_PROFILING_CONSENT = "no_profiling_consent"
+    PROFILING_CONSENT_WITHDRAWN = "profiling_consent_withdrawn"
+    NOT_THIS_VISIT = "not_this_visit"
     NOT_IN_AUDIENCE = "not_in_audience"
+    FIX_TOO_OLD = "fix_too_old"
+    NOT_SURE_ENOUGH = "not_sure_enough"
+    CALLED_OFF = "called_off"
+    DELAYED = "delayed"
     TOO_LATE = "too_late"
     OUTSIDE_WINDOW = "outside_window"
+    PLACE_CLOSED = "place_closed"
     COUNTRY_HOURS = "country_hours"
     CAP_REACHED = "cap_reached"
     COUNTRY_CAP = "country_cap"
+    BUDGET_SPENT = "budget_spent"
+    LOST_TO = "lost_to"
     NO_ADDRESS = "no_address"
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
@@ -133,8 +162,10 @@ class Moment:
 
     `geofence` is None once it is deleted, `recipient` when nobody is known behind the device; `marketing` (on
     the campaign's channel) and `location` are the subject's standings, None counting as no. `sent` holds the
-    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches. `coupon` is the code
-    that was taken for the message, None before one is; with `pool_is_empty` there was none.
+    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches. `budgets` holds the
+    limits of money and messages that count. `visit` is the subject's visit of the place (None: there is none), `around`
+    every visit, of this place and of others, that the subject is on; `winner` who spoke already in the same moment.
+    `coupon` is the code that was taken for the message, None before one is; with `pool_is_empty` there was none.
     """
 
     event: PlaceEvent
@@ -144,6 +175,19 @@ class Moment:
     location: Standing | None
     sent: Sequence[Sent] = ()
     rules: CountryRules = COUNTRY_RULES
+    account: Account = NO_LIMITS
+    budgets: Sequence[Limit] = ()
+    visit: str | None = None
+    around: AbstractSet[str] = frozenset()
+    winner: Winner | None = None
+    profiling: Standing | None = None
+    """Asked of campaigns that choose by what somebody did before."""
+    visits: Sequence[Visit] = ()
+    """The subject's visits to the place, oldest first; read where the campaign looks back."""
+    done: frozenset[Deed] = frozenset()
+    """What the subject did since the event, of what calls the campaign off."""
+    past: Past = UNKNOWN
+    """What the audience asks of the subject's past."""
     links: LinkPolicy = OWN_LINKS_ONLY
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     """Of the channels that have one."""
@@ -195,7 +239,8 @@ def approval(clearance: Clearance) -> Answer:
 def fits(trigger: Trigger, event: PlaceEvent, geofence: Geofence | None) -> bool:
     """Whether the event is a moment that the trigger names; only then is a decision worth making and keeping."""
     here = trigger.any or event.geofence in trigger.geofences or bool(_shared_tags(trigger, geofence))
-    return here and event.kind is trigger.event
+    there = not trigger.zones or event.zone in trigger.zones
+    return here and there and event.kind is trigger.waits_for
 
 
 def _trigger(campaign: Campaign, moment: Moment) -> Answer:
@@ -204,7 +249,9 @@ def _trigger(campaign: Campaign, moment: Moment) -> Answer:
         "event": event.kind.value,
         "geofence": event.geofence,
         "tags": _shared_tags(trigger, moment.geofence),
-    }
+    } | ({"zone": event.zone} if trigger.zones else {})
+    if event.revision is Revision.RETRACTED:
+        return Answer({**told, "retracted": True}, Reason.EVENT_RETRACTED)
     return Answer(told, Reason.OK if fits(trigger, event, moment.geofence) else Reason.TRIGGER_MISMATCH)
 
 
@@ -258,16 +305,83 @@ def _suppression(campaign: Campaign, recipient: Recipient) -> Answer:
     return Answer({"suppressed": listed}, Reason.SUPPRESSED if listed else Reason.OK)
 
 
-def _audience(campaign: Campaign, recipient: Recipient) -> Answer:
+def profiling_consent(standing: Standing | None) -> Answer:
+    """Whether the subject may be chosen by what they did before; no standing counts as no."""
+    reason = _standing_reason(standing, Reason.NO_PROFILING_CONSENT, Reason.PROFILING_CONSENT_WITHDRAWN)
+    return Answer({"purpose": "profiling", **_because(standing)}, reason)
+
+
+def _profiling(campaign: Campaign, moment: Moment) -> Answer:
+    return profiling_consent(moment.profiling) if campaign.profiles else Answer({})
+
+
+def _visits(campaign: Campaign, moment: Moment) -> Answer:
+    if campaign.trigger.looks_back and moment.geofence is not None and is_sensitive(moment.geofence):
+        return Answer({"sensitive": True}, Reason.NOT_THIS_VISIT)
+    zone = moment.geofence.timezone if moment.geofence else None
+    told, fits = visit_told(campaign.trigger, moment.visits, moment.event.at, zone)
+    return Answer(told, Reason.OK if fits else Reason.NOT_THIS_VISIT)
+
+
+def _cancel_if(campaign: Campaign, moment: Moment) -> Answer:
+    return called_off(campaign, moment.done)
+
+
+def called_off(campaign: Campaign, done: frozenset[Deed]) -> Answer:
+    """Whether something was done that calls the campaign's moment off."""
+    by = campaign.trigger.called_off_by
+    if not by:
+        return Answer({})
+    found = sorted(by & done)
+    return Answer({"cancel_if": sorted(by), "done": found}, Reason.CALLED_OFF if found else Reason.OK)
+
+
+def _delay(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    if not campaign.trigger.delay:
+        return Answer({})
+    due_at = moment.event.at + campaign.trigger.delay
+    return Answer({"due_at": due_at.isoformat()}, Reason.DELAYED if now < due_at else Reason.OK)
+
+
+def opening_hours(campaign: Campaign, geofence: Geofence | None, now: datetime) -> Answer:
+    """Whether the place is open, where the campaign asks that it be."""
+    if not campaign.trigger.opening_hours:
+        return Answer({})
+    told, is_open_then = hours_told(geofence, now)
+    return Answer(told, Reason.OK if is_open_then else Reason.PLACE_CLOSED)
+
+
+def _audience(campaign: Campaign, moment: Moment, recipient: Recipient) -> Answer:
     asked = sorted(attribute_names(campaign.audience))
     missing = [name for name in asked if recipient.attributes.get(name) is None]
-    inside = matches(campaign.audience, recipient.attributes)
-    told = {"attributes": asked, "missing": missing}
+    inside = matches(campaign.audience, recipient.attributes, moment.past)
+    told: dict[str, Any] = {"attributes": asked, "missing": missing}
+    if acts := behaviours(campaign.audience):
+        told["acts"] = sorted({each.act.value for each in acts})
+    if names := list_names(campaign.audience):
+        told["lists"] = sorted(names)
     return Answer(told, Reason.OK if inside else Reason.NOT_IN_AUDIENCE)
 
 
+def _fix(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    age_seconds, sure = (
+        (now - moment.event.emitted - campaign.trigger.delay).total_seconds(),
+        moment.event.confidence,
+    )
+    oldest, least = campaign.max_fix_age_seconds, campaign.min_confidence
+    told = {
+        "age_seconds": age_seconds,
+        "max_fix_age_seconds": oldest,
+        "confidence": sure,
+        "min_confidence": least,
+    }
+    if oldest is not None and age_seconds > oldest:
+        return Answer(told, Reason.FIX_TOO_OLD)
+    return Answer(told, Reason.NOT_SURE_ENOUGH if least is not None and sure < least else Reason.OK)
+
+
 def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    age_seconds = (now - moment.event.at).total_seconds()
+    age_seconds = (now - moment.event.at - campaign.trigger.delay).total_seconds()
     told = {"age_seconds": age_seconds, "shelf_life_seconds": campaign.shelf_life_seconds}
     return Answer(told, Reason.OK if age_seconds < campaign.shelf_life_seconds else Reason.TOO_LATE)
 
@@ -338,19 +452,44 @@ def _by_country(hold: Hold | None, reason: Reason, *, enforced: bool) -> Answer:
 
 
 def _cap(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    recent = sent_since(moment.sent, campaign, now)
-    full = full_cap(campaign.caps, recent, now)
-    told = {
-        "recent": len(recent),
-        "full": {"max": full.max, "per_seconds": full.per_seconds} if full else None,
-    }
+    caps = caps_in_force(campaign, moment.account)
+    counts = list(cap_counts(caps, moment.sent, campaign.id, moment.event.geofence, now))
+    full = next((count for count in counts if count.is_full), None)
+    told = {"caps": [count_json(count) for count in counts], "full": count_json(full) if full else None}
     return Answer(told, Reason.CAP_REACHED if full else Reason.OK)
 
 
-def sent_since(sent: Sequence[Sent], campaign: Campaign, now: datetime) -> list[datetime]:
-    """When the campaign's messages that its caps still count went, or will go."""
-    since = counted_since(campaign.caps, now)
-    return [each.at for each in sent if each.campaign == campaign.id and each.at > since]
+def _budget(campaign: Campaign, moment: Moment, who: Recipient) -> Answer:
+    if not moment.budgets:
+        return Answer({"limits": [], "cost": None, "full": None})
+    try:
+        text = text_of(campaign, moment)
+    except TextRefused:
+        text = ""  # a later gate says so
+    cost = moment.account.costs.of(campaign.channel, text, who.origin)
+    full = next((limit for limit in moment.budgets if not limit.has_room(cost)), None)
+    told = {
+        "limits": [limit_json(limit) for limit in moment.budgets],
+        "cost": money_text(cost),
+        "full": limit_json(full) if full else None,
+    }
+    return Answer(told, Reason.BUDGET_SPENT if full else Reason.OK)
+
+
+def _arbitration(campaign: Campaign, moment: Moment) -> Answer:
+    winner = moment.winner or next(
+        (
+            Winner(sent.campaign, sent.event, Because.VISIT)
+            for sent in moment.sent
+            if sent.visit is not None and sent.visit in moment.around
+        ),
+        None,
+    )
+    told: dict[str, Any] = {"per_visit": campaign.per_visit.value, "visit": moment.visit, "winner": None}
+    if winner is not None:
+        told |= {"winner": winner.campaign, "event": winner.event, "because": winner.because.value}
+    lost = winner is not None and campaign.per_visit is PerVisit.ONE
+    return Answer(told, Reason.LOST_TO if lost else Reason.OK)
 
 
 def _address(campaign: Campaign, recipient: Recipient) -> Answer:
@@ -404,12 +543,13 @@ def text_of(campaign: Campaign, moment: Moment) -> str:
 
 def coupon_until(campaign: Campaign, event: PlaceEvent) -> datetime:
     """The instant at which a code of the campaign, earned by the event, is too late at a till."""
-    return event.at + timedelta(seconds=campaign.coupon.valid_seconds if campaign.coupon else 0)
+    valid_seconds = campaign.coupon.valid_seconds if campaign.coupon else 0
+    return event.at + campaign.trigger.delay + timedelta(seconds=valid_seconds)
 
 
 def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
     """The instant at which the event's offer is too late."""
-    return event.at + timedelta(seconds=campaign.shelf_life_seconds)
+    return event.at + campaign.trigger.delay + timedelta(seconds=campaign.shelf_life_seconds)
 
 
 def _holdout(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
@@ -422,8 +562,11 @@ _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.APPROVAL: lambda _campaign, moment, _now: approval(moment.clearance),
     GateName.TRIGGER: lambda campaign, moment, _now: _trigger(campaign, moment),
     GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
+    GateName.FIX: _fix,
     GateName.SHELF_LIFE: _shelf_life,
     GateName.WINDOW: _window,
+    GateName.DELAY: _delay,
+    GateName.OPENING_HOURS: lambda campaign, moment, now: opening_hours(campaign, moment.geofence, now),
     GateName.CHANNEL_HEALTH: lambda campaign, moment, _now: _channel_health(campaign, moment),
 }
 _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], Answer]] = {
@@ -432,10 +575,15 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
         moment.marketing, campaign.channel
     ),
     GateName.SUPPRESSION: lambda campaign, _moment, who, _now: _suppression(campaign, who),
-    GateName.AUDIENCE: lambda campaign, _moment, who, _now: _audience(campaign, who),
+    GateName.PROFILING: lambda campaign, moment, _who, _now: _profiling(campaign, moment),
+    GateName.VISITS: lambda campaign, moment, _who, _now: _visits(campaign, moment),
+    GateName.CANCEL_IF: lambda campaign, moment, _who, _now: _cancel_if(campaign, moment),
+    GateName.AUDIENCE: lambda campaign, moment, who, _now: _audience(campaign, moment, who),
     GateName.COUNTRY_HOURS: _country_hours,
     GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
     GateName.COUNTRY_CAP: _country_cap,
+    GateName.BUDGET: lambda campaign, moment, who, _now: _budget(campaign, moment, who),
+    GateName.ARBITRATION: lambda campaign, moment, _who, _now: _arbitration(campaign, moment),
     GateName.ADDRESS: lambda campaign, _moment, who, _now: _address(campaign, who),
     GateName.COUNTRY_SENDER: _country_sender,
     GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),

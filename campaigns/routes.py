@@ -16,7 +16,6 @@ from campaigns.campaign import (
     Action,
     Campaign,
     CampaignState,
-    Trigger,
     campaign_json,
     due_state,
     finished_text,
@@ -42,10 +41,11 @@ from campaigns.saving import check_saved
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.store import campaigns_page, get_campaign
 from campaigns.template import TextRefused
+from campaigns.trigger import Trigger
 from campaigns.wording import Wording
 from consent.entry import Channel
 from consent.store import subject_of_device
-from consent.twilio_signature import is_signed, public_address
+from consent.twilio_signature import Algorithm, is_signed, public_address
 from geofences.event import EventKind
 
 STATUS_PATH = "/v1/twilio/status"
@@ -55,6 +55,7 @@ MAX_CODE_CHARS = 16
 MAX_PAGE = 200
 
 Now = Callable[[], datetime]
+MaySpeak = Callable[[Connection, Campaign], None]
 CampaignId = Annotated[str, Path(pattern=ID_PATTERN, description="The campaign's id, of your choice")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Archived = Annotated[bool, Query(description="Those that were put away, too")]
@@ -77,6 +78,7 @@ class TwilioReports:
 
     public_url: str
     tokens: tuple[str, ...] = field(repr=False)
+    algorithm: Algorithm = Algorithm.SHA1
 
 
 def router(
@@ -89,13 +91,14 @@ def router(
     links: LinkPolicy = OWN_LINKS_ONLY,
     rules: CountryRules = COUNTRY_RULES,
     approval: ApprovalPolicy = NEVER,
+    may_speak: MaySpeak = lambda _conn, _campaign: None,
 ) -> APIRouter:
     """The routes of this package. Without `twilio`, every provider report is refused; `unknown_report` counts those
-    that are about no message of ours.
+    that are about no message of ours; `may_speak` raises for a campaign that may not be let speak.
     """
     api = APIRouter()
-    _add_campaigns(api, reads, writes, now, Wording(links), rules, approval)
-    _add_states(api, writes, now, approval)
+    _add_campaigns(api, reads, writes, now, Wording(links), rules, approval, may_speak)
+    _add_states(api, writes, now, approval, may_speak)
     _add_outcomes(api, reads, now, Wording(links))
     _add_history(api, reads)
     _add_reports(api, writes, now, twilio, unknown_report)
@@ -110,6 +113,7 @@ def _add_campaigns(
     wording: Wording,
     rules: CountryRules,
     approval: ApprovalPolicy,
+    may_speak: MaySpeak,
 ) -> None:
     @api.put(
         "/v1/campaigns/{campaign_id}",
@@ -125,6 +129,8 @@ def _add_campaigns(
             was = get_campaign(connection, campaign_id, lock=True)
             check_saved(connection, wanted, rules, wording, at)
             campaign = register.save(connection, was, wanted, By(actor, at), approval)
+            if campaign.state not in (CampaignState.DRAFT, CampaignState.ENDED):
+                may_speak(connection, campaign)
         response.status_code = 201 if was is None else 200
         return campaign_json(campaign)
 
@@ -168,11 +174,13 @@ def _add_campaigns(
         return {"items": [campaign_json(campaign) for campaign in found.items], "next": found.next}
 
 
-def _add_states(api: APIRouter, writes: Engine, now: Now, approval: ApprovalPolicy) -> None:
+def _add_states(
+    api: APIRouter, writes: Engine, now: Now, approval: ApprovalPolicy, may_speak: MaySpeak
+) -> None:
     for action, summary in _ACTIONS.items():
         api.add_api_route(
             f"/v1/campaigns/{{campaign_id}}/{action}",
-            _state_change(action, writes, now, approval),
+            _state_change(action, writes, now, approval, may_speak),
             methods=["POST"],
             operation_id=f"{action}Campaign",
             summary=summary,
@@ -182,13 +190,15 @@ def _add_states(api: APIRouter, writes: Engine, now: Now, approval: ApprovalPoli
 
 
 def _state_change(
-    action: Action, writes: Engine, now: Now, approval: ApprovalPolicy
+    action: Action, writes: Engine, now: Now, approval: ApprovalPolicy, may_speak: MaySpeak
 ) -> Callable[..., dict[str, Any]]:
     def change(campaign_id: CampaignId, actor: Actor) -> dict[str, Any]:
         at = now()
         with writes.begin() as connection:
             campaign = known(connection, campaign_id, lock=True)
             state = next_state(campaign, action, at)
+            if action in (Action.ACTIVATE, Action.RESUME):
+                may_speak(connection, campaign)
             register.move(connection, campaign, state, action, By(actor, at), approval)
         return campaign_json(replace(campaign, state=state))
 
@@ -299,7 +309,8 @@ def _add_reports(
             raise NotSigned
         form = await request.form()
         url = public_address(twilio.public_url, STATUS_PATH.encode(), request.scope["query_string"])
-        if not is_signed(url, form, request.headers.get("x-twilio-signature"), twilio.tokens):
+        signature = request.headers.get("x-twilio-signature")
+        if not is_signed(url, form, signature, twilio.tokens, twilio.algorithm):
             raise NotSigned
         return form
 

@@ -23,8 +23,10 @@ import campaigns.coupon_routes
 import campaigns.coupon_store
 import campaigns.decision_store
 import campaigns.lifecycle_routes
+import campaigns.list_routes
 import campaigns.message_routes
 import campaigns.message_store
+import campaigns.reach_routes
 import campaigns.report_routes
 import campaigns.routes
 import consent.ledger_routes
@@ -32,7 +34,7 @@ import consent.routes
 import geofences.beacon_routes
 import geofences.routes
 import geofences.store
-from campaigns import breach_store
+from campaigns import breach_store, list_store
 from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
@@ -59,8 +61,11 @@ from consent.push import IDLE_KINDS, IDLE_LIMIT, PushAddress, forget_address, fo
 from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
+from consent.twilio_signature import Algorithm
 from engine import events, idempotency, metrics
+from engine.account import account_of
 from engine.asker import Asker
+from engine.budgets import Budgets
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
@@ -83,19 +88,23 @@ from engine.leases import Leases
 from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
 from engine.lines import LineLimits, Lines
+from engine.link_key import link_keys
 from engine.live import Live, open_live
 from engine.log import SignalLog
 from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
 from engine.push_apps import PushApps
+from engine.reach import check_audience, reach_of
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
+from engine.releaser import Releaser
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
-from engine.sending_figures import tell_sending
+from engine.sending_figures import tell_sending, troubles
+from engine.signed_door import SignedDoor
 from engine.trial_routes import dry_run_router
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
@@ -182,22 +191,17 @@ class Engine:
             event_limit_entries=settings.event_limit_entries,
             log_kept_entries=settings.log_limit_entries // 2,
         )
-        rules = self._country_rules()
+        rules, account = self._country_rules(), account_of(settings)
         self.links = link_policy(settings.link_domains, settings.public_url)
         control = Control(settings.global_control_percent, settings.global_control_salt)
         self.approval = ApprovalPolicy(settings.approval_threshold)
+        self.house = House(rules, self.links, account, control=control, approval=self.approval)
         self.lines = Lines(self.live, self._line_limits(), self.now)
         self.decider = Decider(
-            self.live,
-            self.records,
-            self.leases,
-            self.now,
-            rules,
-            self.links,
-            self.lines.breakers,
-            self.approval,
-            control,
+            self.live, self.records, self.leases, self.now, self.house, self.lines.breakers
         )
+        self.budgets = Budgets(self.records, account, self.now)
+        self.releaser = Releaser(self.records, self.now, self.house, self.lines.breakers)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -212,6 +216,7 @@ class Engine:
             now=self.now,
             drivers_in_peace=settings.push_while_driving == "silent",
             rules=rules,
+            account=account,
             lines=self.lines,
             countries=self._sms_countries(),
             approval=self.approval,
@@ -257,6 +262,7 @@ class Engine:
         """The table of timed jobs."""
         return (
             Job("campaign moves", 1, self.move_campaigns),
+            Job("held moments", 1, self.releaser.run_once),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("ledger checkpoint", self.settings.checkpoint_seconds, self.take_checkpoint),
             Job("erasures", 60, self.erasures.settle),
@@ -268,6 +274,8 @@ class Engine:
             Job("idle push addresses", 3600, self.end_idle_addresses),
             Job("messages of unknown outcome", 15, self.reconciler.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
+            Job("budgets", 1, self.budgets.settle),
+            Job("budgets that run out", 60, self.budgets.alarm),
             *self.privacy.jobs(),
             *self.events_out.jobs(),
         )
@@ -353,8 +361,11 @@ class Engine:
             pass
         while self.decider.run_once():
             pass
+        while self.releaser.run_once():
+            pass
         while self.sender.run_once():
             pass
+        self.budgets.settle()
         self.asker.run_once()
 
     def web(self, *, with_console: bool = False, people: People = tuple) -> SignalDoor:
@@ -362,7 +373,7 @@ class Engine:
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
         app.include_router(intake_document())
-        figures_of = FleetFigures(self.live).read
+        figures_of, minimum = FleetFigures(self.live).read, self.settings.report_minimum_people
         for routes in (
             geofences.routes.router(
                 reads=reads, writes=writes, now=now, check=self.sensitive.faults, events_page=events.page
@@ -380,10 +391,18 @@ class Engine:
                 links=self.links,
                 rules=self._country_rules(),
                 approval=self.approval,
+                may_speak=lambda connection, campaign: check_audience(connection, campaign, minimum, now()),
             ),
             campaigns.message_routes.router(writes=writes, now=now),
             campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
+            campaigns.list_routes.router(reads=reads, writes=writes, now=now, minimum=minimum),
+            campaigns.reach_routes.router(
+                reads=reads,
+                now=now,
+                reach_of=lambda connection, campaign: reach_of(connection, campaign, now()),
+                minimum=minimum,
+            ),
             campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
@@ -408,14 +427,21 @@ class Engine:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)
         app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes)
-        return SignalDoor(
-            app,
-            intake=self.intake,
-            log=self.log,
-            keys=self.keys,
-            limit=self._rate_limit(),
-            body_limit_bytes=self.settings.bulk_body_limit_bytes,
+        limit, most = self._rate_limit(), self.settings.bulk_body_limit_bytes
+        door = SignalDoor(
+            app, intake=self.intake, log=self.log, keys=self.keys, limit=limit, body_limit_bytes=most
         )
+        door.app = SignedDoor(
+            app,
+            take=door.take,
+            keys=self.keys,
+            spend=limit.spend,
+            live=self.live,
+            masters=link_keys(self.settings),
+            now=self.now,
+            body_limit_bytes=most,
+        )
+        return door
 
     def _house(self) -> House:
         return House(self._country_rules(), self.links, approval=self.approval)
@@ -428,13 +454,20 @@ class Engine:
         settings = self.settings
         return InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
 
+    def _twilio_signing(self) -> tuple[tuple[str, ...], Algorithm]:
+        """With what Twilio's calls must be signed, and how."""
+        if self.settings.twilio_webhook_secrets:
+            return self.settings.twilio_webhook_secrets, Algorithm.SHA256
+        return self.settings.twilio_auth_tokens, Algorithm.SHA1
+
     def _consent_routes(self) -> APIRouter:
         settings = self.settings
+        tokens, algorithm = self._twilio_signing()
         api = consent.routes.router(
             self.desk,
             export=self.privacy.export,
-            twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, self._inbound_policy())
-            if settings.twilio_auth_tokens
+            twilio=TwilioInbound(settings.public_url, tokens, self._inbound_policy(), algorithm)
+            if tokens
             else None,
             default_region=settings.default_region,
             complete_grants=settings.grants == "complete",
@@ -463,6 +496,7 @@ class Engine:
                 campaigns.coupon_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
+                list_store.forget_subject,
                 address.forget_subject,
                 review.forget_subject,
                 opt_in.forget_subject,
@@ -477,11 +511,13 @@ class Engine:
         )
 
     def _twilio_reports(self) -> TwilioReports | None:
-        tokens = self.settings.twilio_auth_tokens
-        return TwilioReports(self.settings.public_url, tokens) if tokens else None
+        tokens, algorithm = self._twilio_signing()
+        return TwilioReports(self.settings.public_url, tokens, algorithm) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path == "/v1/beacons/import" or path.startswith(("/v1/geofences/", "/v1/coupon-pools/")):
+        if path == "/v1/beacons/import" or path.startswith(
+            ("/v1/geofences/", "/v1/coupon-pools/", "/v1/lists/")
+        ):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
 
@@ -605,6 +641,7 @@ class Engine:
             geofences_loaded = Role.ENGINE not in self._roles or self.worker.is_ready
             ready = all(stores.values()) and geofences_loaded
             attention = self._attention() if stores["records"] else []
+            attention += troubles(self.lines) if stores["live"] else []
             return JSONResponse(
                 {
                     "status": "ready" if ready else "not ready",

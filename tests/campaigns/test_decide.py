@@ -5,16 +5,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaigns.account import NO_LIMITS, Account
+from campaigns.arbitration import Because, Winner
 from campaigns.audience import parse_audience
 from campaigns.breaker import Breaker, BreakerState
-from campaigns.campaign import CampaignState, Trigger
+from campaigns.budget import Key, Limit, What
+from campaigns.campaign import Campaign, CampaignState
+from campaigns.cap import Cap, CapScope
 from campaigns.country_rules import COUNTRY_RULES
 from campaigns.decide import Outcome, compose, decide, decision_json, may_still_send
 from campaigns.gates import GateName, Reason, Verdict, fits
 from campaigns.message import MessageState, message_id
+from campaigns.trigger import Deed, Trigger, VisitNumber
 from consent.countries.hours import window_from_json
 from consent.entry import Channel, Purpose
-from geofences.event import EventKind
+from geofences.event import EventKind, Revision
+from geofences.visit import Visit
 from tests.campaigns.cast import (
     ANA,
     BAKERY,
@@ -30,8 +36,13 @@ from tests.campaigns.cast import (
 from tests.conftest import MONDAY_NINE
 
 NOW = MONDAY_NINE
+TODAY = Visit("v", "bakery", NOW, None, NOW + timedelta(hours=4))
 GOLD, _ = parse_audience({"attribute": "tier", "in": ["gold"]})
 OFFICE_HOURS = (window_from_json({"days": ["mon"], "from": "09:00", "to": "18:00"}),)
+
+
+WINNER = Winner("cake", "an event", Because.PRIORITY)
+FULL = Limit(Key("account", "2026-11-23"), What.MESSAGES, 3, 3)
 
 
 def gate(decision, name):
@@ -97,7 +108,25 @@ def test_the_text_gate_tells_the_size_and_never_the_text():
             {"recipient": replace(ANA, attributes={"tier": "silver"})},
             0,
         ),
+        (GateName.FIX, Reason.FIX_TOO_OLD, {"max_fix_age_seconds": 59}, {}, 60),
+        (GateName.FIX, Reason.NOT_SURE_ENOUGH, {"min_confidence": 0.95}, {}, 0),
         (GateName.SHELF_LIFE, Reason.TOO_LATE, {}, {}, 900),
+        (GateName.BUDGET, Reason.BUDGET_SPENT, {}, {"budgets": (FULL,)}, 0),
+        (GateName.ARBITRATION, Reason.LOST_TO, {}, {"winner": WINNER}, 0),
+        (
+            GateName.ARBITRATION,
+            Reason.LOST_TO,
+            {},
+            {"around": frozenset({"v1"}), "sent": (sent(NOW - timedelta(days=2), visit="v1"),)},
+            0,
+        ),
+        (
+            GateName.TRIGGER,
+            Reason.EVENT_RETRACTED,
+            {},
+            {"event": event(revision=Revision.RETRACTED)},
+            0,
+        ),
         (GateName.WINDOW, Reason.OUTSIDE_WINDOW, {"windows": OFFICE_HOURS}, {}, -1),
         (GateName.COUNTRY_HOURS, Reason.COUNTRY_HOURS, {}, {"geofence": None}, 0),
         (GateName.CAP, Reason.CAP_REACHED, {}, {"sent": (sent(NOW - timedelta(hours=23)),)}, 0),
@@ -160,10 +189,15 @@ def test_a_stranger_is_asked_nothing_personal():
         GateName.LOCATION_CONSENT,
         GateName.CONSENT,
         GateName.SUPPRESSION,
+        GateName.PROFILING,
+        GateName.VISITS,
         GateName.AUDIENCE,
+        GateName.CANCEL_IF,
         GateName.COUNTRY_HOURS,
         GateName.CAP,
         GateName.COUNTRY_CAP,
+        GateName.BUDGET,
+        GateName.ARBITRATION,
         GateName.ADDRESS,
         GateName.COUNTRY_SENDER,
         GateName.TEXT,
@@ -213,6 +247,38 @@ def test_ids_follow_from_event_and_campaign_alone():
     assert message_id("a", "bc") != message_id("ab", "c")
 
 
+def test_the_cap_gate_tells_every_cap_and_the_one_that_is_full():
+    account = Account(caps=(Cap(2, 3600, CapScope.ALL, Channel.PUSH),), min_gap_seconds=600)
+    facts = moment(sent=(sent(NOW - timedelta(seconds=599), campaign="cake"),), account=account)
+    decision = decide(BREAD, facts, NOW)
+    assert decision.reason is Reason.CAP_REACHED
+    full = {
+        "max": 1,
+        "per_seconds": 600,
+        "scope": "all",
+        "set_by": "account_min_gap_seconds",
+        "counted": 1,
+    }
+    assert gate(decision, GateName.CAP).input == {
+        "caps": [
+            {"max": 1, "per_seconds": 86_400, "set_by": "campaign", "counted": 0},
+            {
+                "max": 2,
+                "per_seconds": 3600,
+                "scope": "all",
+                "channel": "push",
+                "set_by": "account",
+                "counted": 0,
+            },
+            full,
+        ],
+        "full": full,
+    }
+    assert decide(BREAD, facts, NOW + timedelta(seconds=1)).reason is Reason.OK
+    own = replace(BREAD, min_gap_seconds=600)
+    assert decide(own, replace(facts, account=NO_LIMITS), NOW).reason is Reason.CAP_REACHED
+
+
 @given(
     st.sampled_from(CampaignState),
     st.sampled_from([None, NEVER_ASKED, granted(), withdrawn()]),
@@ -256,11 +322,75 @@ def judge(**changes):
         "origin": None,
         "earlier": (),
         "rules": COUNTRY_RULES,
+        "account": NO_LIMITS,
         "has_address": True,
         "now": NOW,
     }
     campaign = changes.pop("campaign", BREAD)
     return may_still_send(message, campaign, **(usual | changes))
+
+
+def waiting(**further) -> Campaign:
+    return replace(BREAD, trigger=Trigger(EventKind.ENTER, ("bakery",), **further))
+
+
+def test_a_moment_with_a_delay_is_held_and_judged_when_it_is_over():
+    later = waiting(delay_seconds=3600)
+    decision = decide(later, moment(), NOW)
+    assert (decision.outcome, decision.reason) == (Outcome.HELD, Reason.DELAYED)
+    assert compose(decision, later, moment()) is None
+    closed = replace(later, windows=OFFICE_HOURS)
+    assert decide(
+        closed, moment(event=event(NOW - timedelta(hours=1))), NOW - timedelta(minutes=1)
+    ).reason is (Reason.DELAYED), "the window is asked of the time at which it goes"
+    over = NOW + timedelta(seconds=3600)
+    assert decide(later, moment(), over - timedelta(seconds=1)).outcome is Outcome.HELD
+    released = decide(later, moment(), over)
+    assert (released.outcome, released.id) == (Outcome.MESSAGE, decision.id)
+    message = compose(released, later, moment())
+    assert message is not None
+    assert message.valid_until == over + timedelta(seconds=900)
+    assert decide(later, moment(), over + timedelta(seconds=900)).reason is Reason.TOO_LATE
+
+
+@pytest.mark.parametrize(
+    ("trigger", "changes", "reason"),
+    [
+        ({"delay_seconds": 60}, {"marketing": withdrawn()}, Reason.CONSENT_WITHDRAWN),
+        ({"delay_seconds": 60, "cancel_if": (Deed.EXIT,)}, {"done": frozenset(Deed)}, Reason.CALLED_OFF),
+        ({"cancel_if": (Deed.EXIT,)}, {"done": frozenset({Deed.EXIT})}, Reason.CALLED_OFF),
+        ({"visit": VisitNumber(1, None)}, {"profiling": NEVER_ASKED}, Reason.NO_PROFILING_CONSENT),
+        ({"visit": VisitNumber(1, None)}, {"profiling": withdrawn()}, Reason.PROFILING_CONSENT_WITHDRAWN),
+        ({"visit": VisitNumber(1, None)}, {"profiling": granted()}, Reason.NOT_THIS_VISIT),
+        ({"opening_hours": True}, {}, Reason.PLACE_CLOSED),
+        ({"opening_hours": True}, {"geofence": replace(BAKERY, opening_hours="Mo off")}, Reason.PLACE_CLOSED),
+        (
+            {"opening_hours": True},
+            {"geofence": replace(BAKERY, opening_hours="at times")},
+            Reason.PLACE_CLOSED,
+        ),
+        ({"opening_hours": True}, {"geofence": replace(BAKERY, opening_hours="Mo 09:00-09:01")}, Reason.OK),
+        ({"visit": VisitNumber(1, None)}, {"profiling": granted(), "visits": (TODAY,)}, Reason.OK),
+    ],
+)
+def test_what_a_trigger_asks_beyond_its_event_is_a_gate(trigger, changes, reason):
+    assert decide(waiting(**trigger), moment(**changes), NOW).reason is reason
+
+
+def test_a_zone_event_is_asked_for_its_zone():
+    at_the_till = replace(BREAD, trigger=Trigger(EventKind.ZONE, ("bakery",), zones=("till",)))
+    for zone, outcome in (("till", Outcome.MESSAGE), ("wine", Outcome.REFUSED), (None, Outcome.REFUSED)):
+        there = moment(event=event(kind=EventKind.ZONE, zone=zone))
+        assert decide(at_the_till, there, NOW).outcome is outcome
+
+
+def test_a_dwell_of_the_campaigns_own_begins_with_the_enter():
+    lingering = replace(BREAD, trigger=Trigger(EventKind.DWELL, ("bakery",), dwell_minutes=20))
+    assert decide(lingering, moment(), NOW).outcome is Outcome.HELD
+    assert decide(lingering, moment(event=event(kind=EventKind.DWELL)), NOW).reason is Reason.TRIGGER_MISMATCH
+    over = NOW + timedelta(minutes=20)
+    assert decide(lingering, moment(), over).outcome is Outcome.MESSAGE
+    assert decide(lingering, moment(done=frozenset({Deed.EXIT})), over).reason is Reason.CALLED_OFF
 
 
 def test_the_second_judgement_lets_go_what_has_not_changed():
@@ -288,6 +418,9 @@ def test_the_second_judgement_lets_go_what_has_not_changed():
         ({"earlier": (sent(NOW - timedelta(hours=1)),)}, Reason.CAP_REACHED),
         ({"suppressed": True}, Reason.SUPPRESSED),
         ({"has_address": False}, Reason.NO_ADDRESS),
+        ({"campaign": waiting(cancel_if=(Deed.EXIT,)), "done": frozenset(Deed)}, Reason.CALLED_OFF),
+        ({"campaign": waiting(opening_hours=True)}, Reason.PLACE_CLOSED),
+        ({"campaign": waiting(absent_days=30), "profiling": withdrawn()}, Reason.PROFILING_CONSENT_WITHDRAWN),
     ],
 )
 def test_the_second_judgement_stops_what_has(changes, reason):

@@ -5,8 +5,8 @@ import json
 from base64 import b64encode
 from hashlib import sha256
 
-from engine.provider.exchange import DROPPED, HUNG, NOTHING, Answer, Request
-from engine.provider.fault import Faults, retry_after
+from engine.provider.exchange import NOTHING, Answer, Request
+from engine.provider.fault import Faults, answered
 from engine.provider.notifications import Notification, Notifications
 
 PATH = "/webhook/offers"
@@ -25,16 +25,7 @@ class WebhookApi:
 
     def answer(self, request: Request) -> Answer:
         """Answer one call."""
-        fault = self._faults.of_call(request.method)
-        if fault is not None and not (fault.status or fault.hang or fault.drop):
-            fault = None
-        if fault is None:
-            return self._take(request)
-        if fault.accept:
-            self._take(request)
-        if fault.hang or fault.drop:
-            return HUNG if fault.hang else DROPPED
-        return Answer(fault.status, headers=retry_after(fault))
+        return answered(self._faults, request, self._take)
 
     def _take(self, request: Request) -> Answer:
         headers = request.headers

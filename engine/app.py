@@ -61,8 +61,11 @@ from consent.push import IDLE_KINDS, IDLE_LIMIT, PushAddress, forget_address, fo
 from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
+from consent.twilio_signature import Algorithm
 from engine import events, idempotency, metrics
+from engine.account import account_of
 from engine.asker import Asker
+from engine.budgets import Budgets
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
@@ -84,6 +87,7 @@ from engine.leases import Leases
 from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
 from engine.lines import LineLimits, Lines
+from engine.link_key import link_keys
 from engine.live import Live, open_live
 from engine.log import SignalLog
 from engine.outbound import Outbound
@@ -98,7 +102,8 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
-from engine.sending_figures import tell_sending
+from engine.sending_figures import tell_sending, troubles
+from engine.signed_door import SignedDoor
 from engine.trial_routes import dry_run_router
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
@@ -185,24 +190,17 @@ class Engine:
             event_limit_entries=settings.event_limit_entries,
             log_kept_entries=settings.log_limit_entries // 2,
         )
-        rules = self._country_rules()
+        rules, account = self._country_rules(), account_of(settings)
         self.links = link_policy(settings.link_domains, settings.public_url)
         control = Control(settings.global_control_percent, settings.global_control_salt)
         self.approval = ApprovalPolicy(settings.approval_threshold)
+        self.house = House(rules, self.links, account, control=control, approval=self.approval)
         self.lines = Lines(self.live, self._line_limits(), self.now)
         self.decider = Decider(
-            self.live,
-            self.records,
-            self.leases,
-            self.now,
-            rules,
-            self.links,
-            self.lines.breakers,
-            self.approval,
-            control,
+            self.live, self.records, self.leases, self.now, self.house, self.lines.breakers
         )
-        house = House(rules, self.links, control=control, approval=self.approval)
-        self.releaser = Releaser(self.records, self.now, house, self.lines.breakers)
+        self.budgets = Budgets(self.records, account, self.now)
+        self.releaser = Releaser(self.records, self.now, self.house, self.lines.breakers)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -217,6 +215,7 @@ class Engine:
             now=self.now,
             drivers_in_peace=settings.push_while_driving == "silent",
             rules=rules,
+            account=account,
             lines=self.lines,
             countries=self._sms_countries(),
             approval=self.approval,
@@ -272,6 +271,8 @@ class Engine:
             Job("idle push addresses", 3600, self.end_idle_addresses),
             Job("messages of unknown outcome", 15, self.reconciler.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
+            Job("budgets", 1, self.budgets.settle),
+            Job("budgets that run out", 60, self.budgets.alarm),
             *self.privacy.jobs(),
         )
 
@@ -360,6 +361,7 @@ class Engine:
             pass
         while self.sender.run_once():
             pass
+        self.budgets.settle()
         self.asker.run_once()
 
     def web(self, *, with_console: bool = False, people: People = tuple) -> SignalDoor:
@@ -419,14 +421,21 @@ class Engine:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)
         app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes)
-        return SignalDoor(
-            app,
-            intake=self.intake,
-            log=self.log,
-            keys=self.keys,
-            limit=self._rate_limit(),
-            body_limit_bytes=self.settings.bulk_body_limit_bytes,
+        limit, most = self._rate_limit(), self.settings.bulk_body_limit_bytes
+        door = SignalDoor(
+            app, intake=self.intake, log=self.log, keys=self.keys, limit=limit, body_limit_bytes=most
         )
+        door.app = SignedDoor(
+            app,
+            take=door.take,
+            keys=self.keys,
+            spend=limit.spend,
+            live=self.live,
+            masters=link_keys(self.settings),
+            now=self.now,
+            body_limit_bytes=most,
+        )
+        return door
 
     def _house(self) -> House:
         return House(self._country_rules(), self.links, approval=self.approval)
@@ -439,13 +448,20 @@ class Engine:
         settings = self.settings
         return InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
 
+    def _twilio_signing(self) -> tuple[tuple[str, ...], Algorithm]:
+        """With what Twilio's calls must be signed, and how."""
+        if self.settings.twilio_webhook_secrets:
+            return self.settings.twilio_webhook_secrets, Algorithm.SHA256
+        return self.settings.twilio_auth_tokens, Algorithm.SHA1
+
     def _consent_routes(self) -> APIRouter:
         settings = self.settings
+        tokens, algorithm = self._twilio_signing()
         api = consent.routes.router(
             self.desk,
             export=self.privacy.export,
-            twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, self._inbound_policy())
-            if settings.twilio_auth_tokens
+            twilio=TwilioInbound(settings.public_url, tokens, self._inbound_policy(), algorithm)
+            if tokens
             else None,
             default_region=settings.default_region,
             complete_grants=settings.grants == "complete",
@@ -488,8 +504,8 @@ class Engine:
         )
 
     def _twilio_reports(self) -> TwilioReports | None:
-        tokens = self.settings.twilio_auth_tokens
-        return TwilioReports(self.settings.public_url, tokens) if tokens else None
+        tokens, algorithm = self._twilio_signing()
+        return TwilioReports(self.settings.public_url, tokens, algorithm) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
         if path == "/v1/beacons/import" or path.startswith(
@@ -617,6 +633,7 @@ class Engine:
             geofences_loaded = Role.ENGINE not in self._roles or self.worker.is_ready
             ready = all(stores.values()) and geofences_loaded
             attention = self._attention() if stores["records"] else []
+            attention += troubles(self.lines) if stores["live"] else []
             return JSONResponse(
                 {
                     "status": "ready" if ready else "not ready",

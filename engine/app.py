@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
 import campaigns.breach_routes
+import campaigns.cart_routes
 import campaigns.coupon_routes
 import campaigns.coupon_store
 import campaigns.decision_store
@@ -34,7 +35,7 @@ import consent.routes
 import geofences.beacon_routes
 import geofences.routes
 import geofences.store
-from campaigns import breach_store, list_store
+from campaigns import breach_store, cart_store, list_store
 from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
@@ -61,6 +62,7 @@ from consent.push import IDLE_KINDS, IDLE_LIMIT, PushAddress, forget_address, fo
 from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
+from consent.twilio_signature import Algorithm
 from engine import events, idempotency, metrics
 from engine.account import account_of
 from engine.asker import Asker
@@ -75,6 +77,7 @@ from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
+from engine.events_out.part import EventsOut
 from engine.facts import House
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
@@ -87,6 +90,7 @@ from engine.leases import Leases
 from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
 from engine.lines import LineLimits, Lines
+from engine.link_key import link_keys
 from engine.live import Live, open_live
 from engine.log import SignalLog
 from engine.outbound import Outbound
@@ -101,7 +105,8 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
-from engine.sending_figures import tell_sending
+from engine.sending_figures import tell_sending, troubles
+from engine.signed_door import SignedDoor
 from engine.trial_routes import dry_run_router
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
@@ -218,6 +223,7 @@ class Engine:
             countries=self._sms_countries(),
             approval=self.approval,
         )
+        self.events_out = EventsOut(self.records, self.outbound, self.sensitive, self.now)
         self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
         self.coupon_watch = CouponWatch(self.records, self.now)
@@ -249,6 +255,7 @@ class Engine:
             self._spawn("decider", lambda: self.decider.run(self._stop))
         if Role.SENDER in wanted:
             self._spawn("sender", lambda: self.sender.run(self._stop))
+            self._spawn("webhooks", lambda: self.events_out.run(self._stop))
         if Role.SCHEDULER in wanted:
             self._scheduler = Scheduler(self.jobs())
             self._scheduler.start()
@@ -272,6 +279,7 @@ class Engine:
             Job("budgets", 1, self.budgets.settle),
             Job("budgets that run out", 60, self.budgets.alarm),
             *self.privacy.jobs(),
+            *self.events_out.jobs(),
         )
 
     def move_campaigns(self) -> int:
@@ -367,6 +375,8 @@ class Engine:
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
         app.include_router(intake_document())
+        carts = campaigns.cart_routes.router(writes=writes, now=now, dropped=metrics.CARTS_DROPPED.inc)
+        app.include_router(carts, dependencies=self._permits(Scope.INGEST))
         figures_of, minimum = FleetFigures(self.live).read, self.settings.report_minimum_people
         for routes in (
             geofences.routes.router(
@@ -413,6 +423,8 @@ class Engine:
             ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
+        for routes in self.events_out.routes(self.keys):
+            app.include_router(routes, dependencies=self._permits(Scope.SUBSCRIBE))
         self._add_operations(app)
         speak_problem_json(app)
         app.include_router(self._backtest_routes(), dependencies=self._permits(Scope.MARKETING))
@@ -420,14 +432,21 @@ class Engine:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)
         app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes)
-        return SignalDoor(
-            app,
-            intake=self.intake,
-            log=self.log,
-            keys=self.keys,
-            limit=self._rate_limit(),
-            body_limit_bytes=self.settings.bulk_body_limit_bytes,
+        limit, most = self._rate_limit(), self.settings.bulk_body_limit_bytes
+        door = SignalDoor(
+            app, intake=self.intake, log=self.log, keys=self.keys, limit=limit, body_limit_bytes=most
         )
+        door.app = SignedDoor(
+            app,
+            take=door.take,
+            keys=self.keys,
+            spend=limit.spend,
+            live=self.live,
+            masters=link_keys(self.settings),
+            now=self.now,
+            body_limit_bytes=most,
+        )
+        return door
 
     def _house(self) -> House:
         return House(self._country_rules(), self.links, approval=self.approval)
@@ -440,13 +459,20 @@ class Engine:
         settings = self.settings
         return InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
 
+    def _twilio_signing(self) -> tuple[tuple[str, ...], Algorithm]:
+        """With what Twilio's calls must be signed, and how."""
+        if self.settings.twilio_webhook_secrets:
+            return self.settings.twilio_webhook_secrets, Algorithm.SHA256
+        return self.settings.twilio_auth_tokens, Algorithm.SHA1
+
     def _consent_routes(self) -> APIRouter:
         settings = self.settings
+        tokens, algorithm = self._twilio_signing()
         api = consent.routes.router(
             self.desk,
             export=self.privacy.export,
-            twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, self._inbound_policy())
-            if settings.twilio_auth_tokens
+            twilio=TwilioInbound(settings.public_url, tokens, self._inbound_policy(), algorithm)
+            if tokens
             else None,
             default_region=settings.default_region,
             complete_grants=settings.grants == "complete",
@@ -476,11 +502,13 @@ class Engine:
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 list_store.forget_subject,
+                cart_store.forget_subject,
                 address.forget_subject,
                 review.forget_subject,
                 opt_in.forget_subject,
                 idempotency.forget_subject,
                 pass_on_erasure(processors, self.now),
+                EventsOut.forget_subject,
             ),
             forget_devices=self.erasures.forget_devices,
             settle_erasures=self.erasures.settle,
@@ -489,8 +517,8 @@ class Engine:
         )
 
     def _twilio_reports(self) -> TwilioReports | None:
-        tokens = self.settings.twilio_auth_tokens
-        return TwilioReports(self.settings.public_url, tokens) if tokens else None
+        tokens, algorithm = self._twilio_signing()
+        return TwilioReports(self.settings.public_url, tokens, algorithm) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
         if path == "/v1/beacons/import" or path.startswith(
@@ -604,6 +632,7 @@ class Engine:
         told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(self.coupon_watch.low)]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
+        told += self.events_out.attention()
         told += [
             f"push app {app} ({kind}) is paused: its credentials are refused"
             for kind, app in self.push.paused()
@@ -628,6 +657,7 @@ class Engine:
             geofences_loaded = Role.ENGINE not in self._roles or self.worker.is_ready
             ready = all(stores.values()) and geofences_loaded
             attention = self._attention() if stores["records"] else []
+            attention += troubles(self.lines) if stores["live"] else []
             return JSONResponse(
                 {
                     "status": "ready" if ready else "not ready",

@@ -30,6 +30,8 @@ class Scope(StrEnum):
     """Marketers: geofences, beacons, campaigns, events, decisions, messages."""
     PRIVACY = "privacy"
     """Data-protection officers: subjects, consents, export, erasure."""
+    SUBSCRIBE = "subscribe"
+    """Other systems: webhooks and the stream of what happens; to hear of consent they need `privacy` too."""
     OPERATIONS = "operations"
     """Operators: keys."""
 
@@ -108,6 +110,12 @@ class Keys:
                 self._trusted.clear()
             self._trusted[hashed] = (key, time.monotonic() + TRUSTED_SECONDS)
         return key
+
+    def live(self, key_id: str) -> ApiKey | None:
+        """The key of that id, if it was not revoked. For callers that have proved themselves otherwise."""
+        with self._records.reads.connect() as connection:
+            row = _live_row(connection, key_id)
+        return None if row is None else _key(row)
 
     def _find(self, secret: str, hashed: str) -> ApiKey | None:
         if self._admin_hash and hmac.compare_digest(hashed, self._admin_hash):

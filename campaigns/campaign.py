@@ -162,6 +162,13 @@ def clone_of(campaign: Campaign, campaign_id: str, name: str | None) -> Campaign
     )
 
 
+def as_test(campaign: Campaign | None) -> Campaign | None:
+    """What a test of the campaign is sent by: nothing that it sets for itself holds it back."""
+    if campaign is None:
+        return None
+    return replace(campaign, state=CampaignState.ACTIVE, starts_at=None, ends_at=None, windows=(), caps=())
+
+
 def due_state(campaign: Campaign, now: datetime) -> CampaignState:
     """The state that the clock asks for: scheduled until `starts_at`, ended from `ends_at` on.
 

@@ -5,7 +5,7 @@ Every function takes an open connection; the caller owns the transaction.
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, select, true
 
 from campaigns.decide import Decision, Outcome
 from campaigns.gates import Gate, GateName, Reason, Verdict, gate_json
@@ -30,6 +30,7 @@ def record_decision(conn: Connection, decision: Decision, message: Message | Non
         "gates": [gate_json(gate) for gate in decision.gates],
         "at": decision.at,
         "version": decision.version,
+        "test": decision.test or None,
     }
     if not insert_if_new(conn, decisions, row):
         return False
@@ -51,8 +52,9 @@ def decisions_of(conn: Connection, subject: str) -> list[Decision]:
 
 
 def outcome_totals(conn: Connection) -> dict[str, int]:
-    """How many decisions of each outcome there are, over all campaigns."""
-    query = select(decisions.c.outcome, func.count()).group_by(decisions.c.outcome)
+    """How many decisions of each outcome there are, over all campaigns; tests do not count."""
+    real = select(decisions.c.outcome, func.count()).where(decisions.c.test.is_not(true()))
+    query = real.group_by(decisions.c.outcome)
     return {row[0]: row[1] for row in conn.execute(query)}
 
 
@@ -76,4 +78,5 @@ def _decision(row: Row[Any]) -> Decision:
         ),
         at=row.at,
         version=row.version,
+        test=bool(row.test),
     )

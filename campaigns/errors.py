@@ -79,6 +79,20 @@ class ContentChanged(CampaignError):
     code = "content_changed"
 
 
+class NotTestRecipient(CampaignError):
+    """Tests go to those alone whom the settings name."""
+
+    status = 403
+    code = "not_a_test_recipient"
+
+
+class TooManyTests(CampaignError):
+    """Nobody gets tests without end."""
+
+    status = 429
+    code = "too_many_tests"
+
+
 class InvalidCampaign(CampaignError):
     """A campaign breaks a rule; `errors` names every field at fault."""
 

@@ -50,7 +50,7 @@ class Message:
     `geofence` is where it was earned; its wall clock rules. `provider_id` is the provider's name for the
     message and `error_code` the provider's own; `reason` says why it was cancelled or expired, and `rule` by which
     country's rule and version, where it was one. `version` is the campaign's that rendered the text; None of those from before
-    versions.
+    versions. A `test` was asked for by somebody, and counts nowhere.
     """
 
     id: str
@@ -69,6 +69,7 @@ class Message:
     reason: str | None = None
     rule: str | None = None
     version: int | None = None
+    test: bool = False
 
     def __post_init__(self) -> None:
         if self.created_at.tzinfo is None or self.valid_until.tzinfo is None:
@@ -114,4 +115,5 @@ def message_json(message: Message) -> dict[str, Any]:
         "reason": message.reason,
         "rule": message.rule,
         "error_code": message.error_code,
+        "test": message.test,
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, Row, and_, func, or_, select, true
 from sqlalchemy_utc import UtcDateTime
 
 from campaigns.cap import Sent
@@ -30,7 +30,7 @@ def sent_to(
 ) -> dict[str, list[Sent]]:
     """Each subject's messages that went after `since`, or will go, oldest first; an empty list for one without any.
 
-    Those that never reached anyone do not count. With `before`, only those made before that message.
+    Those that never reached anyone do not count, and tests do not. With `before`, only those made before that message.
     """
     found: dict[str, list[Sent]] = {subject: [] for subject in subjects}
     went = func.coalesce(messages.c.sent_at, messages.c.created_at, type_=UtcDateTime()).label("went")
@@ -39,6 +39,7 @@ def sent_to(
         query = select(went, *about).where(
             messages.c.subject.in_(some),
             messages.c.state.not_in([state.value for state in NEVER_SENT]),
+            messages.c.test.is_not(true()),
             went > since,
         )
         if before is not None:
@@ -52,6 +53,12 @@ def sent_to(
             sent = Sent(row.went, row.event, row.campaign, row.geofence, Channel(row.channel))
             found[row.subject].append(sent)
     return found
+
+
+def tests_to(conn: Connection, subject: str, since: datetime) -> int:
+    """How many tests were sent to the subject after `since`."""
+    this = (messages.c.subject == subject, messages.c.test.is_(true()), messages.c.created_at > since)
+    return conn.scalar(select(func.count()).select_from(messages).where(*this)) or 0
 
 
 def messages_page(conn: Connection, filters: Filters, limit: int, cursor: str | None = None) -> Page[Message]:
@@ -89,6 +96,7 @@ def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message
             reason=row.reason,
             rule=row.rule,
             version=row.version,
+            test=bool(row.test),
         )
         for row in rows
     ]
@@ -119,4 +127,5 @@ def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
         "reason": message.reason,
         "rule": message.rule,
         "version": message.version,
+        "test": message.test or None,
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from campaigns.campaign import UNSPOKEN, Campaign, CampaignState, campaign_from_json, campaign_json, due_state
@@ -104,12 +104,13 @@ def due_moves(conn: Connection, now: datetime) -> list[tuple[Campaign, CampaignS
 
 
 def campaign_report(conn: Connection, campaign: str) -> Report:
-    """How a campaign's decisions and messages came out."""
+    """How a campaign's decisions and messages came out; tests do not count."""
+
+    def real(table: Table) -> ColumnElement[bool]:
+        return and_(table.c.campaign == campaign, table.c.test.is_not(true()))
 
     def counts(table: Table, column: ColumnElement[str]) -> dict[str, int]:
-        query = (
-            select(column, func.count()).where(table.c.campaign == campaign).group_by(column).order_by(column)
-        )
+        query = select(column, func.count()).where(real(table)).group_by(column).order_by(column)
         return {row[0]: row[1] for row in conn.execute(query)}
 
     return Report(

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Date,
     ForeignKey,
@@ -85,6 +86,7 @@ decisions = Table(
     Column("gates", JSON, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("version", Integer),
+    Column("test", Boolean),  # None is no
     UniqueConstraint("event", "campaign"),
     Index(None, "at", "id"),
     Index(None, "subject", "at"),
@@ -113,6 +115,7 @@ messages = Table(
     Column("reason", Text),
     Column("rule", Text),
     Column("version", Integer),
+    Column("test", Boolean),  # None is no
     UniqueConstraint("event", "campaign"),
     Index(None, "state", "next_at"),
     Index(None, "created_at", "id"),

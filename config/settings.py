@@ -59,6 +59,7 @@ class Settings:
     sending_hours: Literal["default", "latest"] = "default"
     sensitive_places: str = ""
     approval_above_subjects: str = "none"
+    test_recipients: str = ""
 
     ledger_key: str = field(default="", repr=False)
     checkpoint_seconds: int = 3600
@@ -146,6 +147,11 @@ class Settings:
     def preference_keys(self) -> tuple[bytes, ...]:
         """The keys of shoppers' links: the first signs, and the others are trusted while it is rotated."""
         return tuple(key.strip().encode() for key in self.preference_key.split(",") if key.strip())
+
+    @property
+    def test_subjects(self) -> frozenset[str]:
+        """The subjects to whom tests of campaigns may be sent."""
+        return frozenset(self.test_recipients.split())
 
     @property
     def approval_threshold(self) -> int | None:

@@ -89,7 +89,7 @@ from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.sending_figures import tell_sending
-from engine.trial_routes import dry_run_router
+from engine.trial_routes import dry_run_router, test_send_router
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
@@ -367,6 +367,13 @@ class Engine:
             ),
             campaigns.message_routes.router(writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
+            test_send_router(
+                records=self.records,
+                now=now,
+                house=self._house(),
+                note_access=self.privacy.note_access,
+                recipients=self.settings.test_subjects,
+            ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         ledger = consent.ledger_routes.ledger_router(

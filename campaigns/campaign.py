@@ -8,6 +8,14 @@ from typing import Any
 
 from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
 from campaigns.cap import ONCE_A_DAY, Cap
+from campaigns.coupon import (
+    CouponOffer,
+    coupon_from_json,
+    coupon_json,
+    coupon_values,
+    offer_problems,
+    template_with,
+)
 from campaigns.errors import FieldError, StateConflict
 from campaigns.languages import (
     ONE_TEXT,
@@ -94,6 +102,7 @@ class Campaign:
     shelf_life_seconds: int = DEFAULT_SHELF_LIFE_SECONDS
     max_segments: int = DEFAULT_MAX_SEGMENTS
     languages: Languages = ONE_TEXT
+    coupon: CouponOffer | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     archived: bool = False
@@ -186,7 +195,10 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wordin
 
     Raises `TextRefused` where `render` does, and if it is longer than the campaign's channel allows; it does not show the text.
     """
-    chosen = choose(campaign.template, campaign.languages, wording.locale)
+    empty = wording.pool_is_empty
+    template = template_with(campaign.template, campaign.coupon, pool_is_empty=empty)
+    chosen = choose(template, campaign.languages, wording.locale)
+    values = {**values, **coupon_values(campaign.coupon, wording.coupon, pool_is_empty=empty)}
     text = render(chosen.text, values, links=wording.links, locale=chosen.locale, zone=wording.zone)
     if campaign.channel is not Channel.SMS:
         if len(text) > MAX_PUSH_CHARS:
@@ -203,10 +215,11 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wordin
 def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
     problems = list(language_problems(campaign.template, campaign.languages))
-    for field, text in texts_of(campaign.template).items():
-        alone = replace(campaign, template=text, languages=ONE_TEXT)
-        found = check_template(text, field, wording.links) or _length_problems(alone, field, wording)
-        problems.extend(found)
+    problems += offer_problems(campaign.template, campaign.coupon)
+    for field, alone in single_texts(campaign):
+        given = coupon_values(alone.coupon, wording.coupon)
+        found = check_template(str(alone.template), field, wording.links, given)
+        problems += found or _length_problems(alone, field, wording)
     trigger = campaign.trigger
     if not (trigger.geofences or trigger.tags or trigger.any):
         problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
@@ -215,6 +228,16 @@ def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[Fie
     if campaign.starts_at and campaign.ends_at and campaign.ends_at <= campaign.starts_at:
         problems.append(FieldError("ends_at", "must be later than starts_at"))
     return tuple(problems)
+
+
+def single_texts(campaign: Campaign) -> Iterator[tuple[str, Campaign]]:
+    """Every text that the campaign may send, by the field that holds it, as a campaign with that text alone."""
+    alone = replace(campaign, languages=ONE_TEXT)
+    for field, text in texts_of(campaign.template).items():
+        yield field, replace(alone, template=text)
+    if campaign.coupon is not None and campaign.coupon.fallback is not None:
+        for field, text in texts_of(campaign.coupon.fallback, "coupon.fallback").items():
+            yield field, replace(alone, template=text, coupon=None)
 
 
 def campaign_json(campaign: Campaign) -> dict[str, Any]:
@@ -238,6 +261,7 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "channel": campaign.channel.value,
         "template": campaign.template if isinstance(campaign.template, str) else dict(campaign.template),
         **languages_json(campaign.languages),
+        "coupon": coupon_json(campaign.coupon),
         "shelf_life_seconds": campaign.shelf_life_seconds,
         "max_segments": campaign.max_segments,
         "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
@@ -265,6 +289,7 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         channel=Channel(raw["channel"]),
         template=raw["template"],
         languages=languages_from_json(raw),
+        coupon=coupon_from_json(raw.get("coupon")),
         shelf_life_seconds=raw["shelf_life_seconds"],
         max_segments=raw.get("max_segments", DEFAULT_MAX_SEGMENTS),
         starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,

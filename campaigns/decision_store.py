@@ -37,6 +37,11 @@ def record_decision(conn: Connection, decision: Decision, message: Message | Non
     return message is None or insert_message(conn, message)
 
 
+def is_decided(conn: Connection, decision_id: str) -> bool:
+    """Whether this was judged before: a replay."""
+    return conn.execute(select(decisions.c.id).where(decisions.c.id == decision_id)).first() is not None
+
+
 def decisions_page(
     conn: Connection, filters: Filters, limit: int, cursor: str | None = None
 ) -> Page[Decision]:

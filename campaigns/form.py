@@ -27,6 +27,7 @@ from campaigns.campaign import (
     campaign_problems,
 )
 from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
+from campaigns.coupon_form import CouponForm
 from campaigns.errors import FieldError, InvalidCampaign
 from campaigns.languages import TAG, Languages, MissingLocale, template_of
 from campaigns.template import MAX_TEMPLATE_CHARS
@@ -99,6 +100,7 @@ class PreviewForm(BaseModel):
     geofence: Line | None = None
     locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE_PATTERN)] | None = None
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
+    coupons_left: Annotated[bool, Field(description="False shows the text of an empty pool.")] = True
 
 
 class TriggerForm(BaseModel):
@@ -172,6 +174,7 @@ class CampaignForm(BaseModel):
         MissingLocale | None,
         Field(strict=False, description="Of texts per language: what becomes of readers of another one."),
     ] = None
+    coupon: CouponForm | None = None
     starts_at: Instant | None = None
     ends_at: Instant | None = None
     audience: Annotated[dict[str, Any], Field(description="Default: everyone.")] = audience_json(EVERYONE)
@@ -216,6 +219,7 @@ def campaign_of(
         channel=form.channel,
         template=form.template,
         languages=Languages(form.default_locale, form.missing_locale),
+        coupon=form.coupon.offer() if form.coupon else None,
         shelf_life_seconds=form.shelf_life_seconds,
         max_segments=form.max_segments,
         starts_at=form.starts_at,

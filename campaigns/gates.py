@@ -12,6 +12,7 @@ from campaigns.breaker import Breaker, BreakerState
 from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
 from campaigns.cap import Sent, counted_since, full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.coupon import SAMPLE, Coupon, NoCouponLeft
 from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.segments import sms_size
@@ -80,6 +81,7 @@ class Reason(StrEnum):
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
     NO_TEXT_IN_LANGUAGE = "no_text_in_language"
+    COUPONS_EXHAUSTED = "coupons_exhausted"
     COUNTRY_WORDS = "country_words"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
@@ -125,7 +127,8 @@ class Moment:
 
     `geofence` is None once it is deleted, `recipient` when nobody is known behind the device; `marketing` (on
     the campaign's channel) and `location` are the subject's standings, None counting as no. `sent` holds the
-    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches.
+    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches. `coupon` is the code
+    that was taken for the message, None before one is; with `pool_is_empty` there was none.
     """
 
     event: PlaceEvent
@@ -139,6 +142,8 @@ class Moment:
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     """Of the channels that have one."""
     clearance: Clearance = NOT_ASKED
+    coupon: Coupon | None = None
+    pool_is_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,10 +355,7 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
         text = text_of(campaign, moment)
     except TextRefused as refused:
-        missing = isinstance(refused, NoTextInLanguage)
-        return Answer(
-            {"problem": str(refused)}, Reason.NO_TEXT_IN_LANGUAGE if missing else Reason.TEXT_REFUSED
-        )
+        return Answer({"problem": str(refused)}, _TEXT_REASONS.get(type(refused), Reason.TEXT_REFUSED))
     told: dict[str, Any] = {"characters": len(text)}
     if campaign.channel is Channel.SMS:
         size = sms_size(text)
@@ -363,6 +365,9 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
             "max_segments": campaign.max_segments,
         }
     return Answer(told)
+
+
+_TEXT_REASONS = {NoTextInLanguage: Reason.NO_TEXT_IN_LANGUAGE, NoCouponLeft: Reason.COUPONS_EXHAUSTED}
 
 
 def text_of(campaign: Campaign, moment: Moment) -> str:
@@ -377,8 +382,19 @@ def text_of(campaign: Campaign, moment: Moment) -> str:
         "campaign": campaign.name,
         "valid_until": valid_until(campaign, moment.event).isoformat(),
     }
-    wording = Wording(moment.links, who.locale if who else None, place.timezone if place else None)
+    wording = Wording(
+        moment.links,
+        who.locale if who else None,
+        place.timezone if place else None,
+        moment.coupon or Coupon(SAMPLE, coupon_until(campaign, moment.event)),
+        moment.pool_is_empty,
+    )
     return finished_text(campaign, values, wording)
+
+
+def coupon_until(campaign: Campaign, event: PlaceEvent) -> datetime:
+    """The instant at which a code of the campaign, earned by the event, is too late at a till."""
+    return event.at + timedelta(seconds=campaign.coupon.valid_seconds if campaign.coupon else 0)
 
 
 def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:

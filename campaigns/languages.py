@@ -58,11 +58,11 @@ def template_of(said: Any) -> str | dict[str, str]:
     return said if isinstance(said, str) else {str(tag): str(text) for tag, text in texts.items()}
 
 
-def texts_of(template: Template) -> dict[str, str]:
+def texts_of(template: Template, field: str = "template") -> dict[str, str]:
     """Every text by the field that holds it: `template`, or `template.fr`."""
     if isinstance(template, str):
-        return {"template": template}
-    return {f"template.{tag}": text for tag, text in template.items()}
+        return {field: template}
+    return {f"{field}.{tag}": text for tag, text in template.items()}
 
 
 def choose(template: Template, languages: Languages, reader: str | None) -> Chosen:

@@ -25,6 +25,7 @@ from campaigns.campaign import (
 from campaigns.change import By
 from campaigns.channels.twilio_status import STATES
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
+from campaigns.coupon_store import sample_for
 from campaigns.decide import Outcome, decision_json
 from campaigns.decision_store import decisions_page
 from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
@@ -204,9 +205,16 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> 
     def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, Any]:
         with reads.connect() as connection:
             campaign = known(connection, campaign_id)
+            coupon = sample_for(connection, campaign.coupon, now())
         until = now() + timedelta(seconds=campaign.shelf_life_seconds)
         place = {"geofence": form.geofence, "campaign": campaign.name, "valid_until": until.isoformat()}
-        seen = replace(wording, locale=form.locale, zone=form.timezone)
+        seen = replace(
+            wording,
+            locale=form.locale,
+            zone=form.timezone,
+            coupon=coupon,
+            pool_is_empty=not form.coupons_left,
+        )
         try:
             text = finished_text(campaign, {**form.attributes, **place}, seen)
         except TextRefused as refused:

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from campaigns.campaign import Campaign
+from campaigns.campaign import Campaign, finished_text, single_texts
 from campaigns.country_rules import CountryRules, Reading
+from campaigns.coupon import PoolNotFound
+from campaigns.coupon_store import get_pool
 from campaigns.errors import FieldError, InvalidCampaign
-from campaigns.languages import texts_of
-from campaigns.template import TextRefused, render
+from campaigns.template import TextRefused
 from campaigns.wording import Wording
 from consent.entry import Channel
 from geofences import store as geofence_store
@@ -22,9 +23,17 @@ def check_saved(
     conn: Connection, campaign: Campaign, rules: CountryRules, wording: Wording, now: datetime
 ) -> None:
     """Raises `InvalidCampaign` for texts that could never be sent from here."""
-    problems = tuple(_word_problems(conn, campaign, rules, wording, now))
+    problems = (*_pool_problems(conn, campaign), *_word_problems(conn, campaign, rules, wording, now))
     if problems:
         raise InvalidCampaign("the campaign breaks a rule; see errors", problems)
+
+
+def _pool_problems(conn: Connection, campaign: Campaign) -> Iterator[FieldError]:
+    try:
+        if campaign.coupon is not None:
+            get_pool(conn, campaign.coupon.pool)
+    except PoolNotFound as missing:
+        yield FieldError("coupon.pool", missing.detail)
 
 
 def _word_problems(
@@ -37,10 +46,9 @@ def _word_problems(
     if campaign.channel is not Channel.SMS or not rules.strict or rules.sender is None:
         return
     places = geofence_store.get_many(conn, campaign.trigger.geofences[:PLACES_ASKED])
-    values = {"campaign": campaign.name}
-    for field, text in texts_of(campaign.template).items():
+    for field, alone in single_texts(campaign):
         try:
-            finished = render(text, values, links=wording.links)
+            finished = finished_text(alone, {"campaign": campaign.name}, wording)
         except TextRefused:
             continue  # without values there is nothing to look at yet
         holds = (

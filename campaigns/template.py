@@ -7,7 +7,7 @@ the worst ones to a time.
 """
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -44,6 +44,7 @@ _OVERRIDES = frozenset("\u202d\u202e")
 _MAX_OUTPUT_BYTES = 16_384
 _SAMPLE = "Ana"
 """A value to try a template with."""
+NOTHING: Mapping[str, Any] = {}
 _NO_VALUES = dict.fromkeys((*ALWAYS_KNOWN, "now", "today"))  # Liquid's own now and today read the wall clock
 
 
@@ -79,11 +80,11 @@ _LIQUID = _SmallLiquid()
 
 
 def check_template(
-    text: str, field: str = "template", links: LinkPolicy = OWN_LINKS_ONLY
+    text: str, field: str = "template", links: LinkPolicy = OWN_LINKS_ONLY, given: Mapping[str, Any] = NOTHING
 ) -> tuple[FieldError, ...]:
     """What is wrong with a template; nothing means that it can be saved and will render. It may link to what `links` allows.
 
-    A printed name must be one of `ALWAYS_KNOWN`, be assigned in the template, or carry a ``default`` filter;
+    A printed name must be one of `ALWAYS_KNOWN` or `given` (with a sample), be assigned in the template, or carry a ``default`` filter;
     a name that is only tested (``{% if tier == 'gold' %}``) need not, for its absence takes the other branch.
     """
     if not text.strip():
@@ -98,9 +99,9 @@ def check_template(
         )
     try:
         template = _parse(text)
-        problems = _problems(template) or links.problems(text)
+        problems = _problems(template, given) or links.problems(text)
         if not problems:
-            render(text, {}, links=links)
+            render(text, given, links=links)
             _try_with_values(text, links)
     except LiquidError as error:
         return (FieldError(field, f"not understood: {error.message}; {_allowed()}"),)
@@ -166,8 +167,8 @@ def _parse(text: str) -> BoundTemplate:
     return _LIQUID.parse(text)
 
 
-def _problems(template: BoundTemplate) -> list[str]:
-    known = set(ALWAYS_KNOWN)
+def _problems(template: BoundTemplate, given: Iterable[str]) -> list[str]:
+    known = {*ALWAYS_KNOWN, *given}
     problems = []
     for node in _nodes(template.nodes, template):
         for expression in node.expressions():

@@ -1,17 +1,22 @@
-"""Under which circumstances a text is worded: what may be linked, whose language it is, by which clock."""
+"""Under which circumstances a text is worded: what may be linked, whose language it is, by which clock, with which coupon."""
 
 from dataclasses import dataclass
 
+from campaigns.coupon import SAMPLE_COUPON, Coupon
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """`locale` is the reader's language tag and `zone` the time zone of the place (IANA); None where nobody knows."""
+    """`locale` is the reader's language tag and `zone` the time zone of the place (IANA); None where nobody knows. `coupon` is the
+    message's, or stands for one; with `pool_is_empty` there is none.
+    """
 
     links: LinkPolicy = OWN_LINKS_ONLY
     locale: str | None = None
     zone: str | None = None
+    coupon: Coupon = SAMPLE_COUPON
+    pool_is_empty: bool = False
 
 
 PLAIN = Wording()

@@ -19,6 +19,8 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
 import campaigns.breach_routes
+import campaigns.coupon_routes
+import campaigns.coupon_store
 import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.message_routes
@@ -59,6 +61,7 @@ from engine.asker import Asker
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
+from engine.coupon_watch import CouponWatch
 from engine.decider import Decider
 from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
@@ -81,7 +84,7 @@ from engine.log import SignalLog
 from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
-from engine.push_apps import push_services
+from engine.push_apps import PushApps
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
 from engine.scheduler import Job, Scheduler
@@ -141,6 +144,7 @@ class Engine:
         self.push_outbound = Outbound(
             Destinations(Targets(settings.outgoing), settings.ports_called), timeout_seconds=CALL_SECONDS
         )
+        self.push_apps = PushApps(settings.push_path, self.now, self.push_outbound)
         self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
@@ -208,6 +212,7 @@ class Engine:
         )
         self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
+        self.coupon_watch = CouponWatch(self.records, self.now)
         self.desk = self._desk(processors)
         self.privacy = Privacy(settings, self.desk, self.live, self.log, processors)
         self.gate.rebuild()
@@ -222,6 +227,7 @@ class Engine:
         self.worker.close()
         self.outbound.close()
         self.push_outbound.close()
+        self.push_apps.close()
         self.records.close()
         self.live.close()
 
@@ -248,6 +254,7 @@ class Engine:
             Job("erasures", 60, self.erasures.settle),
             Job("beacon health", 600, self.count_unhealthy),
             Job("refusals heeded", 600, self.check_refusals),
+            Job("coupon pools", 60, self.coupon_watch.run_once),
             Job("rules to review", 3600, self.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
             Job("idle push addresses", 3600, self.end_idle_addresses),
@@ -366,6 +373,7 @@ class Engine:
                 approval=self.approval,
             ),
             campaigns.message_routes.router(writes=writes, now=now),
+            campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
             test_send_router(
                 records=self.records,
@@ -441,11 +449,13 @@ class Engine:
             records_of={
                 "events": events.of_subject,
                 "visits": visit_store.visits_json_of,
+                "coupons": campaigns.coupon_store.coupons_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
                 campaigns.decision_store.forget_subject,
+                campaigns.coupon_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 address.forget_subject,
@@ -465,7 +475,7 @@ class Engine:
         return TwilioReports(self.settings.public_url, tokens) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path == "/v1/beacons/import" or path.startswith("/v1/geofences/"):
+        if path == "/v1/beacons/import" or path.startswith(("/v1/geofences/", "/v1/coupon-pools/")):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
 
@@ -475,11 +485,7 @@ class Engine:
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
-        self.push = Push(
-            push_services(settings.push_path, self.now, self.push_outbound),
-            title=settings.brand,
-            bury=self._bury,
-        )
+        self.push = Push(self.push_apps.services, title=settings.brand, bury=self._bury)
         push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
             return {Channel.SMS: silent, Channel.PUSH: push}
@@ -553,6 +559,7 @@ class Engine:
             f"rule {rule.name} was to be reviewed by {rule.review_by}; `chaland rules list` has all"
             for rule in self.overdue_rules()
         ]
+        told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(self.coupon_watch.low)]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
         told += [

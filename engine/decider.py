@@ -21,7 +21,8 @@ from campaigns.approval import NEVER, ApprovalPolicy
 from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
-from campaigns.decide import Decision, compose, decide
+from campaigns.decide import Decision, decide
+from campaigns.fulfilment import fulfil
 from campaigns.gates import fits
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from consent import ledger
@@ -217,8 +218,7 @@ def _decide_one(connection: Connection, met: _Met, facts: Facts, now: datetime) 
     decisions = []
     for campaign in met.campaigns:
         moment = facts.moment(campaign, met.event, met.geofence, met.subject)
-        decision = decide(campaign, moment, now)
-        message = compose(decision, campaign, moment)
+        decision, message = fulfil(connection, decide(campaign, moment, now), campaign, moment, now)
         if decision_store.record_decision(connection, decision, message):
             decisions.append(decision)
             if message is not None:

@@ -36,6 +36,10 @@ BREACH_CHECKED = Gauge(
 TEXTS_IN_DOUBT = Gauge(
     "chaland_texts_in_doubt", "Texts of shoppers that were taken for an opt-out in doubt and wait to be read."
 )
+COUPONS_FREE = Gauge("chaland_coupons_free", "Coupon codes that are left, by pool.", ["pool"])
+COUPON_POOLS_LOW = Gauge(
+    "chaland_coupon_pools_low", "Coupon pools with fewer codes than their alert_below; alarm above 0."
+)
 LINE_CLOSED = Gauge(
     "chaland_line_good",
     "1 while a provider's calls go through, 0 while its breaker is open; alarm on 0.",

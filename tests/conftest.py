@@ -37,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--interleavings", type=int, default=200, help="of opt-out and sending, on each database (200)"
     )
 
+    parser.addoption("--coupon-races", type=int, default=1, help="for a pool of codes, on each database (1)")
+
 
 @pytest.fixture
 def clock() -> SetClock:

@@ -25,7 +25,7 @@ from tests.conftest import MONDAY_NINE
 
 NOW = MONDAY_NINE
 HOUR = timedelta(hours=1)
-DRAFT, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
+DRAFT, IN_REVIEW, APPROVED, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,14 @@ DRAFT, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
         (DRAFT, Action.PAUSE, None),
         (DRAFT, Action.RESUME, None),
         (DRAFT, Action.END, ENDED),
+        (IN_REVIEW, Action.ACTIVATE, None),
+        (IN_REVIEW, Action.PAUSE, None),
+        (IN_REVIEW, Action.RESUME, None),
+        (IN_REVIEW, Action.END, ENDED),
+        (APPROVED, Action.ACTIVATE, ACTIVE),
+        (APPROVED, Action.PAUSE, None),
+        (APPROVED, Action.RESUME, None),
+        (APPROVED, Action.END, ENDED),
         (ACTIVE, Action.ACTIVATE, ACTIVE),
         (ACTIVE, Action.PAUSE, PAUSED),
         (ACTIVE, Action.RESUME, ACTIVE),

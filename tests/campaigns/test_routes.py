@@ -81,6 +81,7 @@ def test_the_smallest_campaign_takes_the_stated_defaults(client):
         "template": "Fresh bread until ten",
         "default_locale": None,
         "missing_locale": None,
+        "coupon": None,
         "shelf_life_seconds": 900,
         "max_segments": 4,
         "starts_at": None,

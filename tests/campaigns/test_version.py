@@ -47,7 +47,7 @@ def test_the_hash_is_of_the_content_alone():
     same = replace(BREAD, id="cake", state=CampaignState.PAUSED, version=7)
     assert content_hash(same) == content_hash(BREAD)
     assert content_hash(replace(BREAD, priority=51)) != content_hash(BREAD)
-    assert content_hash(BREAD) == "44f0fe53df024827853b779e13b061b14b3871eb50f8c9b0c18afc0a96ac680a"
+    assert content_hash(BREAD) == "ea8421a213399ac7f1701f747e818c893ceeb47bb33fa5e31301141b2f91486a"
 
 
 @pytest.mark.parametrize("state", CampaignState)

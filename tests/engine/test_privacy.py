@@ -39,7 +39,8 @@ CAMPAIGN = {
     "name": "Bread",
     "channel": "sms",
     "trigger": {"event": "enter", "geofences": ["bakery"]},
-    "template": "Bread for {{ first_name | default: 'you' }}",
+    "template": "Bread for {{ first_name | default: 'you' }}: {{ coupon }}",
+    "coupon": {"pool": "bread"},
 }
 WHO = {"ana": ("+33639980001", "Anaïs"), "ben": ("+33639980002", "Benoît")}
 
@@ -60,6 +61,8 @@ def walk(client: TestClient, engine: Engine, subject: str) -> None:
 def town(engine: Engine, client: TestClient) -> TestClient:
     """Ana and Ben, each with a row in every table that is about shoppers."""
     client.put("/v1/geofences/bakery", json=PLACE).raise_for_status()
+    client.put("/v1/coupon-pools/bread", json={"name": "Bread"}).raise_for_status()
+    client.post("/v1/coupon-pools/bread/generate", json={"count": 2}).raise_for_status()
     client.put("/v1/campaigns/bread", json=CAMPAIGN).raise_for_status()
     client.post("/v1/campaigns/bread/activate").raise_for_status()
     engine.settle()
@@ -131,9 +134,9 @@ def test_a_table_that_names_a_person_is_about_shoppers(settings: Settings):
 def test_an_undeclared_table_is_noticed():
     from sqlalchemy import Column, Table, Text
 
-    extra = Table("coupons", METADATA[0], Column("id", Text, primary_key=True))
+    extra = Table("unheard_of", METADATA[0], Column("id", Text, primary_key=True))
     try:
-        assert undeclared() == {"coupons"}
+        assert undeclared() == {"unheard_of"}
     finally:
         METADATA[0].remove(extra)
 
@@ -249,6 +252,7 @@ def test_each_table_is_emptied_when_its_period_is_over_and_not_before(engine: En
             "place_events",
             "visits",
             "decisions",
+            "coupons",
             "messages",
             "attempts",
             "inbound_messages",

@@ -16,17 +16,23 @@ from geofences.geofence import Geofence, Kind
 
 
 def fulfil(
-    conn: Connection, decision: Decision, campaign: Campaign, moment: Moment, now: datetime
+    conn: Connection,
+    decision: Decision,
+    campaign: Campaign,
+    moment: Moment,
+    now: datetime,
+    *,
+    was_held: bool = False,
 ) -> tuple[Decision, Message | None]:
     """The decision, and the message it calls for. Where a coupon is promised it is judged once more with the code that
     was taken, or with none if the pool is empty: the text comes out differently then, or not at all.
 
     The caller holds the subject's lock and records both. A code that no text shows, or that was judged before, is not
-    used up.
+    used up. One that `was_held` is decided for good now, and by its releaser alone.
     """
     if decision.outcome is not Outcome.MESSAGE or campaign.coupon is None or moment.recipient is None:
         return decision, compose(decision, campaign, moment)
-    if is_decided(conn, decision.id):
+    if not was_held and is_decided(conn, decision.id):
         return decision, None
     wanted = Wanted(
         message_id(decision.event, campaign.id),

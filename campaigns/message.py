@@ -50,7 +50,8 @@ class Message:
     `geofence` is where it was earned; its wall clock rules. `provider_id` is the provider's name for the
     message and `error_code` the provider's own; `reason` says why it was cancelled or expired, and `rule` by which
     country's rule and version, where it was one. `version` is the campaign's that rendered the text; None of those from before
-    versions. A `test` was asked for by somebody, and counts nowhere.
+    versions. `variant` is the one of its experiment, None where nothing is varied. A `test` was asked for by somebody, and
+    counts nowhere.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Message:
     reason: str | None = None
     rule: str | None = None
     version: int | None = None
+    variant: str | None = None
     test: bool = False
 
     def __post_init__(self) -> None:
@@ -104,6 +106,7 @@ def message_json(message: Message) -> dict[str, Any]:
         "event": message.event,
         "campaign": message.campaign,
         "version": message.version,
+        "variant": message.variant,
         "subject": message.subject,
         "geofence": message.geofence,
         "channel": message.channel.value,

@@ -10,6 +10,7 @@ from threading import Event
 
 from sqlalchemy import Connection, Engine
 
+from campaigns.account import NO_LIMITS, Account, caps_in_force
 from campaigns.approval import NEVER, NOT_ASKED, ApprovalPolicy
 from campaigns.approval_store import clearance_of_message
 from campaigns.campaign import as_test
@@ -109,6 +110,7 @@ class Sender:
         handovers: Handovers,
         now: Now,
         rules: CountryRules = COUNTRY_RULES,
+        account: Account = NO_LIMITS,
         approval: ApprovalPolicy = NEVER,
         ticks: Callable[[], float] = time.monotonic,
         drivers_in_peace: bool = True,
@@ -123,6 +125,7 @@ class Sender:
         self._handovers = handovers
         self._now = now
         self._rules = rules
+        self._account = account
         self._approval = approval
         self._ticks = ticks
         self._drivers_in_peace = drivers_in_peace
@@ -290,9 +293,11 @@ class Sender:
     ) -> Answer:
         """`mark` is what the suppression list would hold of the address; None where there is no address."""
         campaign = get_campaign(connection, message.campaign)
+        account = self._account
         if message.test:
-            campaign = as_test(campaign)
-        since = min(counted_since(campaign.caps if campaign else (), now), now - LONGEST_CAP)
+            campaign, account = as_test(campaign), NO_LIMITS
+        caps = [cap for cap, _ in caps_in_force(campaign, account)] if campaign else []
+        since = min(counted_since(caps, now), now - LONGEST_CAP)
         at = now + CLOCK_SKEW
         geofence = self._place_of(connection, message.geofence) if message.geofence else None
         return may_still_send(
@@ -312,6 +317,7 @@ class Sender:
             if campaign is not None and campaign.profiles
             else None,
             rules=self._rules,
+            account=account,
             now=now,
             clearance=NOT_ASKED
             if message.test

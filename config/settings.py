@@ -94,6 +94,7 @@ class Settings:
 
     twilio_account_sid: str = ""
     twilio_auth_token: str = field(default="", repr=False)
+    twilio_webhook_secret: str = field(default="", repr=False)
     twilio_messaging_service_sid: str = ""
     twilio_from: str = ""
     twilio_api_url: str = ""
@@ -169,6 +170,11 @@ class Settings:
     def test_subjects(self) -> frozenset[str]:
         """The subjects to whom tests of campaigns may be sent."""
         return frozenset(self.test_recipients.split())
+
+    @property
+    def twilio_webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets that Twilio's calls are signed with in place of the token: the new one, and the old one."""
+        return tuple(secret.strip() for secret in self.twilio_webhook_secret.split(",") if secret.strip())
 
     @property
     def approval_threshold(self) -> int | None:

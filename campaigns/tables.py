@@ -6,6 +6,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -157,6 +158,20 @@ held_moments = Table(
     Column("zone", Text),
     Column("at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False, index=True),
+)
+
+carts = Table(
+    "carts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("value", Float),
+    Column("currency", Text),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Index(None, "subject", "at"),
+    Index(None, "at"),
 )
 
 list_members = Table(

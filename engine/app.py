@@ -25,6 +25,8 @@ import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.message_routes
 import campaigns.message_store
+import campaigns.redemption_routes
+import campaigns.redemption_store
 import campaigns.routes
 import consent.ledger_routes
 import consent.routes
@@ -375,6 +377,9 @@ class Engine:
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
+        app.include_router(
+            campaigns.redemption_routes.router(writes=writes, now=now), dependencies=self._permits(Scope.TILL)
+        )
         ledger = consent.ledger_routes.ledger_router(
             reads=reads, writes=writes, now=now, ring=self.ring, renewed=self.gate.rebuild
         )
@@ -441,12 +446,14 @@ class Engine:
                 "events": events.of_subject,
                 "visits": visit_store.visits_json_of,
                 "coupons": campaigns.coupon_store.coupons_of,
+                "redemptions": campaigns.redemption_store.redemptions_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
                 campaigns.decision_store.forget_subject,
                 campaigns.coupon_store.forget_subject,
+                campaigns.redemption_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 address.forget_subject,

@@ -30,6 +30,8 @@ class Scope(StrEnum):
     """Marketers: geofences, beacons, campaigns, events, decisions, messages."""
     PRIVACY = "privacy"
     """Data-protection officers: subjects, consents, export, erasure."""
+    TILL = "till"
+    """Tills: redemptions, and nothing else."""
     OPERATIONS = "operations"
     """Operators: keys."""
 

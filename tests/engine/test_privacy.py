@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, insert, select
 
 import campaigns.tables
 import geofences.tables
+from campaigns import coupon_store
 from config import Settings
 from consent import access_log, activity, address, opt_in, processor_store, request_store, review
 from consent.entry import Action, Channel, Entry, Purpose
@@ -83,6 +84,10 @@ def town(engine: Engine, client: TestClient) -> TestClient:
         ).raise_for_status()
         asks = {"subject": subject, "kind": "rectification", "means": f"letter of {subject}"}
         client.post("/v1/privacy-requests", json=asks).raise_for_status()
+        with engine.records.reads.connect() as conn:
+            [coupon] = coupon_store.coupons_of(conn, subject)
+        shown = {"code": coupon["code"], "geofence": "bakery", "receipt": f"sale of {subject}"}
+        client.post("/v1/redemptions", json=shown).raise_for_status()
         with engine.records.writes.begin() as conn:
             processor_store.notify(conn, subject, [("printer", True)], engine.now())
             activity.carry_over(conn, {subject: engine.now()})
@@ -164,6 +169,7 @@ def test_the_export_shows_every_row_about_the_subject_and_none_of_others(engine:
             "ana-phone",
             "letter of ana",
             "call of ana",
+            "sale of ana",
             "SMana",
             "words of ana",
             "grant-ana",
@@ -253,6 +259,7 @@ def test_each_table_is_emptied_when_its_period_is_over_and_not_before(engine: En
             "visits",
             "decisions",
             "coupons",
+            "redemptions",
             "messages",
             "attempts",
             "inbound_messages",

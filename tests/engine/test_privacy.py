@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select
 
 import campaigns.tables
 import geofences.tables
-from campaigns import coupon_store
+from campaigns import coupon_store, message_store
 from config import Settings
 from consent import access_log, activity, address, opt_in, processor_store, request_store, review
 from consent.entry import Action, Channel, Entry, Purpose
@@ -40,8 +40,9 @@ CAMPAIGN = {
     "name": "Bread",
     "channel": "sms",
     "trigger": {"event": "enter", "geofences": ["bakery"]},
-    "template": "Bread for {{ first_name | default: 'you' }}: {{ coupon }}",
+    "template": "Bread for {{ first_name | default: 'you' }}: {{ coupon }} or https://shop.example/",
     "coupon": {"pool": "bread"},
+    "short_links": True,
 }
 WHO = {"ana": ("+33639980001", "Anaïs"), "ben": ("+33639980002", "Benoît")}
 
@@ -86,8 +87,11 @@ def town(engine: Engine, client: TestClient) -> TestClient:
         client.post("/v1/privacy-requests", json=asks).raise_for_status()
         with engine.records.reads.connect() as conn:
             [coupon] = coupon_store.coupons_of(conn, subject)
+            [message] = message_store.messages_of(conn, subject)
         shown = {"code": coupon["code"], "geofence": "bakery", "receipt": f"sale of {subject}"}
         client.post("/v1/redemptions", json=shown).raise_for_status()
+        link = message.text.rpartition(" ")[2]
+        assert client.get(link, follow_redirects=False).status_code == 302
         with engine.records.writes.begin() as conn:
             processor_store.notify(conn, subject, [("printer", True)], engine.now())
             activity.carry_over(conn, {subject: engine.now()})
@@ -260,6 +264,8 @@ def test_each_table_is_emptied_when_its_period_is_over_and_not_before(engine: En
             "decisions",
             "coupons",
             "redemptions",
+            "short_links",
+            "clicks",
             "messages",
             "attempts",
             "inbound_messages",

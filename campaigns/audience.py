@@ -1,10 +1,13 @@
-"""Whom a campaign speaks to: a small, bounded language of conditions over a subject's attributes."""
+"""Whom a campaign speaks to: a small, bounded language of conditions over a subject's attributes, over what it did
+before, and over lists.
+"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from campaigns.behaviour import UNKNOWN, Act, Behaviour, OnList, Past, behaviour_json, read_behaviour
 from campaigns.errors import FieldError
 
 MAX_DEPTH = 5
@@ -55,38 +58,66 @@ class Attribute:
     operand: Scalar | tuple[Scalar, ...]
 
 
-Audience = All | AnyOf | Not | Attribute
+Audience = All | AnyOf | Not | Attribute | Behaviour | OnList
 
 EVERYONE = All(())
 NOBODY = AnyOf(())
 
 
-def matches(audience: Audience, attributes: Mapping[str, Any]) -> bool:
-    """Whether a subject with these attributes is in the audience.
+def matches(audience: Audience, attributes: Mapping[str, Any], past: Past = UNKNOWN) -> bool:
+    """Whether a subject with these attributes and this past is in the audience.
 
     A missing attribute matches nothing but ``"exists": false``. Types are kept apart: 1 is not true, and a
-    text is neither at least nor at most a number.
+    text is neither at least nor at most a number. Where the past was not looked up that the audience asks about, nobody
+    is in it.
     """
+    return _is_known(audience, past) and _matches(audience, attributes, past)
+
+
+def _matches(audience: Audience, attributes: Mapping[str, Any], past: Past) -> bool:
     match audience:
         case All(conditions):
-            return all(matches(condition, attributes) for condition in conditions)
+            return all(_matches(condition, attributes, past) for condition in conditions)
         case AnyOf(conditions):
-            return any(matches(condition, attributes) for condition in conditions)
+            return any(_matches(condition, attributes, past) for condition in conditions)
         case Not(condition):
-            return not matches(condition, attributes)
+            return not _matches(condition, attributes, past)
         case Attribute(name, test, operand):
             return _holds(test, operand, attributes.get(name))
+        case Behaviour():
+            return audience.holds(past.times[audience])
+        case OnList(name):
+            return past.lists is not None and name in past.lists
+
+
+def _is_known(audience: Audience, past: Past) -> bool:
+    return behaviours(audience) <= past.times.keys() and (past.lists is not None or not list_names(audience))
 
 
 def attribute_names(audience: Audience) -> frozenset[str]:
     """The names of the attributes that the audience asks about."""
+    return frozenset(each.name for each in _leaves(audience) if isinstance(each, Attribute))
+
+
+def behaviours(audience: Audience) -> frozenset[Behaviour]:
+    """What the audience asks of a subject's past."""
+    return frozenset(each for each in _leaves(audience) if isinstance(each, Behaviour))
+
+
+def list_names(audience: Audience) -> frozenset[str]:
+    """The lists that the audience asks about."""
+    return frozenset(each.name for each in _leaves(audience) if isinstance(each, OnList))
+
+
+def _leaves(audience: Audience) -> Iterator[Attribute | Behaviour | OnList]:
     match audience:
         case All(conditions) | AnyOf(conditions):
-            return frozenset().union(*(attribute_names(condition) for condition in conditions))
+            for condition in conditions:
+                yield from _leaves(condition)
         case Not(condition):
-            return attribute_names(condition)
-        case Attribute(name):
-            return frozenset({name})
+            yield from _leaves(condition)
+        case Attribute() | Behaviour() | OnList():
+            yield audience
 
 
 def audience_json(audience: Audience) -> dict[str, Any]:
@@ -103,6 +134,10 @@ def audience_json(audience: Audience) -> dict[str, Any]:
                 "attribute": name,
                 test.value: list(operand) if isinstance(operand, tuple) else operand,
             }
+        case Behaviour():
+            return behaviour_json(audience)
+        case OnList(name):
+            return {"list": name}
 
 
 def parse_audience(raw: Any, field: str = "audience") -> tuple[Audience, tuple[FieldError, ...]]:
@@ -158,10 +193,15 @@ class _Reading:
             case {"attribute": name, **rest} if len(rest) == 1:
                 [(test, operand)] = rest.items()
                 return self._attribute(name, str(test), operand, field)
+            case {"list": str(name), **rest} if not rest and name and _is_scalar(name):
+                return OnList(name)
+            case dict() if len(raw) == 1 and next(iter(raw)) in set(Act):
+                [(act, operand)] = raw.items()
+                return read_behaviour(Act(act), operand, f"{field}.{act}", self._wrong) or NOBODY
         return self._wrong(
             field,
-            'a condition is {"all":[...]}, {"any":[...]}, {"not":{...}}, or {"attribute":"name"} with one of '
-            + ", ".join(Comparison),
+            'a condition is {"all":[...]}, {"any":[...]}, {"not":{...}}, {"list":"name"}, {"visited":{...}}, '
+            '{"received":{...}}, or {"attribute":"name"} with one of ' + ", ".join(Comparison),
         )
 
     def _several(self, several: Sequence[Any], field: str, depth: int) -> tuple[Audience, ...]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from campaigns.audience import EVERYONE, Audience, audience_json, parse_audience
+from campaigns.audience import EVERYONE, Audience, audience_json, behaviours, parse_audience
 from campaigns.cap import ONCE_A_DAY, Cap
 from campaigns.coupon import (
     CouponOffer,
@@ -17,6 +17,7 @@ from campaigns.coupon import (
     template_with,
 )
 from campaigns.errors import FieldError, StateConflict
+from campaigns.experiment import Experiment, experiment_from_json, experiment_json
 from campaigns.languages import (
     ONE_TEXT,
     Languages,
@@ -30,10 +31,10 @@ from campaigns.languages import (
 from campaigns.segments import outside_gsm, sms_size
 from campaigns.short_link import shortened
 from campaigns.template import TextRefused, check_template, render
+from campaigns.trigger import Trigger, trigger_from_json, trigger_json, trigger_problems
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Window, window_from_json, window_json
 from consent.entry import Channel
-from geofences.event import EventKind
 
 DEFAULT_PRIORITY = 50
 DEFAULT_SHELF_LIFE_SECONDS = 900
@@ -70,16 +71,6 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
-    """The moment: an event of one kind at one of the geofences, at one that carries a tag, or anywhere."""
-
-    event: EventKind
-    geofences: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    any: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Campaign:
     """One campaign. Its state changes through `next_state` and `due_state` alone.
 
@@ -108,10 +99,16 @@ class Campaign:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     archived: bool = False
+    experiment: Experiment | None = None
 
     def __post_init__(self) -> None:
         if any(at is not None and at.tzinfo is None for at in (self.starts_at, self.ends_at)):
             raise ValueError("a naive datetime has no instant; give it a zone")
+
+    @property
+    def profiles(self) -> bool:
+        """Whether it chooses people by what they did before."""
+        return self.trigger.looks_back or any(each.is_profiling for each in behaviours(self.audience))
 
 
 def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignState:
@@ -185,6 +182,13 @@ def due_state(campaign: Campaign, now: datetime) -> CampaignState:
     return CampaignState.PAUSED if campaign.state is CampaignState.PAUSED else _running(campaign, now)
 
 
+def speaking(campaign: Campaign, variant: str | None) -> Campaign:
+    """The campaign as it speaks in one of its variants; as it is where there is none of that name."""
+    variants = campaign.experiment.variants if campaign.experiment else ()
+    template = next((each.template for each in variants if each.name == variant), None)
+    return campaign if template is None else replace(campaign, template=template)
+
+
 def written_text(campaign: Campaign, values: Mapping[str, Any], wording: Wording = PLAIN) -> str:
     """The text as it is written, its links in full and whatever its length. Raises `TextRefused`."""
     empty = wording.pool_is_empty
@@ -216,17 +220,8 @@ def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wordin
 
 def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[FieldError, ...]:
     """The rules between fields that a campaign breaks, its template's included."""
-    problems = list(language_problems(campaign.template, campaign.languages))
-    problems += offer_problems(campaign.template, campaign.coupon)
-    for field, alone in single_texts(campaign):
-        given = coupon_values(alone.coupon, wording.coupon)
-        found = check_template(str(alone.template), field, wording.links, given)
-        problems += found or _length_problems(alone, field, wording)
-    trigger = campaign.trigger
-    if not (trigger.geofences or trigger.tags or trigger.any):
-        problems.append(FieldError("trigger", 'name at least one of geofences or tags, or say "any": true'))
-    if trigger.any and (trigger.geofences or trigger.tags):
-        problems.append(FieldError("trigger.any", "any geofence and named ones exclude each other; drop one"))
+    problems = [*_template_problems(campaign, wording), *_variant_problems(campaign, wording)]
+    problems += trigger_problems(campaign.trigger)
     if campaign.starts_at and campaign.ends_at and campaign.ends_at <= campaign.starts_at:
         problems.append(FieldError("ends_at", "must be later than starts_at"))
     return tuple(problems)
@@ -244,18 +239,12 @@ def single_texts(campaign: Campaign) -> Iterator[tuple[str, Campaign]]:
 
 def campaign_json(campaign: Campaign) -> dict[str, Any]:
     """The campaign as the API writes it, every default spelled out."""
-    trigger = campaign.trigger
     return {
         "id": campaign.id,
         "name": campaign.name,
         "version": campaign.version,
         "state": campaign.state.value,
-        "trigger": {
-            "event": trigger.event.value,
-            "geofences": list(trigger.geofences),
-            "tags": list(trigger.tags),
-            "any": trigger.any,
-        },
+        "trigger": trigger_json(campaign.trigger),
         "audience": audience_json(campaign.audience),
         "windows": [window_json(window) for window in campaign.windows],
         "cap": [{"max": cap.max, "per_seconds": cap.per_seconds} for cap in campaign.caps],
@@ -270,21 +259,19 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
         "ends_at": campaign.ends_at.isoformat() if campaign.ends_at else None,
         "archived": campaign.archived,
+        "experiment": experiment_json(campaign.experiment),
     }
 
 
 def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
     """Read back what `campaign_json` wrote; for stored campaigns, whose shape was checked when they were saved."""
-    trigger = raw["trigger"]
     audience, _ = parse_audience(raw["audience"])
     return Campaign(
         id=raw["id"],
         name=raw["name"],
         version=raw["version"],
         state=CampaignState(raw["state"]),
-        trigger=Trigger(
-            EventKind(trigger["event"]), tuple(trigger["geofences"]), tuple(trigger["tags"]), trigger["any"]
-        ),
+        trigger=trigger_from_json(raw["trigger"]),
         audience=audience,
         windows=tuple(window_from_json(window) for window in raw["windows"]),
         caps=tuple(Cap(cap["max"], cap["per_seconds"]) for cap in raw["cap"]),
@@ -299,7 +286,24 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,
         ends_at=datetime.fromisoformat(raw["ends_at"]) if raw["ends_at"] else None,
         archived=raw.get("archived", False),
+        experiment=experiment_from_json(raw.get("experiment")),
     )
+
+
+def _template_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
+    yield from language_problems(campaign.template, campaign.languages)
+    yield from offer_problems(campaign.template, campaign.coupon)
+    for field, alone in single_texts(campaign):
+        given = coupon_values(alone.coupon, wording.coupon)
+        found = check_template(str(alone.template), field, wording.links, given)
+        yield from found or _length_problems(alone, field, wording)
+
+
+def _variant_problems(campaign: Campaign, wording: Wording) -> Iterator[FieldError]:
+    for i, variant in enumerate(campaign.experiment.variants if campaign.experiment else ()):
+        if variant.template != campaign.template:
+            for problem in _template_problems(speaking(campaign, variant.name), wording):
+                yield replace(problem, field=f"experiment.variants[{i}].{problem.field}")
 
 
 def _length_problems(campaign: Campaign, field: str, wording: Wording) -> Iterator[FieldError]:

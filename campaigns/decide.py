@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.approval import NOT_ASKED, Clearance
-from campaigns.campaign import Campaign, CampaignState, due_state
+from campaigns.campaign import Campaign, CampaignState, due_state, speaking
 from campaigns.cap import Sent, full_cap
 from campaigns.country_rules import CountryRules, Reading
+from campaigns.experiment import draw_variant
 from campaigns.gates import (
     Answer,
     Gate,
@@ -19,15 +20,19 @@ from campaigns.gates import (
     Verdict,
     approval,
     ask,
+    called_off,
     gate_json,
     hold_json,
     location_consent,
     marketing_consent,
+    opening_hours,
+    profiling_consent,
     sent_since,
     text_of,
     valid_until,
 )
 from campaigns.message import Message, derived_id, message_id
+from campaigns.trigger import Deed
 from consent.countries.hours import is_open
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
@@ -47,7 +52,8 @@ class Outcome(StrEnum):
 class Decision:
     """One judgement, unique per event and campaign. `gates` holds every `GateName` once, in order.
 
-    `version` is the campaign's that was judged; None of those from before versions.
+    `version` is the campaign's that was judged; None of those from before versions. `variant` is what the subject was, or
+    would have been, told; None where nothing is varied.
     """
 
     id: str
@@ -60,14 +66,38 @@ class Decision:
     gates: tuple[Gate, ...]
     at: datetime
     version: int | None
+    variant: str | None = None
+
+
+AT_ONCE = frozenset(
+    {
+        GateName.CAMPAIGN_ACTIVE,
+        GateName.APPROVAL,
+        GateName.TRIGGER,
+        GateName.SUBJECT,
+        GateName.LOCATION_CONSENT,
+        GateName.CONSENT,
+        GateName.SUPPRESSION,
+        GateName.PROFILING,
+        GateName.VISITS,
+        GateName.AUDIENCE,
+        GateName.CANCEL_IF,
+        GateName.ADDRESS,
+        GateName.TEXT,
+    }
+)
+"""The gates whose no ends a moment that is to wait; the others ask about the time at which the offer goes."""
 
 
 def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
-    """Judge one campaign at one moment. Every gate is asked and recorded; the first that fails is the reason.
+    """Judge one campaign at one moment. Every gate is asked and recorded; the first that fails is the reason. Before its
+    delay is over the moment is held, unless a gate says no `AT_ONCE`; it is then judged anew.
 
     For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.sent`
     and records the decision; otherwise both might find room under the cap.
     """
+    variant = draw_variant(campaign.experiment, moment.recipient.id) if moment.recipient else None
+    campaign = speaking(campaign, variant.name) if variant else campaign
     gates, reasons = [], []
     for name in GateName:
         answer = ask(name, campaign, moment, now)
@@ -77,17 +107,23 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
         gates.append(Gate(name, Verdict.PASS if answer.reason is Reason.OK else Verdict.FAIL, answer.input))
         reasons.append(answer.reason)
     reason = next((reason for reason in reasons if reason is not Reason.OK), Reason.OK)
+    outcome = Outcome.MESSAGE if reason is Reason.OK else Outcome.REFUSED
+    if Reason.DELAYED in reasons and not any(
+        gate.gate in AT_ONCE for gate in gates if gate.verdict is Verdict.FAIL
+    ):
+        outcome, reason = Outcome.HELD, Reason.DELAYED
     return Decision(
         id=derived_id("decision", moment.event.id, campaign.id),
         event=moment.event.id,
         campaign=campaign.id,
         subject=moment.recipient.id if moment.recipient else None,
         geofence=moment.event.geofence,
-        outcome=Outcome.MESSAGE if reason is Reason.OK else Outcome.REFUSED,
+        outcome=outcome,
         reason=reason,
         gates=tuple(gates),
         at=now,
         version=campaign.version,
+        variant=variant.name if variant else None,
     )
 
 
@@ -102,10 +138,11 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         subject=moment.recipient.id,
         geofence=decision.geofence,
         channel=campaign.channel,
-        text=text_of(campaign, moment),
+        text=text_of(speaking(campaign, decision.variant), moment),
         created_at=decision.at,
         valid_until=valid_until(campaign, moment.event),
         version=campaign.version,
+        variant=decision.variant,
     )
 
 
@@ -120,6 +157,8 @@ def may_still_send(
     origin: Origin | None,
     earlier: Sequence[Sent],
     has_address: bool,
+    done: frozenset[Deed] = frozenset(),
+    profiling: Standing | None = None,
     rules: CountryRules,
     now: datetime,
     clearance: Clearance = NOT_ASKED,
@@ -127,14 +166,15 @@ def may_still_send(
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
     `suppressed` is whether the address is on the suppression list. `earlier` holds the messages to the subject that
-    come before this one.
+    come before this one; `done` what they did since the event, of what calls the campaign off.
     """
     if now >= message.valid_until:
         return Answer({}, Reason.TOO_LATE)
     if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
         return Answer({}, Reason.CAMPAIGN_NOT_ACTIVE)
     consents = location_consent(location), marketing_consent(marketing, message.channel)
-    for answer in (approval(clearance), *consents):
+    holds = _trigger_holds(campaign, geofence, done, profiling, now)
+    for answer in (approval(clearance), *consents, *holds):
         if answer.reason is not Reason.OK:
             return answer
     if suppressed:
@@ -148,6 +188,19 @@ def may_still_send(
         if hold is not None:
             return Answer(hold_json(hold), reason)
     return Answer({}, Reason.OK if has_address else Reason.NO_ADDRESS)
+
+
+def _trigger_holds(
+    campaign: Campaign,
+    geofence: Geofence | None,
+    done: frozenset[Deed],
+    profiling: Standing | None,
+    now: datetime,
+) -> Iterator[Answer]:
+    """What a trigger asks beyond its event, as far as it may have changed."""
+    yield profiling_consent(profiling) if campaign.profiles else Answer({})
+    yield called_off(campaign, done)
+    yield opening_hours(campaign, geofence, now)
 
 
 def _country_holds(
@@ -167,6 +220,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "event": decision.event,
         "campaign": decision.campaign,
         "version": decision.version,
+        "variant": decision.variant,
         "subject": decision.subject,
         "geofence": decision.geofence,
         "outcome": decision.outcome.value,

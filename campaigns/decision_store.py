@@ -19,7 +19,14 @@ from consent.store import insert_if_new
 
 def record_decision(conn: Connection, decision: Decision, message: Message | None) -> bool:
     """Record a decision and the message it became, once per event and campaign. False if it was decided before."""
-    row = {
+    if not insert_if_new(conn, decisions, decision_row(decision)):
+        return False
+    return message is None or insert_message(conn, message)
+
+
+def decision_row(decision: Decision) -> dict[str, Any]:
+    """A decision as it is kept."""
+    return {
         "id": decision.id,
         "event": decision.event,
         "campaign": decision.campaign,
@@ -30,10 +37,8 @@ def record_decision(conn: Connection, decision: Decision, message: Message | Non
         "gates": [gate_json(gate) for gate in decision.gates],
         "at": decision.at,
         "version": decision.version,
+        "variant": decision.variant,
     }
-    if not insert_if_new(conn, decisions, row):
-        return False
-    return message is None or insert_message(conn, message)
 
 
 def is_decided(conn: Connection, decision_id: str) -> bool:
@@ -81,4 +86,5 @@ def _decision(row: Row[Any]) -> Decision:
         ),
         at=row.at,
         version=row.version,
+        variant=row.variant,
     )

@@ -79,6 +79,27 @@ class ContentChanged(CampaignError):
     code = "content_changed"
 
 
+class AudienceTooSmall(CampaignError):
+    """So few are chosen by what they did, or by a list, that they could be told apart."""
+
+    status = 409
+    code = "audience_too_small"
+
+
+class ListNotFound(CampaignError):
+    """No list has this name."""
+
+    status = 404
+    code = "list_not_found"
+
+
+class TooManyLists(CampaignError):
+    """There are as many lists as are allowed."""
+
+    status = 409
+    code = "too_many_lists"
+
+
 class InvalidCampaign(CampaignError):
     """A campaign breaks a rule; `errors` names every field at fault."""
 

@@ -23,23 +23,21 @@ from campaigns.campaign import (
     MAX_SEGMENTS,
     Campaign,
     CampaignState,
-    Trigger,
     campaign_problems,
 )
 from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
 from campaigns.coupon_form import CouponForm
 from campaigns.errors import FieldError, InvalidCampaign
+from campaigns.experiment_form import ExperimentForm, experiment_of, experiment_problems
 from campaigns.languages import TAG, Languages, MissingLocale, template_of
 from campaigns.template import MAX_TEMPLATE_CHARS
+from campaigns.trigger_form import TriggerForm, trigger_of
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Day, window_from_json
 from consent.entry import Channel
-from geofences.event import EventKind
 
 ID_PATTERN = r"^[A-Za-z0-9._:@~-]{1,128}$"
 LOCALE_PATTERN = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$"
-MAX_GEOFENCES = 1000
-MAX_TAGS = 50
 MAX_WINDOWS = 21
 MAX_SHELF_LIFE_SECONDS = 7 * 86_400
 
@@ -87,7 +85,9 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)
 
 
 class PreviewForm(BaseModel):
-    """A made-up subject to render a template for; `geofence` is the name of the place, `timezone` its clock."""
+    """A made-up subject to render a template for; `geofence` is the name of the place, `timezone` its clock, `variant` one of
+    the experiment's.
+    """
 
     model_config = ConfigDict(
         **_STRICT,
@@ -101,16 +101,7 @@ class PreviewForm(BaseModel):
     locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE_PATTERN)] | None = None
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
     coupons_left: Annotated[bool, Field(description="False shows the text of an empty pool.")] = True
-
-
-class TriggerForm(BaseModel):
-    """The moment; `geofences` holds ids, and `tags` those that a geofence may carry."""
-
-    model_config = _STRICT
-    event: Annotated[EventKind, Field(strict=False)]
-    geofences: Annotated[list[Line], Field(max_length=MAX_GEOFENCES)] = []
-    tags: Annotated[list[Line], Field(max_length=MAX_TAGS)] = []
-    any: bool = False
+    variant: Line | None = None
 
 
 class WindowForm(BaseModel):
@@ -195,6 +186,7 @@ class CampaignForm(BaseModel):
             description="The most segments that an SMS may take; a longer one is not sent.",
         ),
     ] = DEFAULT_MAX_SEGMENTS
+    experiment: ExperimentForm | None = None
 
 
 def campaign_of(
@@ -207,12 +199,11 @@ def campaign_of(
         for i, window in enumerate(form.windows)
         if window.opens == window.closes
     )
-    trigger = form.trigger
     campaign = Campaign(
         id=campaign_id,
         name=form.name,
         state=state,
-        trigger=Trigger(trigger.event, tuple(trigger.geofences), tuple(trigger.tags), trigger.any),
+        trigger=trigger_of(form.trigger),
         audience=audience,
         windows=()
         if problems
@@ -228,8 +219,9 @@ def campaign_of(
         max_segments=form.max_segments,
         starts_at=form.starts_at,
         ends_at=form.ends_at,
+        experiment=experiment_of(form.experiment, campaign_id, form.template),
     )
-    problems += campaign_problems(campaign, wording)
+    problems += (*campaign_problems(campaign, wording), *experiment_problems(campaign.experiment))
     if problems:
         raise InvalidCampaign("the campaign breaks a rule; see errors", problems)
     return campaign

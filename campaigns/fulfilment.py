@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from campaigns import coupon_store, link_store
-from campaigns.campaign import Campaign, written_text
+from campaigns.campaign import Campaign, speaking, written_text
 from campaigns.coupon import CouponOffer
 from campaigns.coupon_store import Wanted
 from campaigns.decide import Decision, Outcome, compose, decide
@@ -18,18 +18,24 @@ from geofences.geofence import Geofence, Kind
 
 
 def fulfil(
-    conn: Connection, decision: Decision, campaign: Campaign, moment: Moment, now: datetime
+    conn: Connection,
+    decision: Decision,
+    campaign: Campaign,
+    moment: Moment,
+    now: datetime,
+    *,
+    was_held: bool = False,
 ) -> tuple[Decision, Message | None]:
     """The decision, and the message it calls for. Where a coupon is promised it is judged once more with the code that
     was taken, or with none if the pool is empty: the text comes out differently then, or not at all.
 
     The caller holds the subject's lock and records both. A code that no text shows, or that was judged before, is not
-    used up.
+    used up. One that `was_held` is decided for good now, and by its releaser alone.
     """
     who, offer = moment.recipient, campaign.coupon
     if decision.outcome is not Outcome.MESSAGE or who is None or not (offer or campaign.short_links):
         return decision, compose(decision, campaign, moment)
-    if is_decided(conn, decision.id):
+    if not was_held and is_decided(conn, decision.id):
         return decision, None
     if offer is None:
         return decision, _with_links(conn, decision, campaign, moment)
@@ -47,7 +53,8 @@ def _with_links(conn: Connection, decision: Decision, campaign: Campaign, moment
     """The message, its links shortened if the campaign asks for it; where they lead is kept."""
     if decision.outcome is not Outcome.MESSAGE or not campaign.short_links:
         return compose(decision, campaign, moment)
-    targets = targets_of(text_of(campaign, moment, written_text), moment.links)
+    spoken = speaking(campaign, decision.variant)
+    targets = targets_of(text_of(spoken, moment, written_text), moment.links)
     tokens = tuple(new_token() for _ in targets)
     message = compose(decision, campaign, replace(moment, tokens=tokens))
     if message is not None:

@@ -7,16 +7,21 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.approval import NOT_ASKED, Clearance
-from campaigns.audience import attribute_names, matches
+from campaigns.audience import attribute_names, behaviours, list_names, matches
+from campaigns.behaviour import UNKNOWN, Past
 from campaigns.breaker import Breaker, BreakerState
-from campaigns.campaign import Campaign, CampaignState, Trigger, due_state, finished_text
+from campaigns.campaign import Campaign, CampaignState, due_state, finished_text, speaking
 from campaigns.cap import Sent, counted_since, full_cap
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
 from campaigns.coupon import SAMPLE, Coupon, NoCouponLeft
+from campaigns.experiment import NO_CONTROL, Control, draw_lot
 from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.place_hours import hours_told
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
+from campaigns.trigger import Deed, Trigger
+from campaigns.visiting import visit_told
 from campaigns.wording import Wording
 from consent.countries.hours import day_and_time, is_open, local_time
 from consent.countries.place import Origin
@@ -25,6 +30,8 @@ from consent.entry import Action, Channel, Standing
 from consent.entry import Reason as StandingReason
 from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
+from geofences.sensitive import is_sensitive
+from geofences.visit import Visit
 
 
 class GateName(StrEnum):
@@ -37,9 +44,14 @@ class GateName(StrEnum):
     LOCATION_CONSENT = "location_consent"
     CONSENT = "consent"
     SUPPRESSION = "suppression"
+    PROFILING = "profiling"
+    VISITS = "visits"
     AUDIENCE = "audience"
+    CANCEL_IF = "cancel_if"
+    DELAY = "delay"
     SHELF_LIFE = "shelf_life"
     WINDOW = "window"
+    OPENING_HOURS = "opening_hours"
     COUNTRY_HOURS = "country_hours"
     CAP = "cap"
     COUNTRY_CAP = "country_cap"
@@ -48,6 +60,8 @@ class GateName(StrEnum):
     TEXT = "text"
     COUNTRY_WORDS = "country_words"
     CHANNEL_HEALTH = "channel_health"
+    HOLDOUT = "holdout"
+    """After all that decides whether somebody may have the offer, so that those held out compare with those who get it."""
 
 
 class Verdict(StrEnum):
@@ -71,9 +85,15 @@ class Reason(StrEnum):
     NO_CONSENT = "no_consent"
     CONSENT_WITHDRAWN = "consent_withdrawn"
     SUPPRESSED = "suppressed"
+    NO_PROFILING_CONSENT = "no_profiling_consent"
+    PROFILING_CONSENT_WITHDRAWN = "profiling_consent_withdrawn"
+    NOT_THIS_VISIT = "not_this_visit"
     NOT_IN_AUDIENCE = "not_in_audience"
+    CALLED_OFF = "called_off"
+    DELAYED = "delayed"
     TOO_LATE = "too_late"
     OUTSIDE_WINDOW = "outside_window"
+    PLACE_CLOSED = "place_closed"
     COUNTRY_HOURS = "country_hours"
     CAP_REACHED = "cap_reached"
     COUNTRY_CAP = "country_cap"
@@ -83,6 +103,9 @@ class Reason(StrEnum):
     NO_TEXT_IN_LANGUAGE = "no_text_in_language"
     COUPONS_EXHAUSTED = "coupons_exhausted"
     COUNTRY_WORDS = "country_words"
+    HOLDOUT = "holdout"
+    GLOBAL_CONTROL = "global_control"
+    SWITCHED_OFF = "switched_off"
     NO_CHANNEL = "no_channel"
     EVENT_RETRACTED = "event_retracted"
     CONSENT_NEEDS_RENEWAL = "consent_needs_renewal"
@@ -138,12 +161,21 @@ class Moment:
     location: Standing | None
     sent: Sequence[Sent] = ()
     rules: CountryRules = COUNTRY_RULES
+    profiling: Standing | None = None
+    """Asked of campaigns that choose by what somebody did before."""
+    visits: Sequence[Visit] = ()
+    """The subject's visits to the place, oldest first; read where the campaign looks back."""
+    done: frozenset[Deed] = frozenset()
+    """What the subject did since the event, of what calls the campaign off."""
+    past: Past = UNKNOWN
+    """What the audience asks of the subject's past."""
     links: LinkPolicy = OWN_LINKS_ONLY
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     """Of the channels that have one."""
     clearance: Clearance = NOT_ASKED
     coupon: Coupon | None = None
     pool_is_empty: bool = False
+    control: Control = NO_CONTROL
     tokens: tuple[str, ...] = ()
 
 
@@ -189,7 +221,8 @@ def approval(clearance: Clearance) -> Answer:
 def fits(trigger: Trigger, event: PlaceEvent, geofence: Geofence | None) -> bool:
     """Whether the event is a moment that the trigger names; only then is a decision worth making and keeping."""
     here = trigger.any or event.geofence in trigger.geofences or bool(_shared_tags(trigger, geofence))
-    return here and event.kind is trigger.event
+    there = not trigger.zones or event.zone in trigger.zones
+    return here and there and event.kind is trigger.waits_for
 
 
 def _trigger(campaign: Campaign, moment: Moment) -> Answer:
@@ -198,7 +231,7 @@ def _trigger(campaign: Campaign, moment: Moment) -> Answer:
         "event": event.kind.value,
         "geofence": event.geofence,
         "tags": _shared_tags(trigger, moment.geofence),
-    }
+    } | ({"zone": event.zone} if trigger.zones else {})
     return Answer(told, Reason.OK if fits(trigger, event, moment.geofence) else Reason.TRIGGER_MISMATCH)
 
 
@@ -252,16 +285,66 @@ def _suppression(campaign: Campaign, recipient: Recipient) -> Answer:
     return Answer({"suppressed": listed}, Reason.SUPPRESSED if listed else Reason.OK)
 
 
-def _audience(campaign: Campaign, recipient: Recipient) -> Answer:
+def profiling_consent(standing: Standing | None) -> Answer:
+    """Whether the subject may be chosen by what they did before; no standing counts as no."""
+    reason = _standing_reason(standing, Reason.NO_PROFILING_CONSENT, Reason.PROFILING_CONSENT_WITHDRAWN)
+    return Answer({"purpose": "profiling", **_because(standing)}, reason)
+
+
+def _profiling(campaign: Campaign, moment: Moment) -> Answer:
+    return profiling_consent(moment.profiling) if campaign.profiles else Answer({})
+
+
+def _visits(campaign: Campaign, moment: Moment) -> Answer:
+    if campaign.trigger.looks_back and moment.geofence is not None and is_sensitive(moment.geofence):
+        return Answer({"sensitive": True}, Reason.NOT_THIS_VISIT)
+    zone = moment.geofence.timezone if moment.geofence else None
+    told, fits = visit_told(campaign.trigger, moment.visits, moment.event.at, zone)
+    return Answer(told, Reason.OK if fits else Reason.NOT_THIS_VISIT)
+
+
+def _cancel_if(campaign: Campaign, moment: Moment) -> Answer:
+    return called_off(campaign, moment.done)
+
+
+def called_off(campaign: Campaign, done: frozenset[Deed]) -> Answer:
+    """Whether something was done that calls the campaign's moment off."""
+    by = campaign.trigger.called_off_by
+    if not by:
+        return Answer({})
+    found = sorted(by & done)
+    return Answer({"cancel_if": sorted(by), "done": found}, Reason.CALLED_OFF if found else Reason.OK)
+
+
+def _delay(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    if not campaign.trigger.delay:
+        return Answer({})
+    due_at = moment.event.at + campaign.trigger.delay
+    return Answer({"due_at": due_at.isoformat()}, Reason.DELAYED if now < due_at else Reason.OK)
+
+
+def opening_hours(campaign: Campaign, geofence: Geofence | None, now: datetime) -> Answer:
+    """Whether the place is open, where the campaign asks that it be."""
+    if not campaign.trigger.opening_hours:
+        return Answer({})
+    told, is_open_then = hours_told(geofence, now)
+    return Answer(told, Reason.OK if is_open_then else Reason.PLACE_CLOSED)
+
+
+def _audience(campaign: Campaign, moment: Moment, recipient: Recipient) -> Answer:
     asked = sorted(attribute_names(campaign.audience))
     missing = [name for name in asked if recipient.attributes.get(name) is None]
-    inside = matches(campaign.audience, recipient.attributes)
-    told = {"attributes": asked, "missing": missing}
+    inside = matches(campaign.audience, recipient.attributes, moment.past)
+    told: dict[str, Any] = {"attributes": asked, "missing": missing}
+    if acts := behaviours(campaign.audience):
+        told["acts"] = sorted({each.act.value for each in acts})
+    if names := list_names(campaign.audience):
+        told["lists"] = sorted(names)
     return Answer(told, Reason.OK if inside else Reason.NOT_IN_AUDIENCE)
 
 
 def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    age_seconds = (now - moment.event.at).total_seconds()
+    age_seconds = (now - moment.event.at - campaign.trigger.delay).total_seconds()
     told = {"age_seconds": age_seconds, "shelf_life_seconds": campaign.shelf_life_seconds}
     return Answer(told, Reason.OK if age_seconds < campaign.shelf_life_seconds else Reason.TOO_LATE)
 
@@ -355,6 +438,9 @@ def _address(campaign: Campaign, recipient: Recipient) -> Answer:
 def _text(campaign: Campaign, moment: Moment) -> Answer:
     try:
         text = text_of(campaign, moment)
+        # Whoever cannot be told one of the variants is told none: who compares must not depend on what was drawn.
+        for variant in campaign.experiment.variants if campaign.experiment else ():
+            text_of(speaking(campaign, variant.name), moment)
     except TextRefused as refused:
         return Answer({"problem": str(refused)}, _TEXT_REASONS.get(type(refused), Reason.TEXT_REFUSED))
     told: dict[str, Any] = {"characters": len(text)}
@@ -400,12 +486,18 @@ def text_of(
 
 def coupon_until(campaign: Campaign, event: PlaceEvent) -> datetime:
     """The instant at which a code of the campaign, earned by the event, is too late at a till."""
-    return event.at + timedelta(seconds=campaign.coupon.valid_seconds if campaign.coupon else 0)
+    valid_seconds = campaign.coupon.valid_seconds if campaign.coupon else 0
+    return event.at + campaign.trigger.delay + timedelta(seconds=valid_seconds)
 
 
 def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
     """The instant at which the event's offer is too late."""
-    return event.at + timedelta(seconds=campaign.shelf_life_seconds)
+    return event.at + campaign.trigger.delay + timedelta(seconds=campaign.shelf_life_seconds)
+
+
+def _holdout(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+    lot = draw_lot(campaign.experiment, moment.control, who.id, moment.event.geofence, now)
+    return Answer(lot.drawn, Reason(lot.group.value) if lot.group else Reason.OK)
 
 
 _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
@@ -415,6 +507,8 @@ _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
     GateName.SHELF_LIFE: _shelf_life,
     GateName.WINDOW: _window,
+    GateName.DELAY: _delay,
+    GateName.OPENING_HOURS: lambda campaign, moment, now: opening_hours(campaign, moment.geofence, now),
     GateName.CHANNEL_HEALTH: lambda campaign, moment, _now: _channel_health(campaign, moment),
 }
 _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], Answer]] = {
@@ -423,7 +517,10 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
         moment.marketing, campaign.channel
     ),
     GateName.SUPPRESSION: lambda campaign, _moment, who, _now: _suppression(campaign, who),
-    GateName.AUDIENCE: lambda campaign, _moment, who, _now: _audience(campaign, who),
+    GateName.PROFILING: lambda campaign, moment, _who, _now: _profiling(campaign, moment),
+    GateName.VISITS: lambda campaign, moment, _who, _now: _visits(campaign, moment),
+    GateName.CANCEL_IF: lambda campaign, moment, _who, _now: _cancel_if(campaign, moment),
+    GateName.AUDIENCE: lambda campaign, moment, who, _now: _audience(campaign, moment, who),
     GateName.COUNTRY_HOURS: _country_hours,
     GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
     GateName.COUNTRY_CAP: _country_cap,
@@ -431,4 +528,5 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
     GateName.COUNTRY_SENDER: _country_sender,
     GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),
     GateName.COUNTRY_WORDS: _country_words,
+    GateName.HOLDOUT: _holdout,
 }

@@ -50,7 +50,7 @@ class Message:
     `geofence` is where it was earned; its wall clock rules. `provider_id` is the provider's name for the
     message and `error_code` the provider's own; `reason` says why it was cancelled or expired, and `rule` by which
     country's rule and version, where it was one. `version` is the campaign's that rendered the text; None of those from before
-    versions.
+    versions. `variant` is the one of its experiment, None where nothing is varied.
     """
 
     id: str
@@ -69,6 +69,7 @@ class Message:
     reason: str | None = None
     rule: str | None = None
     version: int | None = None
+    variant: str | None = None
 
     def __post_init__(self) -> None:
         if self.created_at.tzinfo is None or self.valid_until.tzinfo is None:
@@ -103,6 +104,7 @@ def message_json(message: Message) -> dict[str, Any]:
         "event": message.event,
         "campaign": message.campaign,
         "version": message.version,
+        "variant": message.variant,
         "subject": message.subject,
         "geofence": message.geofence,
         "channel": message.channel.value,

@@ -14,6 +14,7 @@ from campaigns.cap import Sent
 from campaigns.listing import Filters, newest
 from campaigns.message import NEVER_SENT, Message, MessageState
 from campaigns.paging import Page
+from campaigns.segments import sms_size
 from campaigns.tables import messages
 from consent.data_keys import batches, key_for, keys_of
 from consent.entry import Channel
@@ -89,6 +90,7 @@ def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message
             reason=row.reason,
             rule=row.rule,
             version=row.version,
+            variant=row.variant,
         )
         for row in rows
     ]
@@ -119,4 +121,6 @@ def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
         "reason": message.reason,
         "rule": message.rule,
         "version": message.version,
+        "variant": message.variant,
+        "segments": sms_size(message.text).segments if message.channel is Channel.SMS else None,
     }

@@ -16,11 +16,11 @@ from campaigns.campaign import (
     Action,
     Campaign,
     CampaignState,
-    Trigger,
     campaign_json,
     due_state,
     finished_text,
     next_state,
+    speaking,
 )
 from campaigns.change import By
 from campaigns.channels.twilio_status import STATES
@@ -39,8 +39,9 @@ from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
 from campaigns.saving import check_saved
 from campaigns.segments import outside_gsm, sms_size
-from campaigns.store import campaign_report, campaigns_page, get_campaign
+from campaigns.store import campaigns_page, get_campaign
 from campaigns.template import TextRefused
+from campaigns.trigger import Trigger
 from campaigns.wording import Wording
 from consent.entry import Channel
 from consent.store import subject_of_device
@@ -54,6 +55,7 @@ MAX_CODE_CHARS = 16
 MAX_PAGE = 200
 
 Now = Callable[[], datetime]
+MaySpeak = Callable[[Connection, Campaign], None]
 CampaignId = Annotated[str, Path(pattern=ID_PATTERN, description="The campaign's id, of your choice")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Archived = Annotated[bool, Query(description="Those that were put away, too")]
@@ -88,13 +90,14 @@ def router(
     links: LinkPolicy = OWN_LINKS_ONLY,
     rules: CountryRules = COUNTRY_RULES,
     approval: ApprovalPolicy = NEVER,
+    may_speak: MaySpeak = lambda _conn, _campaign: None,
 ) -> APIRouter:
     """The routes of this package. Without `twilio`, every provider report is refused; `unknown_report` counts those
-    that are about no message of ours.
+    that are about no message of ours; `may_speak` raises for a campaign that may not be let speak.
     """
     api = APIRouter()
-    _add_campaigns(api, reads, writes, now, Wording(links), rules, approval)
-    _add_states(api, writes, now, approval)
+    _add_campaigns(api, reads, writes, now, Wording(links), rules, approval, may_speak)
+    _add_states(api, writes, now, approval, may_speak)
     _add_outcomes(api, reads, now, Wording(links))
     _add_history(api, reads)
     _add_reports(api, writes, now, twilio, unknown_report)
@@ -109,6 +112,7 @@ def _add_campaigns(
     wording: Wording,
     rules: CountryRules,
     approval: ApprovalPolicy,
+    may_speak: MaySpeak,
 ) -> None:
     @api.put(
         "/v1/campaigns/{campaign_id}",
@@ -124,6 +128,8 @@ def _add_campaigns(
             was = get_campaign(connection, campaign_id, lock=True)
             check_saved(connection, wanted, rules, wording, at)
             campaign = register.save(connection, was, wanted, By(actor, at), approval)
+            if campaign.state not in (CampaignState.DRAFT, CampaignState.ENDED):
+                may_speak(connection, campaign)
         response.status_code = 201 if was is None else 200
         return campaign_json(campaign)
 
@@ -167,11 +173,13 @@ def _add_campaigns(
         return {"items": [campaign_json(campaign) for campaign in found.items], "next": found.next}
 
 
-def _add_states(api: APIRouter, writes: Engine, now: Now, approval: ApprovalPolicy) -> None:
+def _add_states(
+    api: APIRouter, writes: Engine, now: Now, approval: ApprovalPolicy, may_speak: MaySpeak
+) -> None:
     for action, summary in _ACTIONS.items():
         api.add_api_route(
             f"/v1/campaigns/{{campaign_id}}/{action}",
-            _state_change(action, writes, now, approval),
+            _state_change(action, writes, now, approval, may_speak),
             methods=["POST"],
             operation_id=f"{action}Campaign",
             summary=summary,
@@ -181,13 +189,15 @@ def _add_states(api: APIRouter, writes: Engine, now: Now, approval: ApprovalPoli
 
 
 def _state_change(
-    action: Action, writes: Engine, now: Now, approval: ApprovalPolicy
+    action: Action, writes: Engine, now: Now, approval: ApprovalPolicy, may_speak: MaySpeak
 ) -> Callable[..., dict[str, Any]]:
     def change(campaign_id: CampaignId, actor: Actor) -> dict[str, Any]:
         at = now()
         with writes.begin() as connection:
             campaign = known(connection, campaign_id, lock=True)
             state = next_state(campaign, action, at)
+            if action in (Action.ACTIVATE, Action.RESUME):
+                may_speak(connection, campaign)
             register.move(connection, campaign, state, action, By(actor, at), approval)
         return campaign_json(replace(campaign, state=state))
 
@@ -204,7 +214,7 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> 
     )
     def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, Any]:
         with reads.connect() as connection:
-            campaign = known(connection, campaign_id)
+            campaign = _in_variant(known(connection, campaign_id), form.variant)
             coupon = sample_for(connection, campaign.coupon, now())
         until = now() + timedelta(seconds=campaign.shelf_life_seconds)
         place = {"geofence": form.geofence, "campaign": campaign.name, "valid_until": until.isoformat()}
@@ -220,28 +230,6 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> 
         except TextRefused as refused:
             raise InvalidCampaign(str(refused), (FieldError("attributes", str(refused)),)) from refused
         return preview_json(campaign, text)
-
-    @api.get(
-        "/v1/campaigns/{campaign_id}/report",
-        operation_id="reportCampaign",
-        summary="How the campaign's decisions and messages came out",
-        tags=["campaigns"],
-        responses={200: _example(_REPORT)},
-    )
-    def report(campaign_id: CampaignId) -> dict[str, Any]:
-        with reads.connect() as connection:
-            campaign = known(connection, campaign_id)
-            counted = campaign_report(connection, campaign_id)
-        return {
-            "campaign": campaign_id,
-            "state": due_state(campaign, now()).value,
-            "decisions": {
-                "total": sum(counted.outcomes.values()),
-                "by_outcome": counted.outcomes,
-                "by_reason": counted.reasons,
-            },
-            "messages": {"total": sum(counted.states.values()), "by_state": counted.states},
-        }
 
 
 def _filters(
@@ -374,6 +362,14 @@ def _narrowed(connection: Connection, filters: Filters, device: str | None) -> F
     return replace(filters, subject=subject)
 
 
+def _in_variant(campaign: Campaign, name: str | None) -> Campaign:
+    names = [each.name for each in campaign.experiment.variants] if campaign.experiment else []
+    if name is not None and name not in names:
+        problem = FieldError("variant", f"one of {', '.join(names) or 'none'} is expected")
+        raise InvalidCampaign(problem.detail, (problem,))
+    return speaking(campaign, name)
+
+
 def known(connection: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:
     """The campaign with this id. Raises `CampaignNotFound`."""
     campaign = get_campaign(connection, campaign_id, lock=lock)
@@ -408,6 +404,7 @@ _DECISION = {
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
     "campaign": "bread",
     "version": 1,
+    "variant": None,
     "subject": "ana",
     "geofence": "bakery",
     "outcome": "refused",
@@ -432,6 +429,7 @@ MESSAGE_EXAMPLE = {
     "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
     "campaign": "bread",
     "version": 1,
+    "variant": None,
     "subject": "ana",
     "geofence": "bakery",
     "channel": "sms",
@@ -451,15 +449,5 @@ _PREVIEW = {
     "segments": 1,
     "sms_limit": 4,
     "ucs2_because": ["’"],
-}
-_REPORT = {
-    "campaign": "bread",
-    "state": "active",
-    "decisions": {
-        "total": 3,
-        "by_outcome": {"message": 1, "refused": 2},
-        "by_reason": {"ok": 1, "cap_reached": 2},
-    },
-    "messages": {"total": 1, "by_state": {"delivered": 1}},
 }
 _STATUS = {"MessageSid": "SM...", "MessageStatus": "delivered"}

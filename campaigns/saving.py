@@ -1,19 +1,22 @@
-"""What is asked of a campaign's texts when it is saved that only the stores and the installation can answer."""
+"""What is asked of a campaign when it is saved that only the stores and the installation can answer."""
 
 from collections.abc import Iterator
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from campaigns.audience import behaviours, list_names
 from campaigns.campaign import Campaign, finished_text, single_texts
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.coupon import PoolNotFound
 from campaigns.coupon_store import get_pool
 from campaigns.errors import FieldError, InvalidCampaign
+from campaigns.list_store import names_of
 from campaigns.template import TextRefused
 from campaigns.wording import Wording
 from consent.entry import Channel
 from geofences import store as geofence_store
+from geofences.sensitive import OVERRIDE
 
 PLACES_ASKED = 100
 """Of the places that a trigger names, so many are asked which words their country wants."""
@@ -22,8 +25,12 @@ PLACES_ASKED = 100
 def check_saved(
     conn: Connection, campaign: Campaign, rules: CountryRules, wording: Wording, now: datetime
 ) -> None:
-    """Raises `InvalidCampaign` for texts that could never be sent from here."""
-    problems = (*_pool_problems(conn, campaign), *_word_problems(conn, campaign, rules, wording, now))
+    """Raises `InvalidCampaign` for texts that could never be sent from here, and for conditions that choose nobody."""
+    problems = (
+        *_pool_problems(conn, campaign),
+        *_word_problems(conn, campaign, rules, wording, now),
+        *_past_problems(conn, campaign),
+    )
     if problems:
         raise InvalidCampaign("the campaign breaks a rule; see errors", problems)
 
@@ -58,3 +65,15 @@ def _word_problems(
             FieldError(field, f"{because}, which {rule} asks for")
             for rule, because in sorted({(hold.name, hold.because) for hold in holds if hold})
         )
+
+
+def _past_problems(conn: Connection, campaign: Campaign) -> Iterator[FieldError]:
+    """Conditions on visits to sensitive places, which choose nobody, and on lists that nobody uploaded."""
+    asked = {place for each in behaviours(campaign.audience) for place in each.geofences}
+    looked_at = campaign.trigger.geofences if campaign.trigger.looks_back else ()
+    for field, places in (("audience", asked), ("trigger.geofences", looked_at)):
+        found = geofence_store.properties_of(conn, places)
+        for place in sorted(name for name, properties in found.items() if OVERRIDE in properties):
+            yield FieldError(field, f"geofence {place} is at a sensitive place; visits there choose nobody")
+    for name in sorted(list_names(campaign.audience) - names_of(conn)):
+        yield FieldError("audience", f"no list {name}; PUT /v1/lists/{name} first")

@@ -3,28 +3,17 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, true, update
+from sqlalchemy import Connection, delete, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from campaigns.campaign import UNSPOKEN, Campaign, CampaignState, campaign_from_json, campaign_json, due_state
 from campaigns.paging import Page, read_cursor, write_cursor
-from campaigns.tables import campaigns, decisions, messages
+from campaigns.tables import campaigns
 from campaigns.version_store import freeze_version, keep_version
 from consent.store import insert_if_new
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Counts over a campaign's life; the parts of each mapping add up to its total."""
-
-    outcomes: Mapping[str, int]
-    reasons: Mapping[str, int]
-    states: Mapping[str, int]
 
 
 def put_campaign(conn: Connection, campaign: Campaign, at: datetime) -> None:
@@ -101,22 +90,6 @@ def due_moves(conn: Connection, now: datetime) -> list[tuple[Campaign, CampaignS
     return [
         (campaign, state) for campaign in found if (state := due_state(campaign, now)) is not campaign.state
     ]
-
-
-def campaign_report(conn: Connection, campaign: str) -> Report:
-    """How a campaign's decisions and messages came out."""
-
-    def counts(table: Table, column: ColumnElement[str]) -> dict[str, int]:
-        query = (
-            select(column, func.count()).where(table.c.campaign == campaign).group_by(column).order_by(column)
-        )
-        return {row[0]: row[1] for row in conn.execute(query)}
-
-    return Report(
-        outcomes=counts(decisions, decisions.c.outcome),
-        reasons=counts(decisions, decisions.c.reason),
-        states=counts(messages, messages.c.state),
-    )
 
 
 def _campaign_row(campaign: Campaign, at: datetime) -> dict[str, Any]:

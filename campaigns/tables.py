@@ -85,6 +85,7 @@ decisions = Table(
     Column("gates", JSON, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("version", Integer),
+    Column("variant", Text),
     UniqueConstraint("event", "campaign"),
     Index(None, "at", "id"),
     Index(None, "subject", "at"),
@@ -113,6 +114,8 @@ messages = Table(
     Column("reason", Text),
     Column("rule", Text),
     Column("version", Integer),
+    Column("variant", Text),
+    Column("segments", Integer),  # of an SMS
     UniqueConstraint("event", "campaign"),
     Index(None, "state", "next_at"),
     Index(None, "created_at", "id"),
@@ -120,6 +123,28 @@ messages = Table(
     Index(None, "campaign", "created_at"),
     Index(None, "geofence", "created_at"),
     Index(None, "provider_id"),
+)
+
+held_moments = Table(
+    "held_moments",
+    metadata,
+    Column("decision", Text, ForeignKey("decisions.id", ondelete="CASCADE"), primary_key=True),
+    Column("event", Text, nullable=False, index=True),
+    Column("campaign", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("geofence", Text, nullable=False),
+    Column("zone", Text),
+    Column("at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False, index=True),
+)
+
+list_members = Table(
+    "list_members",
+    metadata,
+    Column("list", Text, primary_key=True),
+    Column("subject", Text, primary_key=True, index=True),
+    Column("added_at", UtcDateTime, nullable=False),
 )
 
 breach_checks = Table(

@@ -28,8 +28,8 @@ DEVELOPMENT_VALUES = {
     "outgoing": ("any",),
 }
 """Values that production refuses, by setting."""
-MAY_BE_ZERO = ("durable_replicas",)
 LONGEST_CALL_SECONDS = 10
+MAY_BE_ZERO = ("durable_replicas", "global_control_percent")
 
 
 class InvalidSettings(ValueError):
@@ -59,6 +59,11 @@ class Settings:
     sending_hours: Literal["default", "latest"] = "default"
     sensitive_places: str = ""
     approval_above_subjects: str = "none"
+    global_control_percent: int = 0
+    global_control_salt: str = "global"
+    report_minimum_people: int = 10
+    visit_within_hours: int = 24
+    currency: str = "EUR"
 
     ledger_key: str = field(default="", repr=False)
     checkpoint_seconds: int = 3600
@@ -222,6 +227,8 @@ def _impossible(settings: Settings) -> list[str]:
         problems.append(
             f"CHALAND_TWILIO_TIMEOUT_SECONDS: must be at most {LONGEST_CALL_SECONDS}, for opt-outs wait for calls"
         )
+    if not 0 <= settings.global_control_percent <= 50:
+        problems.append("CHALAND_GLOBAL_CONTROL_PERCENT: must be from 0 to 50")
     if settings.durable_replicas < 0:
         problems.append("CHALAND_DURABLE_REPLICAS: must be zero or more")
     problems += [

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    func,
     select,
     update,
 )
@@ -270,6 +271,19 @@ def reachable(conn: Connection, ids: Iterable[str]) -> dict[str, Reachable]:
                 locale=row.locale,
             )
     return found
+
+
+def known_subjects(conn: Connection, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that a subject has."""
+    known: set[str] = set()
+    for some in batches(ids):
+        known.update(conn.scalars(select(subjects.c.id).where(subjects.c.id.in_(some))))
+    return known
+
+
+def count_subjects(conn: Connection) -> int:
+    """How many subjects there are."""
+    return conn.scalar(select(func.count()).select_from(subjects)) or 0
 
 
 def mark_of_subject(conn: Connection, subject: str) -> str | None:

@@ -25,17 +25,20 @@ import campaigns.decision_store
 import campaigns.lifecycle_routes
 import campaigns.link_routes
 import campaigns.link_store
+import campaigns.list_routes
 import campaigns.message_routes
 import campaigns.message_store
+import campaigns.reach_routes
 import campaigns.redemption_routes
 import campaigns.redemption_store
+import campaigns.report_routes
 import campaigns.routes
 import consent.ledger_routes
 import consent.routes
 import geofences.beacon_routes
 import geofences.routes
 import geofences.store
-from campaigns import breach_store
+from campaigns import breach_store, list_store
 from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
@@ -44,9 +47,11 @@ from campaigns.channels.push import CALL_SECONDS, Push
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
+from campaigns.experiment import Control
 from campaigns.links import link_policy
 from campaigns.message import message_json
 from campaigns.register import move_due
+from campaigns.report import ReportPolicy
 from campaigns.routes import TwilioReports
 from config import Settings
 from consent import address, checkpoint, opt_in, review
@@ -88,9 +93,11 @@ from engine.log import SignalLog
 from engine.outbound import Outbound
 from engine.places import Places
 from engine.privacy import Privacy, age_policy, declared_processors
-from engine.push_apps import push_services
+from engine.push_apps import PushApps
+from engine.reach import check_audience, reach_of
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
+from engine.releaser import Releaser
 from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
@@ -148,6 +155,7 @@ class Engine:
         self.push_outbound = Outbound(
             Destinations(Targets(settings.outgoing), settings.ports_called), timeout_seconds=CALL_SECONDS
         )
+        self.push_apps = PushApps(settings.push_path, self.now, self.push_outbound)
         self.outbound = Outbound(Destinations(Targets(settings.outgoing), settings.ports_called))
         self.live: Live = open_live(
             settings.valkey_url,
@@ -183,6 +191,7 @@ class Engine:
         )
         rules = self._country_rules()
         self.links = link_policy(settings.link_domains, settings.public_url)
+        control = Control(settings.global_control_percent, settings.global_control_salt)
         self.approval = ApprovalPolicy(settings.approval_threshold)
         self.lines = Lines(self.live, self._line_limits(), self.now)
         self.decider = Decider(
@@ -194,7 +203,10 @@ class Engine:
             self.links,
             self.lines.breakers,
             self.approval,
+            control,
         )
+        house = House(rules, self.links, control=control, approval=self.approval)
+        self.releaser = Releaser(self.records, self.now, house, self.lines.breakers)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -230,6 +242,7 @@ class Engine:
         self.worker.close()
         self.outbound.close()
         self.push_outbound.close()
+        self.push_apps.close()
         self.records.close()
         self.live.close()
 
@@ -251,6 +264,7 @@ class Engine:
         """The table of timed jobs."""
         return (
             Job("campaign moves", 1, self.move_campaigns),
+            Job("held moments", 1, self.releaser.run_once),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("ledger checkpoint", self.settings.checkpoint_seconds, self.take_checkpoint),
             Job("erasures", 60, self.erasures.settle),
@@ -346,6 +360,8 @@ class Engine:
             pass
         while self.decider.run_once():
             pass
+        while self.releaser.run_once():
+            pass
         while self.sender.run_once():
             pass
         self.asker.run_once()
@@ -355,7 +371,7 @@ class Engine:
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
         app.include_router(intake_document())
-        figures_of = FleetFigures(self.live).read
+        figures_of, minimum = FleetFigures(self.live).read, self.settings.report_minimum_people
         for routes in (
             geofences.routes.router(
                 reads=reads, writes=writes, now=now, check=self.sensitive.faults, events_page=events.page
@@ -373,10 +389,19 @@ class Engine:
                 links=self.links,
                 rules=self._country_rules(),
                 approval=self.approval,
+                may_speak=lambda connection, campaign: check_audience(connection, campaign, minimum, now()),
             ),
             campaigns.message_routes.router(writes=writes, now=now),
             campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
+            campaigns.list_routes.router(reads=reads, writes=writes, now=now, minimum=minimum),
+            campaigns.reach_routes.router(
+                reads=reads,
+                now=now,
+                reach_of=lambda connection, campaign: reach_of(connection, campaign, now()),
+                minimum=minimum,
+            ),
+            campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         app.include_router(
@@ -464,6 +489,7 @@ class Engine:
                 campaigns.redemption_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
+                list_store.forget_subject,
                 address.forget_subject,
                 review.forget_subject,
                 opt_in.forget_subject,
@@ -481,9 +507,23 @@ class Engine:
         return TwilioReports(self.settings.public_url, tokens) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
-        if path == "/v1/beacons/import" or path.startswith(("/v1/geofences/", "/v1/coupon-pools/")):
+        if path == "/v1/beacons/import" or path.startswith(
+            ("/v1/geofences/", "/v1/coupon-pools/", "/v1/lists/")
+        ):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
+
+    @property
+    def report_policy(self) -> ReportPolicy:
+        """How reports are made here."""
+        settings = self.settings
+        return ReportPolicy(
+            least_people=settings.report_minimum_people,
+            visit_within_hours=settings.visit_within_hours,
+            segment_price=settings.sms_segment_price,
+            currency=settings.currency,
+            days=settings.event_retention_days,
+        )
 
     def _rate_limit(self) -> RateLimit:
         return RateLimit(self.live, self.settings.requests_per_second_limit)
@@ -491,11 +531,7 @@ class Engine:
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
-        self.push = Push(
-            push_services(settings.push_path, self.now, self.push_outbound),
-            title=settings.brand,
-            bury=self._bury,
-        )
+        self.push = Push(self.push_apps.services, title=settings.brand, bury=self._bury)
         push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
             return {Channel.SMS: silent, Channel.PUSH: push}

@@ -15,13 +15,14 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from campaigns import decision_store, outbox
+from campaigns import decision_store, held_store, outbox
 from campaigns import store as campaign_store
 from campaigns.approval import NEVER, ApprovalPolicy
 from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
-from campaigns.decide import Decision, decide
+from campaigns.decide import Decision, Outcome, decide
+from campaigns.experiment import NO_CONTROL, Control
 from campaigns.fulfilment import fulfil
 from campaigns.gates import fits
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
@@ -76,6 +77,7 @@ class Decider:
         links: LinkPolicy = OWN_LINKS_ONLY,
         breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
         approval: ApprovalPolicy = NEVER,
+        control: Control = NO_CONTROL,
     ) -> None:
         self._live = live
         self._records = records
@@ -84,7 +86,7 @@ class Decider:
         self._of_each = BATCH_EVENTS
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
-        self._house = House(rules, links, approval=approval)
+        self._house = House(rules, links, control=control, approval=approval)
         self._breakers = breakers
 
     def run(self, stop: threading.Event) -> None:
@@ -161,6 +163,9 @@ class Decider:
         sealed = sealed_events(connection, kept)
         metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
         new = geofence_store.add_events(connection, sealed, now)
+        heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
+        _keep_revisions(connection, heard, new, now)
+        visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
         places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
         met = {
             event.id: _Met(event, geofence, subject, concerned)
@@ -170,12 +175,10 @@ class Decider:
         judged = {each.subject: subjects[each.subject] for each in met.values()}
         house = replace(self._house, breakers=self._breakers())
         facts = gather_known(connection, judged, entries, campaigns, now, house)
-        heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
-        _keep_revisions(connection, heard, new, now)
-        visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
         decisions: list[Decision] = []
         for event in heard:
             if event.revision is Revision.RETRACTED:  # what it was to bring about is called off
+                held_store.cancel_of_event(connection, event.id, now)
                 cancelled = outbox.cancel_of_event(connection, event.id)
                 facts.discount(owners.get(event.device, ""), event.id, cancelled)
             elif event.revision is Revision.SAID and event.id in met:
@@ -221,6 +224,8 @@ def _decide_one(connection: Connection, met: _Met, facts: Facts, now: datetime) 
         decision, message = fulfil(connection, decide(campaign, moment, now), campaign, moment, now)
         if decision_store.record_decision(connection, decision, message):
             decisions.append(decision)
+            if decision.outcome is Outcome.HELD:
+                held_store.hold(connection, decision, moment, met.event.at + campaign.trigger.delay)
             if message is not None:
                 facts.count(message)
     return decisions

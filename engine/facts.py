@@ -15,6 +15,7 @@ from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
+from campaigns.experiment import NO_CONTROL, Control
 from campaigns.gates import Moment, Recipient
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.message import Message
@@ -23,6 +24,7 @@ from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
 from consent.phone import origin_of
 from consent.store import Reachable
+from engine.history import History, read_history
 from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
 
@@ -45,6 +47,7 @@ class House:
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
+    control: Control = NO_CONTROL
     approval: ApprovalPolicy = NEVER
 
 
@@ -52,9 +55,15 @@ class Facts:
     """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`, `discount`)."""
 
     def __init__(
-        self, known: Mapping[str, Known], house: House, now: datetime, clearances: Mapping[str, Clearance]
+        self,
+        known: Mapping[str, Known],
+        house: House,
+        now: datetime,
+        clearances: Mapping[str, Clearance],
+        history: History | None = None,
     ) -> None:
         self._known = known
+        self._history = history or History(now)
         self._clearances = clearances
         self._house = house
         self._now = now
@@ -85,8 +94,17 @@ class Facts:
             sent=tuple(known.sent),
             rules=self._house.rules,
             links=self._house.links,
+            profiling=standing(known.entries, Purpose.PROFILING, None, self._now)
+            if campaign.profiles
+            else None,
+            visits=self._history.visits_to(known.recipient.id, event.geofence)
+            if campaign.trigger.looks_back
+            else (),
+            done=self._history.done(campaign, known.recipient.id, event.geofence, event.at),
             clearance=self._clearance(campaign),
+            past=self._history.past(campaign, known.recipient.id, known.sent),
             breakers=self._house.breakers,
+            control=self._house.control,
         )
 
     def _clearance(self, campaign: Campaign) -> Clearance:
@@ -142,7 +160,8 @@ def gather_known(
         subject.id: Known(_recipient(subject, phones.get(subject.id)), entries[subject.id], sent[subject.id])
         for subject in subjects.values()
     }
-    return Facts(known, house, now, clearances(connection, house.approval, campaigns))
+    clear = clearances(connection, house.approval, campaigns)
+    return Facts(known, house, now, clear, read_history(connection, subjects, campaigns, now))
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:

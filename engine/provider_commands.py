@@ -19,6 +19,7 @@ def add_provider_command(app: typer.Typer, wait: Callable[[], None], fail: Fail)
     def provider(
         host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
         port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8010,
+        apns_port: Annotated[int, typer.Option(help="Port of Apple's service, which speaks HTTP/2.")] = 8011,
         callback_url: Annotated[
             str, typer.Option(help="Where the engine listens, for reports and shoppers' texts.")
         ] = "http://127.0.0.1:8000",
@@ -50,12 +51,12 @@ def add_provider_command(app: typer.Typer, wait: Callable[[], None], fail: Fail)
             typer.Option(envvar="CHALAND_TWILIO_AUTH_TOKEN", help="Its token, which also signs callbacks."),
         ] = "",
     ) -> None:
-        """Pretend to be Twilio, Firebase and browsers on this machine, with a phone at / that shows what arrives and can answer.
+        """Pretend to be Twilio, Firebase, Apple's push and browsers on this machine, with a phone at / that shows what arrives and can answer.
 
         Nothing is sent to anybody. Twilio's magic numbers are refused as by Twilio itself; of Firebase, tokens that
         begin with unregistered, mismatch, invalid or busy. Calls of its own:
         GET /control (counts of what arrived), PUT /control/faults {"429": 0.1, "seed": 7},
-        POST /control/texts {"from", "to", "body"}, GET /control/fcm-account (a service account),
+        POST /control/texts {"from", "to", "body"}, GET /control/fcm-account (a service account), GET /control/apns-key,
         POST /control/browsers {"name"} (a subscription to Web Push), DELETE /control/messages.
 
         Example:  chaland provider
@@ -87,9 +88,11 @@ def add_provider_command(app: typer.Typer, wait: Callable[[], None], fail: Fail)
             plan=plan,
             dead=dead_numbers,
             delivers=True,
+            apns_port=apns_port,
         )
         with _listening(pretended, fail) as opened:
             typer.echo(f"the pretend phone: {opened.url}  (Ctrl-C stops it). For the engine:")
+            typer.echo(f"# Apple's service: {opened.apns_url}")
             for name, value in opened.engine_settings.items():
                 typer.echo(f"export CHALAND_{name.upper()}={value}")
             if not auth_token:

@@ -5,6 +5,7 @@ account = "service-account.json"    # as Google's console hands it out; paths ar
 api_url = "http://127.0.0.1:8010"   # another address than the service's own, for trials
 """
 
+import contextlib
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from typing import Any
 import httpx2
 
 from campaigns.channels.push import App, PushService
+from campaigns.channels.push_apns import URLS as APNS_URLS
+from campaigns.channels.push_apns import ApnsKey, ApnsPush
 from campaigns.channels.push_fcm import API_URL as FCM_URL
 from campaigns.channels.push_fcm import FcmPush, ServiceAccount
 from campaigns.channels.push_web import Post, Unposted, VapidKey, WebPush
-from consent.push import PushKind
+from consent.push import Environment, PushKind
 from engine.outbound import CallFailed, Outbound
 
 Now = Callable[[], datetime]
@@ -28,13 +31,16 @@ class InvalidPushApps(ValueError):
     """The file of apps cannot be used; says where, and what was expected."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Means:
-    """What services are made with."""
+    """What services are made with; `clients` closes theirs."""
 
-    now: Now
-    outbound: Outbound
-    client: httpx2.Client
+    def __init__(self, now: Now, outbound: Outbound, clients: contextlib.ExitStack) -> None:
+        self.now = now
+        self.outbound = outbound
+        self._clients = clients
+
+    def client(self, *, http2: bool = False) -> httpx2.Client:
+        return self._clients.enter_context(httpx2.Client(http1=not http2, http2=http2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,13 @@ class _Entry:
     """One table of the file."""
 
     path: Path
-    name: str
+    service: str
+    app: str
     values: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.service}.{self.app}"
 
     def text(self, field: str, default: str | None = None) -> str:
         value = self.values.get(field, default)
@@ -55,25 +66,37 @@ class _Entry:
         return self.path.parent / self.text(field)
 
 
-def push_services(path: str, now: Now, outbound: Outbound) -> dict[App, PushService]:
-    """The services of every app in the file; none where no file is set. URLs that browsers gave us are called through
-    `outbound`. Raises InvalidPushApps.
+class PushApps:
+    """The apps of the file, none where no file is set, and what they call with. URLs that browsers gave us are called
+    through `outbound`. Raises InvalidPushApps.
     """
-    if not path:
-        return {}
-    found: dict[App, PushService] = {}
-    means = _Means(now, outbound, httpx2.Client())
-    for service, app, entry in _entries(Path(path)):
-        try:
-            found |= {(kind, app): made for kind, made in _SERVICES[service](entry, means).items()}
-        except (OSError, ValueError) as error:
-            if isinstance(error, InvalidPushApps):
-                raise
-            raise InvalidPushApps(f"{path}: [{entry.name}]: {error}") from None
-    return found
+
+    def __init__(self, path: str, now: Now, outbound: Outbound) -> None:
+        self._clients = contextlib.ExitStack()
+        self.services: dict[App, PushService] = {}
+        means = _Means(now, outbound, self._clients)
+        with contextlib.ExitStack() as failing:
+            failing.callback(self.close)
+            for entry in _entries(Path(path)) if path else ():
+                self.services |= _services(entry, means)
+            failing.pop_all()
+
+    def close(self) -> None:
+        """Give up the connections."""
+        self._clients.close()
 
 
-def _entries(path: Path) -> list[tuple[str, str, _Entry]]:
+def _services(entry: _Entry, means: _Means) -> dict[App, PushService]:
+    try:
+        made = _SERVICES[entry.service](entry, means)
+    except InvalidPushApps:
+        raise
+    except (OSError, ValueError) as error:
+        raise InvalidPushApps(f"{entry.path}: [{entry.name}]: {error}") from None
+    return {(kind, entry.app): service for kind, service in made.items()}
+
+
+def _entries(path: Path) -> list[_Entry]:
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -85,7 +108,7 @@ def _entries(path: Path) -> list[tuple[str, str, _Entry]]:
         for app, values in apps.items():
             if not isinstance(values, dict):
                 raise InvalidPushApps(f"{path}: [{service}.{app}] must be a table")
-            entries.append((service, app, _Entry(path, f"{service}.{app}", values)))
+            entries.append(_Entry(path, service, app, values))
     return entries
 
 
@@ -104,7 +127,7 @@ def posting(outbound: Outbound) -> Post:
 
 def _fcm(entry: _Entry, means: _Means) -> dict[PushKind, PushService]:
     account = ServiceAccount.read(entry.file("account"))
-    service = FcmPush(account, means.client, means.now, api_url=entry.text("api_url", FCM_URL))
+    service = FcmPush(account, means.client(), means.now, api_url=entry.text("api_url", FCM_URL))
     return {PushKind.FCM_TOKEN: service, PushKind.FCM_FID: service}
 
 
@@ -113,7 +136,17 @@ def _webpush(entry: _Entry, means: _Means) -> dict[PushKind, PushService]:
     return {PushKind.WEBPUSH: WebPush(key, posting(means.outbound), means.now)}
 
 
+def _apns(entry: _Entry, means: _Means) -> dict[PushKind, PushService]:
+    key = ApnsKey.read(entry.file("key"), entry.text("key_id"), entry.text("team_id"))
+    urls = APNS_URLS
+    if "api_url" in entry.values:
+        url = entry.text("api_url").rstrip("/")
+        urls = {Environment.PRODUCTION: url, Environment.SANDBOX: f"{url}/sandbox"}
+    return {PushKind.APNS: ApnsPush(entry.app, key, means.client(http2=True), means.now, urls)}
+
+
 _SERVICES: Mapping[str, Callable[[_Entry, _Means], dict[PushKind, PushService]]] = {
     "fcm": _fcm,
     "webpush": _webpush,
+    "apns": _apns,
 }

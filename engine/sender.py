@@ -49,6 +49,7 @@ from consent.suppression import suppression_of
 from engine import metrics
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
+from engine.history import done_since
 from engine.lines import Lines, NoLines, Short
 from geofences.geofence import Geofence
 from geofences.store import event_facts
@@ -303,6 +304,10 @@ class Sender:
             origin=origin_of(address) if address else pushed.origin,
             earlier=sent_to(connection, [message.subject], since, before=message)[message.subject],
             has_address=mark is not None or bool(pushed.addresses),
+            done=done_since(connection, message, campaign, now) if campaign else frozenset(),
+            profiling=standing_of(connection, message.subject, consent.Purpose.PROFILING, None, at)
+            if campaign is not None and campaign.profiles
+            else None,
             rules=self._rules,
             now=now,
             clearance=clearance_of_message(connection, self._approval, message.campaign, message.version),

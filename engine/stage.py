@@ -12,6 +12,7 @@ from twilio.request_validator import RequestValidator
 
 from config import Settings
 from engine.app import Engine
+from engine.campaign_words import conditions
 from engine.clock import SetClock
 from engine.handset import Handset, Spot
 
@@ -75,7 +76,8 @@ class Stage:
         self._campaigns[str(said["name"])] = campaign_id
         body: dict[str, Any] = {
             "name": said["name"],
-            "trigger": {"event": said["event"], "geofences": [said["place"]]},
+            "trigger": {"event": said["event"], "geofences": [said["place"]]}
+            | conditions(said["when"] or ""),
             "channel": said["channel"],
             "template": said["text"],
         }
@@ -225,7 +227,8 @@ class Stage:
         return {each["channel"] or each["purpose"] for each in standing if each["allowed"]}
 
     def _seen(self) -> set[str]:
-        seen = {each["id"] for path in ("events", "decisions", "messages") for each in self._list(path)}
+        seen = {each["id"] for path in ("events", "messages") for each in self._list(path)}
+        seen |= {_outcome(each) for each in self._list("decisions")}
         return seen | {_retraction(each) for each in self._list("events") if each["retracted_at"]}
 
     def _list(self, path: str) -> list[dict[str, Any]]:
@@ -241,7 +244,7 @@ class Stage:
             sent = message["id"] not in before and message["state"] in ("sent", "delivered")
             happened += [{"what": "message", **message}] if sent else []
         for decision in reversed(self._list("decisions")):
-            if decision["id"] not in before and decision["outcome"] == "refused":
+            if _outcome(decision) not in before and decision["outcome"] == "refused":
                 happened.append(
                     {"what": "refusal", "reason": decision["reason"], "since": _withdrawn_at(decision)}
                 )
@@ -250,6 +253,11 @@ class Stage:
 
 def _retraction(event: dict[str, Any]) -> str:
     return f"{event['id']} retracted"
+
+
+def _outcome(decision: dict[str, Any]) -> str:
+    """A decision that was held comes out anew."""
+    return f"{decision['id']} {decision['outcome']}"
 
 
 def _withdrawn_at(decision: dict[str, Any]) -> str | None:

@@ -27,6 +27,8 @@ BREAD = 'campaign Bread on enter at bakery by sms says "Fresh bread until ten"'
 
 _timed = re.compile(r"^(?P<time>\d{1,2}:\d\d(?::\d\d)?)\s+(?P<what>.+?)(?:\s*->\s*(?P<expected>.+))?$")
 
+_days = re.compile(r"next day|(?P<days>\d{1,3}) days later")
+
 
 class StoryError(ValueError):
     """A line that is no story; the message names the line and what could stand there."""
@@ -74,11 +76,11 @@ def parse(text: str) -> list[Line]:
                 if not is_expectation(each):
                     raise StoryError(f"line {number}: {each!r} cannot be expected; what can is {FORMS}")
             lines.append(Line(number, stripped, timed["time"], timed["what"], expected))
-        elif stripped == "next day" or stripped.startswith(("place ", "campaign ")):
+        elif _days.fullmatch(stripped) or stripped.startswith(("place ", "campaign ")):
             lines.append(Line(number, stripped, None, stripped, ()))
         else:
             raise StoryError(
-                f"line {number}: {stripped!r} begins with no time (09:00), and is no `place`, `campaign` or `next day`"
+                f"line {number}: {stripped!r} begins with no time (09:00), and is no `place`, `campaign`, `next day` or `30 days later`"
             )
     return lines
 
@@ -104,8 +106,8 @@ def _with_defaults(lines: list[Line]) -> list[Line]:
 
 
 def _declare(telling: _Telling, line: Line) -> None:
-    if line.what == "next day":
-        telling.day += timedelta(days=1)
+    if passing := _days.fullmatch(line.what):
+        telling.day += timedelta(days=int(passing["days"] or 1))
         return
     if telling.now and line.what.startswith("place "):
         raise StoryError(f"line {line.number}: places stand before the first time")
@@ -147,7 +149,8 @@ _DECLARATIONS: tuple[tuple[re.Pattern[str], Callable[[Stage, re.Match[str]], Non
     (
         re.compile(
             r"campaign (?P<name>[\w-]+) on (?P<event>\w+) at (?P<place>[\w-]+) by (?P<channel>sms|push)"
-            r'(?: between (?P<from>\d\d:\d\d) and (?P<to>\d\d:\d\d))? says "(?P<text>.*)"'
+            r"(?: between (?P<from>\d\d:\d\d) and (?P<to>\d\d:\d\d))?"
+            r'(?P<when>(?:, [\w ]+)*)? says "(?P<text>.*)"'
         ),
         lambda stage, match: stage.add_campaign(**match.groupdict()),
     ),

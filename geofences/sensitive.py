@@ -88,6 +88,11 @@ class SensitivePlaces:
             yield FieldError("geometry", f"{said}; {_way_out('move it away')}")
 
 
+def is_sensitive(geofence: Geofence) -> bool:
+    """Whether the place was saved although it is at a sensitive one; visits there choose nobody."""
+    return OVERRIDE in geofence.properties
+
+
 def load_places(path: Path) -> SensitivePlaces:
     """The places of a GeoJSON file. Each has a ``category``, or the tags or OpenStreetMap properties that tell it; one
     that tells none is of the category `other`. Raises `GeofenceError` that names every feature and field at fault.

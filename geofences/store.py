@@ -3,7 +3,7 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -113,6 +113,17 @@ def revisions_of(conn: Connection, ids: Iterable[str]) -> dict[str, int]:
             geofences.c.id.in_(chunk), geofences.c.deleted.is_(False)
         )
         found |= {row.id: row.revision for row in conn.execute(query)}
+    return found
+
+
+def properties_of(conn: Connection, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """The GeoJSON properties of these geofences, those that exist; the shapes are not looked at."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for chunk in chunks(ids):
+        query = select(geofences.c.id, geofences.c.feature).where(
+            geofences.c.id.in_(chunk), geofences.c.deleted.is_(False)
+        )
+        found |= {row.id: row.feature["properties"] for row in conn.execute(query)}
     return found
 
 
@@ -229,6 +240,11 @@ def revise_event(conn: Connection, event: PlaceEvent, at: datetime) -> None:
             "retracted_at": None,
         }
     conn.execute(update(place_events).where(place_events.c.id == event.id).values(values))
+
+
+def event_at(conn: Connection, event_id: str) -> datetime | None:
+    """When an event happened, by the newest estimate; None of one that is not kept."""
+    return conn.scalar(select(place_events.c.at).where(place_events.c.id == event_id))
 
 
 def events_page(

@@ -5,7 +5,7 @@ answered are visits, which a shopper makes.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,7 +33,7 @@ def follow(conn: Connection, events: Collection[str]) -> None:
     touched, earliest = _touched(conn, events)
     if earliest is None:
         return
-    found: dict[_Where, list[Any]] = defaultdict(list)
+    found: dict[_Where, list[tuple[Crossing, bool]]] = defaultdict(list)
     for some in chunks({device for _, device, _ in touched}):
         columns = place_events.c
         query = select(
@@ -47,9 +47,14 @@ def follow(conn: Connection, events: Collection[str]) -> None:
         ).where(columns.device.in_(some), columns.at >= earliest - LONGEST, columns.kind.in_(CROSSINGS))
         for row in conn.execute(query):
             if (where := (row.subject, row.device, row.geofence)) in touched:
-                found[where].append(row)
-    began = [row.id for rows in found.values() for row in rows if row.kind == EventKind.ENTER]
-    made = [_row(where, each) for where, rows in found.items() for each in stays(_crossings(rows))]
+                crossing = Crossing(row.id, EventKind(row.kind), row.at)
+                found[where].append((crossing, row.retracted_at is None))
+    began = [each.event for several in found.values() for each, _ in several if each.kind is EventKind.ENTER]
+    made = [
+        _row(where, stay)
+        for where, several in found.items()
+        for stay in stays(crossing for crossing, stands in several if stands)
+    ]
     for some in chunks(set(began) - {each["id"] for each in made}):
         conn.execute(delete(table).where(table.c.id.in_(some)))
     _keep(conn, made)
@@ -66,22 +71,35 @@ def visits_of(
     """A subject's visits of these places (None: of all) that began from `since` up to `until`, that instant included,
     oldest first.
     """
-    query = select(table).where(
-        table.c.subject == subject, table.c.entered_at >= since - LONGEST, table.c.entered_at <= until
-    )
-    parts = (
-        [query]
-        if geofences is None
-        else [query.where(table.c.geofence.in_(some)) for some in chunks(geofences)]
-    )
-    by_place: dict[str, list[Stay]] = defaultdict(list)
-    for part in parts:
-        for row in conn.execute(part):
-            by_place[row.geofence].append(_stay(row))
-    made = [visit for geofence, several in by_place.items() for visit in visits(geofence, several)]
-    return sorted(
-        (visit for visit in made if visit.entered_at >= since), key=lambda visit: (visit.entered_at, visit.id)
-    )
+    return visits_of_many(conn, [subject], geofences, since, until)[subject]
+
+
+def visits_of_many(
+    conn: Connection,
+    subjects: Iterable[str],
+    geofences: Iterable[str] | None,
+    since: datetime,
+    until: datetime,
+) -> dict[str, list[Visit]]:
+    """The same of each of several subjects."""
+    wanted, places = set(subjects), None if geofences is None else set(geofences)
+    by_place: dict[tuple[str, str], list[Stay]] = defaultdict(list)
+    for some in chunks(wanted):
+        query = select(table).where(
+            table.c.subject.in_(some), table.c.entered_at >= since - LONGEST, table.c.entered_at <= until
+        )
+        for part in (
+            [query] if places is None else [query.where(table.c.geofence.in_(p)) for p in chunks(places)]
+        ):
+            for row in conn.execute(part):
+                by_place[row.subject, row.geofence].append(_stay(row))
+    made: dict[str, list[Visit]] = {subject: [] for subject in wanted}
+    for (subject, geofence), several in by_place.items():
+        made[subject] += [each for each in visits(geofence, several) if each.entered_at >= since]
+    return {
+        subject: sorted(each, key=lambda visit: (visit.entered_at, visit.id))
+        for subject, each in made.items()
+    }
 
 
 def visits_json_of(conn: Connection, subject: str) -> list[dict[str, Any]]:
@@ -106,10 +124,6 @@ def _touched(conn: Connection, events: Collection[str]) -> tuple[set[_Where], da
             touched.add((row.subject, row.device, row.geofence))
             earliest = min(earliest or row.at, row.at)
     return touched, earliest
-
-
-def _crossings(rows: Sequence[Row[Any]]) -> list[Crossing]:
-    return [Crossing(row.id, EventKind(row.kind), row.at) for row in rows if row.retracted_at is None]
 
 
 def _row(where: _Where, stay: Stay) -> dict[str, Any]:

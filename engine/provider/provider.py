@@ -1,16 +1,18 @@
 """The whole provider: the pretended services behind one address, the phone, and the calls that set faults."""
 
+import contextlib
 import re
 import threading
 from collections import Counter
 from dataclasses import replace
 from html import unescape
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx2
 
 from engine.clock import Now, wall_clock
+from engine.provider.apns_api import ApnsApi
 from engine.provider.callbacks import Caller, Post, posting
 from engine.provider.control import Unfit, read_browser, read_json, read_text, told
 from engine.provider.exchange import NOTHING, Answer, Request, as_json, as_page
@@ -22,6 +24,9 @@ from engine.provider.server import LocalServer
 from engine.provider.twilio_api import ACCOUNT_SID, AUTH_TOKEN, TwilioApi
 from engine.provider.web_push_api import WebPushApi
 
+if TYPE_CHECKING:
+    from engine.provider.http2_server import Http2Server
+
 DELIVERY_SECONDS = 0.2
 SENDER = "36111"
 """From whom the demo's texts come: a French short code, which can be answered."""
@@ -30,7 +35,7 @@ _REPLY = re.compile(r"<Message>(.*?)</Message>", re.DOTALL)
 
 class Provider:
     """Runs while it is entered. With `delivers`, a thread delivers messages and makes the callbacks; without, a test
-    says when (`deliver`). `public_url` is what the engine calls itself, `callback_url` where it really listens.
+    says when (`deliver`). Apple's service has a port of its own, if it is given one. `public_url` is what the engine calls itself, `callback_url` where it really listens.
     """
 
     def __init__(
@@ -47,12 +52,15 @@ class Provider:
         delivers: bool = False,
         now: Now = wall_clock,
         post: Post | None = None,
+        apns_port: int | None = None,
     ) -> None:
         self.faults = Faults(plan)
         self.twilio = TwilioApi(account=account, token=token, now=now, faults=self.faults, dead=dead)
         self.notifications = Notifications()
         self.fcm = FcmApi(self.notifications, self.faults, lambda: self.url)
         self.web_push = WebPushApi(self.notifications, self.faults, lambda: self.url)
+        self.apns = ApnsApi(self.notifications, self.faults, now)
+        self._http2 = None if apns_port is None else _http2(self.apns, host, apns_port)
         self.called: Counter[int] = Counter()
         """How the engine answered the callbacks, by status; 0 is no answer."""
         self._server = LocalServer(self.answer, host, port)
@@ -62,7 +70,11 @@ class Provider:
         self._delivers = delivers
 
     def __enter__(self) -> Self:
-        self._server.__enter__()
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(self._server)
+            if self._http2:
+                opened.enter_context(self._http2)
+            self._opened = opened.pop_all()
         self._thread = threading.Thread(target=self._run, name="local provider's callbacks")
         if self._delivers:
             self._thread.start()
@@ -74,13 +86,19 @@ class Provider:
         self._stop.set()
         if self._delivers:
             self._thread.join()
-        self._server.__exit__(kind, error, trace)
+        self._opened.close()
         self._client.close()
 
     @property
     def url(self) -> str:
         """Where it listens; the engine's ``CHALAND_TWILIO_API_URL``."""
         return self._server.url
+
+    @property
+    def apns_url(self) -> str:
+        """Where Apple's service listens, over HTTP/2; only with an `apns_port`."""
+        assert self._http2
+        return self._http2.url
 
     @property
     def engine_settings(self) -> dict[str, str]:
@@ -145,6 +163,8 @@ class Provider:
                 return as_json(200, {"status": status, "twiml": twiml})
             case "GET", "/control/fcm-account":
                 return as_json(200, self.fcm.account())
+            case "GET", "/control/apns-key":
+                return Answer(200, self.apns.key_file().encode(), "application/x-pem-file")
             case "POST", "/control/browsers":
                 return as_json(200, self.web_push.subscribe(*read_browser(read_json(request.body))))
             case "DELETE", "/control/messages":
@@ -166,3 +186,11 @@ class Provider:
     def _run(self) -> None:
         while not self._stop.wait(DELIVERY_SECONDS):
             self.deliver()
+
+
+def _http2(apns: ApnsApi, host: str, port: int) -> "Http2Server":
+    from engine.provider.http2_server import (
+        Http2Server,
+    )  # a library of its own, for whoever has Apple's service
+
+    return Http2Server(apns.answer, host, port)

@@ -9,7 +9,6 @@ from campaigns.audience import parse_audience
 from campaigns.campaign import (
     Action,
     CampaignState,
-    Trigger,
     campaign_from_json,
     campaign_json,
     campaign_problems,
@@ -18,6 +17,7 @@ from campaigns.campaign import (
 )
 from campaigns.cap import Cap
 from campaigns.errors import StateConflict
+from campaigns.trigger import Deed, Trigger, VisitNumber
 from consent.countries.hours import Day, Window
 from geofences.event import EventKind
 from tests.campaigns.cast import BREAD
@@ -25,7 +25,7 @@ from tests.conftest import MONDAY_NINE
 
 NOW = MONDAY_NINE
 HOUR = timedelta(hours=1)
-DRAFT, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
+DRAFT, _, _, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,38 @@ def test_what_is_written_is_read_back():
     )
     assert campaign_from_json(campaign_json(full)) == full
     assert campaign_from_json(campaign_json(BREAD)) == BREAD
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        {"visit": VisitNumber(3, None), "absent_days": 30, "opening_hours": True},
+        {"visit": VisitNumber(2, 60), "delay_seconds": 600, "cancel_if": (Deed.EXIT,)},
+        {"event": EventKind.DWELL, "dwell_minutes": 20},
+        {"event": EventKind.ZONE, "zones": ("till", "wine")},
+    ],
+)
+def test_a_trigger_is_read_back_and_says_only_what_is_set(further):
+    trigger = Trigger(**({"event": EventKind.ENTER, "any": True} | further))
+    campaign = replace(BREAD, trigger=trigger)
+    assert campaign_problems(campaign) == ()
+    assert campaign_from_json(campaign_json(campaign)) == campaign
+    assert set(campaign_json(campaign)["trigger"]) == {"event", "geofences", "tags", "any", *further}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "field"),
+    [
+        ({"zones": ("till",)}, "trigger.zones"),
+        ({"dwell_minutes": 5}, "trigger.dwell_minutes"),
+        ({"event": EventKind.STUCK, "visit": VisitNumber(1, None)}, "trigger.visit"),
+        ({"event": EventKind.NEARBY, "absent_days": 3}, "trigger.absent_days"),
+        ({"event": EventKind.EXIT, "cancel_if": (Deed.EXIT,)}, "trigger.cancel_if"),
+    ],
+)
+def test_conditions_go_with_the_event_that_they_are_about(trigger, field):
+    broken = replace(BREAD, trigger=Trigger(**({"event": EventKind.ENTER, "any": True} | trigger)))
+    assert [problem.field for problem in campaign_problems(broken)] == [field]
 
 
 def test_a_campaign_of_before_segments_were_counted_is_read_back():

@@ -7,14 +7,16 @@ from hypothesis import strategies as st
 
 from campaigns.audience import parse_audience
 from campaigns.breaker import Breaker, BreakerState
-from campaigns.campaign import CampaignState, Trigger
+from campaigns.campaign import Campaign, CampaignState
 from campaigns.country_rules import COUNTRY_RULES
 from campaigns.decide import Outcome, compose, decide, decision_json, may_still_send
 from campaigns.gates import GateName, Reason, Verdict, fits
 from campaigns.message import MessageState, message_id
+from campaigns.trigger import Deed, Trigger, VisitNumber
 from consent.countries.hours import window_from_json
 from consent.entry import Channel, Purpose
 from geofences.event import EventKind
+from geofences.visit import Visit
 from tests.campaigns.cast import (
     ANA,
     BAKERY,
@@ -30,6 +32,7 @@ from tests.campaigns.cast import (
 from tests.conftest import MONDAY_NINE
 
 NOW = MONDAY_NINE
+TODAY = Visit("v", "bakery", NOW, None, NOW + timedelta(hours=4))
 GOLD, _ = parse_audience({"attribute": "tier", "in": ["gold"]})
 OFFICE_HOURS = (window_from_json({"days": ["mon"], "from": "09:00", "to": "18:00"}),)
 
@@ -160,7 +163,10 @@ def test_a_stranger_is_asked_nothing_personal():
         GateName.LOCATION_CONSENT,
         GateName.CONSENT,
         GateName.SUPPRESSION,
+        GateName.PROFILING,
+        GateName.VISITS,
         GateName.AUDIENCE,
+        GateName.CANCEL_IF,
         GateName.COUNTRY_HOURS,
         GateName.CAP,
         GateName.COUNTRY_CAP,
@@ -168,6 +174,7 @@ def test_a_stranger_is_asked_nothing_personal():
         GateName.COUNTRY_SENDER,
         GateName.TEXT,
         GateName.COUNTRY_WORDS,
+        GateName.HOLDOUT,
     }
     assert decision.subject is None
 
@@ -262,6 +269,69 @@ def judge(**changes):
     return may_still_send(message, campaign, **(usual | changes))
 
 
+def waiting(**further) -> Campaign:
+    return replace(BREAD, trigger=Trigger(EventKind.ENTER, ("bakery",), **further))
+
+
+def test_a_moment_with_a_delay_is_held_and_judged_when_it_is_over():
+    later = waiting(delay_seconds=3600)
+    decision = decide(later, moment(), NOW)
+    assert (decision.outcome, decision.reason) == (Outcome.HELD, Reason.DELAYED)
+    assert compose(decision, later, moment()) is None
+    closed = replace(later, windows=OFFICE_HOURS)
+    assert decide(
+        closed, moment(event=event(NOW - timedelta(hours=1))), NOW - timedelta(minutes=1)
+    ).reason is (Reason.DELAYED), "the window is asked of the time at which it goes"
+    over = NOW + timedelta(seconds=3600)
+    assert decide(later, moment(), over - timedelta(seconds=1)).outcome is Outcome.HELD
+    released = decide(later, moment(), over)
+    assert (released.outcome, released.id) == (Outcome.MESSAGE, decision.id)
+    message = compose(released, later, moment())
+    assert message is not None
+    assert message.valid_until == over + timedelta(seconds=900)
+    assert decide(later, moment(), over + timedelta(seconds=900)).reason is Reason.TOO_LATE
+
+
+@pytest.mark.parametrize(
+    ("trigger", "changes", "reason"),
+    [
+        ({"delay_seconds": 60}, {"marketing": withdrawn()}, Reason.CONSENT_WITHDRAWN),
+        ({"delay_seconds": 60, "cancel_if": (Deed.EXIT,)}, {"done": frozenset(Deed)}, Reason.CALLED_OFF),
+        ({"cancel_if": (Deed.EXIT,)}, {"done": frozenset({Deed.EXIT})}, Reason.CALLED_OFF),
+        ({"visit": VisitNumber(1, None)}, {"profiling": NEVER_ASKED}, Reason.NO_PROFILING_CONSENT),
+        ({"visit": VisitNumber(1, None)}, {"profiling": withdrawn()}, Reason.PROFILING_CONSENT_WITHDRAWN),
+        ({"visit": VisitNumber(1, None)}, {"profiling": granted()}, Reason.NOT_THIS_VISIT),
+        ({"opening_hours": True}, {}, Reason.PLACE_CLOSED),
+        ({"opening_hours": True}, {"geofence": replace(BAKERY, opening_hours="Mo off")}, Reason.PLACE_CLOSED),
+        (
+            {"opening_hours": True},
+            {"geofence": replace(BAKERY, opening_hours="at times")},
+            Reason.PLACE_CLOSED,
+        ),
+        ({"opening_hours": True}, {"geofence": replace(BAKERY, opening_hours="Mo 09:00-09:01")}, Reason.OK),
+        ({"visit": VisitNumber(1, None)}, {"profiling": granted(), "visits": (TODAY,)}, Reason.OK),
+    ],
+)
+def test_what_a_trigger_asks_beyond_its_event_is_a_gate(trigger, changes, reason):
+    assert decide(waiting(**trigger), moment(**changes), NOW).reason is reason
+
+
+def test_a_zone_event_is_asked_for_its_zone():
+    at_the_till = replace(BREAD, trigger=Trigger(EventKind.ZONE, ("bakery",), zones=("till",)))
+    for zone, outcome in (("till", Outcome.MESSAGE), ("wine", Outcome.REFUSED), (None, Outcome.REFUSED)):
+        there = moment(event=event(kind=EventKind.ZONE, zone=zone))
+        assert decide(at_the_till, there, NOW).outcome is outcome
+
+
+def test_a_dwell_of_the_campaigns_own_begins_with_the_enter():
+    lingering = replace(BREAD, trigger=Trigger(EventKind.DWELL, ("bakery",), dwell_minutes=20))
+    assert decide(lingering, moment(), NOW).outcome is Outcome.HELD
+    assert decide(lingering, moment(event=event(kind=EventKind.DWELL)), NOW).reason is Reason.TRIGGER_MISMATCH
+    over = NOW + timedelta(minutes=20)
+    assert decide(lingering, moment(), over).outcome is Outcome.MESSAGE
+    assert decide(lingering, moment(done=frozenset({Deed.EXIT})), over).reason is Reason.CALLED_OFF
+
+
 def test_the_second_judgement_lets_go_what_has_not_changed():
     assert judge().reason is Reason.OK
 
@@ -287,6 +357,9 @@ def test_the_second_judgement_lets_go_what_has_not_changed():
         ({"earlier": (sent(NOW - timedelta(hours=1)),)}, Reason.CAP_REACHED),
         ({"suppressed": True}, Reason.SUPPRESSED),
         ({"has_address": False}, Reason.NO_ADDRESS),
+        ({"campaign": waiting(cancel_if=(Deed.EXIT,)), "done": frozenset(Deed)}, Reason.CALLED_OFF),
+        ({"campaign": waiting(opening_hours=True)}, Reason.PLACE_CLOSED),
+        ({"campaign": waiting(absent_days=30), "profiling": withdrawn()}, Reason.PROFILING_CONSENT_WITHDRAWN),
     ],
 )
 def test_the_second_judgement_stops_what_has(changes, reason):

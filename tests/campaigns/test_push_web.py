@@ -1,6 +1,7 @@
 """Web Push against the local provider, over the client that keeps us out of our own network."""
 
 import json
+from contextlib import closing
 from datetime import timedelta
 
 import jwt
@@ -17,7 +18,7 @@ from engine.destination import Destinations, Targets
 from engine.outbound import Outbound
 from engine.provider.fault import Fault
 from engine.provider.provider import Provider
-from engine.push_apps import InvalidPushApps, posting, push_services
+from engine.push_apps import InvalidPushApps, PushApps, posting
 from tests.conftest import MONDAY_NINE
 
 CURVE = ec.SECP256R1()
@@ -221,7 +222,7 @@ def test_a_key_that_push_services_would_not_take_is_refused(
     file = tmp_path / "push.toml"
     file.write_text(f'[webpush.default]\nkey = "vapid.pem"\nsubject = {json.dumps(subject)}\n')
     with pytest.raises(InvalidPushApps, match=named):
-        push_services(str(file), clock, outbound)
+        PushApps(str(file), clock, outbound)
 
 
 def test_the_file_of_apps_names_the_key(tmp_path, clock, outbound, provider, key):
@@ -229,5 +230,6 @@ def test_the_file_of_apps_names_the_key(tmp_path, clock, outbound, provider, key
     (tmp_path / "vapid.pem").write_bytes(pem)
     file = tmp_path / "push.toml"
     file.write_text('[webpush.site]\nkey = "vapid.pem"\nsubject = "mailto:offers@example.org"\n')
-    services = push_services(str(file), clock, outbound)
-    assert services[PushKind.WEBPUSH, "site"].push(browser(provider, key), notice()).came is Came.TAKEN
+    with closing(PushApps(str(file), clock, outbound)) as apps:
+        service = apps.services[PushKind.WEBPUSH, "site"]
+        assert service.push(browser(provider, key), notice()).came is Came.TAKEN

@@ -91,9 +91,9 @@ def test_what_a_marketer_may_write(template, text):
     ],
 )
 def test_what_is_refused_when_it_is_saved_and_quickly(template):
-    started = time.perf_counter()
+    started = time.thread_time()
     errors = check_template(template)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
     assert errors
     assert all(error.field == "template" for error in errors)
 

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select
 
 import campaigns.tables
 import geofences.tables
-from campaigns import coupon_store, message_store
+from campaigns import coupon_store, list_store, message_store
 from config import Settings
 from consent import access_log, activity, address, opt_in, processor_store, request_store, review
 from consent.entry import Action, Channel, Entry, Purpose
@@ -95,6 +95,13 @@ def town(engine: Engine, client: TestClient) -> TestClient:
         with engine.records.writes.begin() as conn:
             processor_store.notify(conn, subject, [("printer", True)], engine.now())
             activity.carry_over(conn, {subject: engine.now()})
+            list_store.put_list(conn, f"list of {subject}", [subject], engine.now())
+            decided = campaigns.tables.decisions.c
+            [found] = conn.execute(select(decided.id, decided.event).where(decided.subject == subject))
+            due_at = engine.now() + timedelta(hours=1)
+            waiting = {"kind": "enter", "geofence": "bakery", "at": engine.now(), "due_at": due_at}
+            row = {"decision": found.id, "event": found.event, "campaign": "bread", "subject": subject}
+            conn.execute(insert(campaigns.tables.held_moments).values(row | waiting))
             review.queue(conn, f"SM{subject}", f"words of {subject}")
             failed = address.Failure(f"message to {subject}", "30003", 3, timedelta(days=1), engine.now())
             address.note_failure(conn, subject, Channel.SMS, failed)
@@ -261,6 +268,7 @@ def test_each_table_is_emptied_when_its_period_is_over_and_not_before(engine: En
         (
             "place_events",
             "visits",
+            "held_moments",
             "decisions",
             "coupons",
             "redemptions",

@@ -1,6 +1,7 @@
 """An offer by push, from due to shown: consent asked again, dead addresses buried, a driver left in peace."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,7 +22,7 @@ from engine.destination import Destinations, Targets
 from engine.handover import open_handovers
 from engine.outbound import Outbound
 from engine.provider.provider import Provider
-from engine.push_apps import InvalidPushApps, push_services
+from engine.push_apps import InvalidPushApps, PushApps
 from engine.sender import Sender
 from geofences.event import EventKind
 from geofences.store import add_events
@@ -61,14 +62,15 @@ def sender(records, clock, provider, tmp_path, outbound):
         with records.writes.begin() as connection:
             forget_address(connection, address)
 
-    return Sender(
-        reads=records.reads,
-        writes=records.writes,
-        channels={Channel.PUSH: Push(push_services(str(apps), clock, outbound), title="Bakery", bury=bury)},
-        place_of=lambda connection, geofence: {"bakery": BAKERY}.get(geofence),
-        handovers=open_handovers(records),
-        now=clock,
-    )
+    with closing(PushApps(str(apps), clock, outbound)) as opened:
+        yield Sender(
+            reads=records.reads,
+            writes=records.writes,
+            channels={Channel.PUSH: Push(opened.services, title="Bakery", bury=bury)},
+            place_of=lambda connection, geofence: {"bakery": BAKERY}.get(geofence),
+            handovers=open_handovers(records),
+            now=clock,
+        )
 
 
 def say(connection, action, purpose, channel, at=NOW - timedelta(hours=1)):
@@ -158,8 +160,8 @@ def test_without_an_address_nothing_is_sent(records, provider, sender):
 def test_a_file_of_apps_that_cannot_be_is_refused_by_name(tmp_path, clock, outbound, told, named):
     (tmp_path / "push.toml").write_text(told)
     with pytest.raises(InvalidPushApps, match=named):
-        push_services(str(tmp_path / "push.toml"), clock, outbound)
+        PushApps(str(tmp_path / "push.toml"), clock, outbound)
 
 
 def test_without_a_file_there_is_no_app(clock, outbound):
-    assert push_services("", clock, outbound) == {}
+    assert PushApps("", clock, outbound).services == {}

@@ -1,0 +1,121 @@
+"""What subjects did before, read only where a campaign asks for it, for many subjects in few statements."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from campaigns import list_store, message_store
+from campaigns.audience import behaviours, list_names
+from campaigns.behaviour import Act, Behaviour, Past
+from campaigns.campaign import Campaign
+from campaigns.cap import Sent
+from campaigns.message import Message
+from campaigns.trigger import Deed
+from geofences import store as geofence_store
+from geofences import visit_store
+from geofences.sensitive import OVERRIDE
+from geofences.visit import STAY_LIMIT, Visit, latest
+
+KEPT_FOR = timedelta(days=400)
+"""No visit is kept for longer."""
+AHEAD = timedelta(hours=1)
+"""Clocks of phones may be ahead of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What some subjects did, as far as the campaigns ask that it was read for: each subject's visits, oldest first, the
+    messages to it, and the lists that it is on. `places` are the properties of the places visited.
+    """
+
+    now: datetime
+    visits: Mapping[str, Sequence[Visit]] = field(default_factory=dict)
+    sent: Mapping[str, Sequence[Sent]] = field(default_factory=dict)
+    lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    places: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def visits_to(self, subject: str, geofence: str | None) -> tuple[Visit, ...]:
+        """The subject's visits to a place, oldest first."""
+        return tuple(visit for visit in self.visits.get(subject, ()) if visit.geofence == geofence)
+
+    def done(self, campaign: Campaign, subject: str, geofence: str | None, at: datetime) -> frozenset[Deed]:
+        """What the subject did since an event at `at`, of what calls the campaign off."""
+        found = set()
+        if Deed.EXIT in campaign.trigger.called_off_by and geofence is not None:
+            visit = latest(self.visits_to(subject, geofence), at)
+            if visit is not None and (visit.left_at is not None or visit.until < self.now):
+                found.add(Deed.EXIT)
+        return frozenset(found)
+
+    def past(self, campaign: Campaign, subject: str, more: Iterable[Sent] = ()) -> Past:
+        """What the campaign's audience asks of the subject's past; `more` are messages made since this was read."""
+        sent = {*self.sent.get(subject, ()), *more}
+        times = {
+            each: self._visited(each, subject) if each.act is Act.VISITED else self._received(each, sent)
+            for each in behaviours(campaign.audience)
+        }
+        return Past(times, self.lists.get(subject, frozenset()))
+
+    def _visited(self, asked: Behaviour, subject: str) -> int:
+        since = self.now - asked.since
+        return sum(
+            1
+            for visit in self.visits.get(subject, ())
+            if visit.entered_at >= since and self._is_meant(asked, visit.geofence)
+        )
+
+    def _is_meant(self, asked: Behaviour, geofence: str) -> bool:
+        """Visits to sensitive places choose nobody."""
+        properties = self.places.get(geofence, {})
+        if OVERRIDE in properties:
+            return False
+        return (
+            asked.any
+            or geofence in asked.geofences
+            or bool(set(asked.tags) & set(properties.get("tags", ())))
+        )
+
+    def _received(self, asked: Behaviour, sent: Collection[Sent]) -> int:
+        since = self.now - asked.since
+        return sum(1 for each in sent if each.at >= since and asked.campaign in (None, each.campaign))
+
+
+def read_history(
+    connection: Connection, subjects: Iterable[str], campaigns: Collection[Campaign], now: datetime
+) -> History:
+    """What judgements of these campaigns need to know of what these subjects did."""
+    wanted = list(subjects)
+    asked = {each for campaign in campaigns for each in behaviours(campaign.audience)}
+    visited = [each.since for each in asked if each.act is Act.VISITED]
+    received = [each.since for each in asked if each.act is Act.RECEIVED]
+    for trigger in (campaign.trigger for campaign in campaigns):
+        visited += [KEPT_FOR] if trigger.looks_back else []
+        visited += [trigger.delay + STAY_LIMIT] if Deed.EXIT in trigger.called_off_by else []
+    names = {name for campaign in campaigns for name in list_names(campaign.audience)}
+    visits = (
+        visit_store.visits_of_many(connection, wanted, None, now - max(visited), now + AHEAD)
+        if visited
+        else {}
+    )
+    been = {visit.geofence for several in visits.values() for visit in several}
+    return History(
+        now,
+        visits,
+        message_store.sent_to(connection, wanted, now - max(received)) if received else {},
+        list_store.lists_of(connection, wanted, names) if names else {},
+        geofence_store.properties_of(connection, been) if any(e.act is Act.VISITED for e in asked) else {},
+    )
+
+
+def done_since(
+    connection: Connection, message: Message, campaign: Campaign, now: datetime
+) -> frozenset[Deed]:
+    """What the subject did since the event of a message, of what calls its campaign off."""
+    if not campaign.trigger.called_off_by:
+        return frozenset()
+    at = geofence_store.event_at(connection, message.event) or message.created_at
+    history = read_history(connection, [message.subject], [campaign], now)
+    return history.done(campaign, message.subject, message.geofence, at)

@@ -1,0 +1,47 @@
+"""Counts whom a campaign could reach, over the records as they are."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from campaigns.audience import behaviours, list_names
+from campaigns.campaign import Campaign
+from campaigns.errors import AudienceTooSmall
+from campaigns.gates import Moment
+from campaigns.reach import Reach, reach
+from consent.store import count_subjects, subject_ids_after
+from engine.facts import gather
+from geofences.event import PlaceEvent
+
+PORTION = 500
+EXAMINED_LIMIT = 20_000
+"""So many subjects are looked at; of more the count is an estimate."""
+
+
+def reach_of(connection: Connection, campaign: Campaign, now: datetime) -> Reach:
+    """How many it could reach now."""
+    return reach(campaign, _moments(connection, campaign, now), count_subjects(connection), now)
+
+
+def check_audience(connection: Connection, campaign: Campaign, minimum: int, now: datetime) -> None:
+    """Raises `AudienceTooSmall` for a campaign that chooses by conduct or by lists, and chooses fewer than `minimum`."""
+    if not (behaviours(campaign.audience) or list_names(campaign.audience)):
+        return
+    found = reach_of(connection, campaign, now)
+    if found.scaled(found.in_audience) < minimum:
+        raise AudienceTooSmall(
+            f"campaign {campaign.id} chooses fewer than {minimum} by what they did or by lists; widen its audience"
+        )
+
+
+def _moments(connection: Connection, campaign: Campaign, now: datetime) -> Iterator[Moment]:
+    nowhere = PlaceEvent("", "", campaign.trigger.waits_for, "", now, now, 1.0)
+    after: str | None = None
+    for _ in range(EXAMINED_LIMIT // PORTION):
+        ids = subject_ids_after(connection, after, PORTION)
+        facts = gather(connection, ids, [campaign], now)
+        yield from (facts.moment(campaign, nowhere, None, subject) for subject in ids)
+        if len(ids) < PORTION:
+            return
+        after = ids[-1]

@@ -1,0 +1,89 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import update
+
+from campaigns import report_routes
+from campaigns.decide import compose, decide
+from campaigns.decision_store import record_decision
+from campaigns.experiment import NO_CONTROL, Experiment, Group, draw_lot
+from campaigns.message import MessageState
+from campaigns.report import ReportPolicy
+from campaigns.report_store import read_report
+from campaigns.store import put_campaign
+from campaigns.tables import messages
+from consent.store import put_subject
+from consent.subject import Device, Subject
+from engine.web import speak_problem_json
+from geofences import store as geofence_store
+from geofences.tables import visits
+from tests.campaigns.cast import ANA, BAKERY, BREAD, event, moment
+from tests.campaigns.test_funnel import adds_up
+from tests.conftest import MONDAY_NINE
+
+NOW = MONDAY_NINE
+MINUTE = timedelta(minutes=1)
+TRIED = replace(BREAD, experiment=Experiment("bread", holdout_percent=50))
+PEOPLE = [f"person-{number:02}" for number in range(40)]
+HELD = {
+    who for who in PEOPLE if draw_lot(TRIED.experiment, NO_CONTROL, who, "bakery", NOW).group is Group.HOLDOUT
+}
+
+
+@pytest.fixture
+def day(records):
+    """Forty people enter the bakery; every second of them comes again within the hour, and one too late."""
+    with records.writes.begin() as connection:
+        put_campaign(connection, TRIED, NOW)
+        geofence_store.put(connection, BAKERY, NOW)
+        for number, who in enumerate(PEOPLE):
+            put_subject(connection, Subject(who, devices=(Device(f"phone-{number}"),)), NOW)
+            now = moment(event=event(cause=who, device=f"phone-{number}"), recipient=replace(ANA, id=who))
+            decision = decide(TRIED, now, NOW)
+            record_decision(connection, decision, compose(decision, TRIED, now))
+            came = NOW + (30 * MINUTE if number % 2 else timedelta(hours=25))
+            row = {"id": f"visit-{number}", "subject": who, "device": "sealed", "geofence": "bakery"}
+            connection.execute(visits.insert().values(**row, entered_at=came))
+        connection.execute(update(messages).values(state=MessageState.DELIVERED.value, sent_at=NOW))
+    return records
+
+
+def test_a_report_is_read_with_visits_and_adds_up(day):
+    with day.reads.connect() as connection:
+        found = read_report(connection, TRIED, ReportPolicy(least_people=5), NOW, NOW + MINUTE)
+        later = read_report(connection, TRIED, ReportPolicy(), NOW + MINUTE, NOW + 2 * MINUTE)
+    told = found.json()
+    adds_up(told["funnel"])
+    steps = {each["step"]: each for each in told["funnel"]}
+    assert steps["entered"]["count"] == steps["eligible"]["count"] == len(PEOPLE) == told["people"]
+    assert steps["held"]["lost"] == {"holdout": len(HELD)}
+    sent = [number for number, who in enumerate(PEOPLE) if who not in HELD]
+    assert steps["delivered"]["count"] == len(sent)
+    assert steps["visited"]["count"] == sum(number % 2 for number in sent)
+    assert told["cost"]["segments"] == len(sent)
+    arms = {each["arm"]: each for each in told["experiment"]["arms"]}
+    held = [number for number, who in enumerate(PEOPLE) if who in HELD]
+    assert arms["holdout"]["visited"]["count"] == sum(number % 2 for number in held)
+    assert [each["hour"] for each in told["by_hour"]] == ["09"]
+    assert later.json()["withheld"]
+
+
+def test_reports_come_as_json_and_csv(day):
+    app = FastAPI()
+    app.include_router(report_routes.router(reads=day.reads, now=lambda: NOW, policy=ReportPolicy()))
+    speak_problem_json(app)
+    with TestClient(app) as client:
+        told = client.get("/v1/campaigns/bread/report").json()
+        assert (told["campaign"], told["state"], told["withheld"]) == ("bread", "active", False)
+        assert not any(who in str(told) for who in PEOPLE)
+        asked = client.get("/v1/campaigns/bread/report", params={"format": "csv"})
+        accepted = client.get("/v1/campaigns/bread/report", headers={"Accept": "text/csv"})
+        assert asked.text == accepted.text
+        assert asked.headers["content-type"].startswith("text/csv")
+        assert "all,,entered,,,40\r\n" in asked.text
+        refused = client.get("/v1/campaigns/bread/report", params={"format": "pdf"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "format")
+        assert client.get("/v1/campaigns/cake/report").status_code == 404

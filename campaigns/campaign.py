@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.audience import EVERYONE, Audience, audience_json, behaviours, parse_audience
-from campaigns.cap import ONCE_A_DAY, Cap
+from campaigns.budget import NO_BUDGET, Budget, budget_from_json, budget_json
+from campaigns.cap import ONCE_A_DAY, Cap, cap_from_json, cap_json
 from campaigns.coupon import (
     CouponOffer,
     coupon_from_json,
@@ -45,6 +46,13 @@ MAX_PUSH_CHARS = 612
 _SHOWN_CHARACTERS = 20
 
 
+class PerVisit(StrEnum):
+    """`one`: the campaign is silent where anything was said in the visit already; `many`: it speaks all the same."""
+
+    ONE = "one"
+    MANY = "many"
+
+
 class CampaignState(StrEnum):
     """Where a campaign is in its life; only an active one sends."""
 
@@ -75,9 +83,11 @@ class Campaign:
     """One campaign. Its state changes through `next_state` and `due_state` alone.
 
     `starts_at` is included and `ends_at` excluded. An event's offer is worth sending for `shelf_life_seconds`.
-    Of several campaigns that fit a moment the higher `priority` (0 to 100) is judged first. An SMS takes at most
-    `max_segments` segments. `version` counts from 1; `campaigns/version.py` tells when it goes up. An `archived` one is put
-    away: it is a draft or has ended, is not listed, and stays as it is.
+    Of several campaigns that fit a moment the one with the higher `priority` (0 to 100), then `value`, speaks, and of all
+    only one `per_visit` unless it says otherwise. An event must be as sure as `min_confidence`, and noticed not longer
+    ago than `max_fix_age_seconds`. An SMS takes at most `max_segments` segments. Since the last message of any campaign
+    `min_gap_seconds` must have gone by. `version` counts from 1; `campaigns/version.py` tells when it goes up. An
+    `archived` one is put away: it is a draft or has ended, is not listed, and stays as it is.
     """
 
     id: str
@@ -90,6 +100,12 @@ class Campaign:
     audience: Audience = EVERYONE
     windows: tuple[Window, ...] = ()
     caps: tuple[Cap, ...] = (ONCE_A_DAY,)
+    min_gap_seconds: int | None = None
+    budget: Budget = NO_BUDGET
+    value: float = 0.0
+    per_visit: PerVisit = PerVisit.ONE
+    min_confidence: float | None = None
+    max_fix_age_seconds: int | None = None
     priority: int = DEFAULT_PRIORITY
     shelf_life_seconds: int = DEFAULT_SHELF_LIFE_SECONDS
     max_segments: int = DEFAULT_MAX_SEGMENTS
@@ -247,7 +263,13 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "trigger": trigger_json(campaign.trigger),
         "audience": audience_json(campaign.audience),
         "windows": [window_json(window) for window in campaign.windows],
-        "cap": [{"max": cap.max, "per_seconds": cap.per_seconds} for cap in campaign.caps],
+        "cap": [cap_json(cap) for cap in campaign.caps],
+        "min_gap_seconds": campaign.min_gap_seconds,
+        "budget": budget_json(campaign.budget),
+        "value": campaign.value,
+        "per_visit": campaign.per_visit.value,
+        "min_confidence": campaign.min_confidence,
+        "max_fix_age_seconds": campaign.max_fix_age_seconds,
         "priority": campaign.priority,
         "channel": campaign.channel.value,
         "template": campaign.template if isinstance(campaign.template, str) else dict(campaign.template),
@@ -274,7 +296,13 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         trigger=trigger_from_json(raw["trigger"]),
         audience=audience,
         windows=tuple(window_from_json(window) for window in raw["windows"]),
-        caps=tuple(Cap(cap["max"], cap["per_seconds"]) for cap in raw["cap"]),
+        caps=tuple(map(cap_from_json, raw["cap"])),
+        min_gap_seconds=raw.get("min_gap_seconds"),
+        budget=budget_from_json(raw.get("budget")),
+        value=raw.get("value", 0.0),
+        per_visit=PerVisit(raw.get("per_visit", PerVisit.ONE)),
+        min_confidence=raw.get("min_confidence"),
+        max_fix_age_seconds=raw.get("max_fix_age_seconds"),
         priority=raw["priority"],
         channel=Channel(raw["channel"]),
         template=raw["template"],

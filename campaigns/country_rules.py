@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from campaigns.cap import Cap, full_cap
+from campaigns.cap import Cap, is_full
 from consent.countries.place import Concerned, Origin, Store, concerned
 from consent.countries.rule import Reach
 from consent.countries.ruling import (
@@ -63,7 +63,7 @@ class CountryRules:
         if not self.enforced:
             return None
         for rule, cap in caps_in_force(_concerned(reading), at, reading.channel):
-            if full_cap([Cap(cap.max, cap.per_seconds)], sent_at, at):
+            if is_full(Cap(cap.max, cap.per_seconds), sent_at, at):
                 return Hold(
                     rule.id, rule.version, f"{cap.max} offers in {cap.per_seconds} seconds went already"
                 )

@@ -6,9 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from campaigns.account import Account, caps_in_force
 from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.campaign import Campaign, CampaignState, due_state, speaking
-from campaigns.cap import Sent, full_cap
+from campaigns.cap import Sent, cap_counts
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.experiment import draw_variant
 from campaigns.gates import (
@@ -27,7 +28,6 @@ from campaigns.gates import (
     marketing_consent,
     opening_hours,
     profiling_consent,
-    sent_since,
     text_of,
     valid_until,
 )
@@ -82,6 +82,7 @@ AT_ONCE = frozenset(
         GateName.VISITS,
         GateName.AUDIENCE,
         GateName.CANCEL_IF,
+        GateName.FIX,
         GateName.ADDRESS,
         GateName.TEXT,
     }
@@ -131,6 +132,7 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
     """The message that a decision calls for; None if it calls for none."""
     if decision.outcome is not Outcome.MESSAGE or moment.recipient is None:
         return None
+    text = text_of(speaking(campaign, decision.variant), moment)
     return Message(
         id=message_id(decision.event, campaign.id),
         event=decision.event,
@@ -138,11 +140,14 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         subject=moment.recipient.id,
         geofence=decision.geofence,
         channel=campaign.channel,
-        text=text_of(speaking(campaign, decision.variant), moment),
+        text=text,
         created_at=decision.at,
         valid_until=valid_until(campaign, moment.event),
         version=campaign.version,
         variant=decision.variant,
+        visit=moment.visit,
+        cost_micros=moment.account.costs.of(campaign.channel, text, moment.recipient.origin),
+        counted_on=moment.account.day(decision.at),
     )
 
 
@@ -160,6 +165,7 @@ def may_still_send(
     done: frozenset[Deed] = frozenset(),
     profiling: Standing | None = None,
     rules: CountryRules,
+    account: Account,
     now: datetime,
     clearance: Clearance = NOT_ASKED,
 ) -> Answer:
@@ -181,7 +187,8 @@ def may_still_send(
         return Answer({}, Reason.SUPPRESSED)
     if not is_open(campaign.windows, now, geofence.timezone if geofence else None):
         return Answer({}, Reason.OUTSIDE_WINDOW)
-    if full_cap(campaign.caps, sent_since(earlier, campaign, now), now):
+    caps = caps_in_force(campaign, account)
+    if any(count.is_full for count in cap_counts(caps, earlier, campaign.id, message.geofence, now)):
         return Answer({}, Reason.CAP_REACHED)
     reading = Reading(geofence, origin, message.channel)
     for hold, reason in _country_holds(rules, reading, message.text, earlier, now):

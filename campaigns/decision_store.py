@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select
 
+from campaigns.budget_store import release_of_subject
 from campaigns.decide import Decision, Outcome
 from campaigns.gates import Gate, GateName, Reason, Verdict, gate_json
 from campaigns.listing import Filters, newest
@@ -17,11 +18,15 @@ from campaigns.tables import decisions, messages
 from consent.store import insert_if_new
 
 
-def record_decision(conn: Connection, decision: Decision, message: Message | None) -> bool:
-    """Record a decision and the message it became, once per event and campaign. False if it was decided before."""
+def record_decision(
+    conn: Connection, decision: Decision, message: Message | None, *, counted: bool = False
+) -> bool:
+    """Record a decision and the message it became, once per event and campaign. False if it was decided before. `counted`
+    says that the message is reserved in the counters of budgets.
+    """
     if not insert_if_new(conn, decisions, decision_row(decision)):
         return False
-    return message is None or insert_message(conn, message)
+    return message is None or insert_message(conn, message, counted=counted)
 
 
 def decision_row(decision: Decision) -> dict[str, Any]:
@@ -67,7 +72,8 @@ def outcome_totals(conn: Connection) -> dict[str, int]:
 
 
 def forget_subject(conn: Connection, subject: str) -> None:
-    """Remove every decision about a subject and every message to them."""
+    """Remove every decision about a subject and every message to them, and give back what these had reserved."""
+    release_of_subject(conn, subject)
     conn.execute(delete(messages).where(messages.c.subject == subject))
     conn.execute(delete(decisions).where(decisions.c.subject == subject))
 

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from campaigns.audience import EVERYONE, MAX_TEXT_CHARS, audience_json, parse_audience
+from campaigns.budget_form import BudgetForm, budget_of
 from campaigns.campaign import (
     DEFAULT_MAX_SEGMENTS,
     DEFAULT_PRIORITY,
@@ -23,9 +24,10 @@ from campaigns.campaign import (
     MAX_SEGMENTS,
     Campaign,
     CampaignState,
+    PerVisit,
     campaign_problems,
 )
-from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap
+from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap, CapScope
 from campaigns.coupon_form import CouponForm
 from campaigns.errors import FieldError, InvalidCampaign
 from campaigns.experiment_form import ExperimentForm, experiment_of, experiment_problems
@@ -40,6 +42,7 @@ ID_PATTERN = r"^[A-Za-z0-9._:@~-]{1,128}$"
 LOCALE_PATTERN = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$"
 MAX_WINDOWS = 21
 MAX_SHELF_LIFE_SECONDS = 7 * 86_400
+MAX_VALUE = 1_000_000_000
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -114,11 +117,15 @@ class WindowForm(BaseModel):
 
 
 class CapForm(BaseModel):
-    """At most `max` messages to one subject in any `per_seconds` seconds."""
+    """At most `max` messages to one subject in any `per_seconds` seconds: of this campaign, of all at the same geofence,
+    or of all there are; over all channels, or one.
+    """
 
     model_config = _STRICT
     max: Annotated[int, Field(ge=1, le=1000)]
     per_seconds: Annotated[int, Field(ge=1, le=MAX_CAP_SECONDS)]
+    scope: Annotated[CapScope, Field(strict=False)] = CapScope.CAMPAIGN
+    channel: Annotated[Channel | None, Field(strict=False)] = None
 
 
 class CampaignForm(BaseModel):
@@ -176,7 +183,23 @@ class CampaignForm(BaseModel):
     cap: Annotated[list[CapForm], Field(min_length=1, max_length=MAX_CAPS)] = [
         CapForm(max=ONCE_A_DAY.max, per_seconds=ONCE_A_DAY.per_seconds)
     ]
+    min_gap_seconds: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_CAP_SECONDS, description="The least time since the last message of any campaign."),
+    ] = None
     priority: Annotated[int, Field(ge=0, le=100)] = DEFAULT_PRIORITY
+    value: Annotated[
+        float, Field(ge=0, le=MAX_VALUE, description="Of two of the same priority the one worth more speaks.")
+    ] = 0.0
+    per_visit: Annotated[PerVisit, Field(strict=False)] = PerVisit.ONE
+    budget: BudgetForm | None = None
+    min_confidence: Annotated[
+        float | None, Field(ge=0, le=1, description="The least probability of the event.")
+    ] = None
+    max_fix_age_seconds: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_SHELF_LIFE_SECONDS, description="The longest time since the event was noticed."),
+    ] = None
     shelf_life_seconds: Annotated[int, Field(ge=1, le=MAX_SHELF_LIFE_SECONDS)] = DEFAULT_SHELF_LIFE_SECONDS
     max_segments: Annotated[
         int,
@@ -208,7 +231,13 @@ def campaign_of(
         windows=()
         if problems
         else tuple(window_from_json(w.model_dump(by_alias=True)) for w in form.windows),
-        caps=tuple(Cap(cap.max, cap.per_seconds) for cap in form.cap),
+        caps=tuple(Cap(cap.max, cap.per_seconds, cap.scope, cap.channel) for cap in form.cap),
+        min_gap_seconds=form.min_gap_seconds,
+        budget=budget_of(form.budget),
+        value=form.value,
+        per_visit=form.per_visit,
+        min_confidence=form.min_confidence,
+        max_fix_age_seconds=form.max_fix_age_seconds,
         priority=form.priority,
         channel=form.channel,
         template=form.template,

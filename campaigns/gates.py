@@ -1,22 +1,27 @@
 """The gates between a moment and a message: each asks one question and tells what its answer rests on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from campaigns.account import NO_LIMITS, Account, caps_in_force
 from campaigns.approval import NOT_ASKED, Clearance
+from campaigns.arbitration import Because, Winner
 from campaigns.audience import attribute_names, behaviours, list_names, matches
 from campaigns.behaviour import UNKNOWN, Past
 from campaigns.breaker import Breaker, BreakerState
-from campaigns.campaign import Campaign, CampaignState, due_state, finished_text, speaking
-from campaigns.cap import Sent, counted_since, full_cap
+from campaigns.budget import Limit, limit_json
+from campaigns.campaign import Campaign, CampaignState, PerVisit, due_state, finished_text, speaking
+from campaigns.cap import Sent, cap_counts, count_json
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
 from campaigns.coupon import SAMPLE, Coupon, NoCouponLeft
 from campaigns.experiment import NO_CONTROL, Control, draw_lot
 from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.money import money_text
 from campaigns.place_hours import hours_told
 from campaigns.segments import sms_size
 from campaigns.template import TextRefused
@@ -28,7 +33,7 @@ from consent.countries.place import Origin
 from consent.countries.ruling import Hold
 from consent.entry import Action, Channel, Standing
 from consent.entry import Reason as StandingReason
-from geofences.event import PlaceEvent
+from geofences.event import PlaceEvent, Revision
 from geofences.geofence import Geofence
 from geofences.sensitive import is_sensitive
 from geofences.visit import Visit
@@ -41,20 +46,23 @@ class GateName(StrEnum):
     APPROVAL = "approval"
     TRIGGER = "trigger"
     SUBJECT = "subject"
+    AUDIENCE = "audience"
     LOCATION_CONSENT = "location_consent"
     CONSENT = "consent"
     SUPPRESSION = "suppression"
     PROFILING = "profiling"
     VISITS = "visits"
-    AUDIENCE = "audience"
     CANCEL_IF = "cancel_if"
     DELAY = "delay"
+    FIX = "fix"
     SHELF_LIFE = "shelf_life"
     WINDOW = "window"
     OPENING_HOURS = "opening_hours"
     COUNTRY_HOURS = "country_hours"
     CAP = "cap"
     COUNTRY_CAP = "country_cap"
+    BUDGET = "budget"
+    ARBITRATION = "arbitration"
     ADDRESS = "address"
     COUNTRY_SENDER = "country_sender"
     TEXT = "text"
@@ -89,6 +97,8 @@ class Reason(StrEnum):
     PROFILING_CONSENT_WITHDRAWN = "profiling_consent_withdrawn"
     NOT_THIS_VISIT = "not_this_visit"
     NOT_IN_AUDIENCE = "not_in_audience"
+    FIX_TOO_OLD = "fix_too_old"
+    NOT_SURE_ENOUGH = "not_sure_enough"
     CALLED_OFF = "called_off"
     DELAYED = "delayed"
     TOO_LATE = "too_late"
@@ -97,6 +107,8 @@ class Reason(StrEnum):
     COUNTRY_HOURS = "country_hours"
     CAP_REACHED = "cap_reached"
     COUNTRY_CAP = "country_cap"
+    BUDGET_SPENT = "budget_spent"
+    LOST_TO = "lost_to"
     NO_ADDRESS = "no_address"
     COUNTRY_SENDER = "country_sender"
     TEXT_REFUSED = "text_refused"
@@ -150,8 +162,10 @@ class Moment:
 
     `geofence` is None once it is deleted, `recipient` when nobody is known behind the device; `marketing` (on
     the campaign's channel) and `location` are the subject's standings, None counting as no. `sent` holds the
-    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches. `coupon` is the code
-    that was taken for the message, None before one is; with `pool_is_empty` there was none.
+    messages of all campaigns that went, or will go, to the subject, as far back as any cap reaches. `budgets` holds the
+    limits of money and messages that count. `visit` is the subject's visit of the place (None: there is none), `around`
+    every visit, of this place and of others, that the subject is on; `winner` who spoke already in the same moment.
+    `coupon` is the code that was taken for the message, None before one is; with `pool_is_empty` there was none.
     """
 
     event: PlaceEvent
@@ -161,6 +175,11 @@ class Moment:
     location: Standing | None
     sent: Sequence[Sent] = ()
     rules: CountryRules = COUNTRY_RULES
+    account: Account = NO_LIMITS
+    budgets: Sequence[Limit] = ()
+    visit: str | None = None
+    around: AbstractSet[str] = frozenset()
+    winner: Winner | None = None
     profiling: Standing | None = None
     """Asked of campaigns that choose by what somebody did before."""
     visits: Sequence[Visit] = ()
@@ -232,6 +251,8 @@ def _trigger(campaign: Campaign, moment: Moment) -> Answer:
         "geofence": event.geofence,
         "tags": _shared_tags(trigger, moment.geofence),
     } | ({"zone": event.zone} if trigger.zones else {})
+    if event.revision is Revision.RETRACTED:
+        return Answer({**told, "retracted": True}, Reason.EVENT_RETRACTED)
     return Answer(told, Reason.OK if fits(trigger, event, moment.geofence) else Reason.TRIGGER_MISMATCH)
 
 
@@ -343,6 +364,23 @@ def _audience(campaign: Campaign, moment: Moment, recipient: Recipient) -> Answe
     return Answer(told, Reason.OK if inside else Reason.NOT_IN_AUDIENCE)
 
 
+def _fix(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    age_seconds, sure = (
+        (now - moment.event.emitted - campaign.trigger.delay).total_seconds(),
+        moment.event.confidence,
+    )
+    oldest, least = campaign.max_fix_age_seconds, campaign.min_confidence
+    told = {
+        "age_seconds": age_seconds,
+        "max_fix_age_seconds": oldest,
+        "confidence": sure,
+        "min_confidence": least,
+    }
+    if oldest is not None and age_seconds > oldest:
+        return Answer(told, Reason.FIX_TOO_OLD)
+    return Answer(told, Reason.NOT_SURE_ENOUGH if least is not None and sure < least else Reason.OK)
+
+
 def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
     age_seconds = (now - moment.event.at - campaign.trigger.delay).total_seconds()
     told = {"age_seconds": age_seconds, "shelf_life_seconds": campaign.shelf_life_seconds}
@@ -415,19 +453,44 @@ def _by_country(hold: Hold | None, reason: Reason, *, enforced: bool) -> Answer:
 
 
 def _cap(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    recent = sent_since(moment.sent, campaign, now)
-    full = full_cap(campaign.caps, recent, now)
-    told = {
-        "recent": len(recent),
-        "full": {"max": full.max, "per_seconds": full.per_seconds} if full else None,
-    }
+    caps = caps_in_force(campaign, moment.account)
+    counts = list(cap_counts(caps, moment.sent, campaign.id, moment.event.geofence, now))
+    full = next((count for count in counts if count.is_full), None)
+    told = {"caps": [count_json(count) for count in counts], "full": count_json(full) if full else None}
     return Answer(told, Reason.CAP_REACHED if full else Reason.OK)
 
 
-def sent_since(sent: Sequence[Sent], campaign: Campaign, now: datetime) -> list[datetime]:
-    """When the campaign's messages that its caps still count went, or will go."""
-    since = counted_since(campaign.caps, now)
-    return [each.at for each in sent if each.campaign == campaign.id and each.at > since]
+def _budget(campaign: Campaign, moment: Moment, who: Recipient) -> Answer:
+    if not moment.budgets:
+        return Answer({"limits": [], "cost": None, "full": None})
+    try:
+        text = text_of(campaign, moment)
+    except TextRefused:
+        text = ""  # a later gate says so
+    cost = moment.account.costs.of(campaign.channel, text, who.origin)
+    full = next((limit for limit in moment.budgets if not limit.has_room(cost)), None)
+    told = {
+        "limits": [limit_json(limit) for limit in moment.budgets],
+        "cost": money_text(cost),
+        "full": limit_json(full) if full else None,
+    }
+    return Answer(told, Reason.BUDGET_SPENT if full else Reason.OK)
+
+
+def _arbitration(campaign: Campaign, moment: Moment) -> Answer:
+    winner = moment.winner or next(
+        (
+            Winner(sent.campaign, sent.event, Because.VISIT)
+            for sent in moment.sent
+            if sent.visit is not None and sent.visit in moment.around
+        ),
+        None,
+    )
+    told: dict[str, Any] = {"per_visit": campaign.per_visit.value, "visit": moment.visit, "winner": None}
+    if winner is not None:
+        told |= {"winner": winner.campaign, "event": winner.event, "because": winner.because.value}
+    lost = winner is not None and campaign.per_visit is PerVisit.ONE
+    return Answer(told, Reason.LOST_TO if lost else Reason.OK)
 
 
 def _address(campaign: Campaign, recipient: Recipient) -> Answer:
@@ -505,6 +568,7 @@ _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.APPROVAL: lambda _campaign, moment, _now: approval(moment.clearance),
     GateName.TRIGGER: lambda campaign, moment, _now: _trigger(campaign, moment),
     GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
+    GateName.FIX: _fix,
     GateName.SHELF_LIFE: _shelf_life,
     GateName.WINDOW: _window,
     GateName.DELAY: _delay,
@@ -524,6 +588,8 @@ _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], A
     GateName.COUNTRY_HOURS: _country_hours,
     GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
     GateName.COUNTRY_CAP: _country_cap,
+    GateName.BUDGET: lambda campaign, moment, who, _now: _budget(campaign, moment, who),
+    GateName.ARBITRATION: lambda campaign, moment, _who, _now: _arbitration(campaign, moment),
     GateName.ADDRESS: lambda campaign, _moment, who, _now: _address(campaign, who),
     GateName.COUNTRY_SENDER: _country_sender,
     GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),

@@ -11,12 +11,13 @@ from sqlalchemy import Connection, delete, select, update
 
 from campaigns.decide import Decision, Outcome
 from campaigns.decision_store import decision_row
-from campaigns.gates import Moment, Reason
+from campaigns.gates import Reason
 from campaigns.message import Message
 from campaigns.message_store import insert_message
 from campaigns.tables import decisions, held_moments
 from consent.store import insert_if_new
 from geofences.event import EventKind, PlaceEvent
+from geofences.tables import place_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,8 @@ class Held:
     event: PlaceEvent
 
 
-def hold(conn: Connection, decision: Decision, moment: Moment, due_at: datetime) -> None:
+def hold(conn: Connection, decision: Decision, event: PlaceEvent, due_at: datetime) -> None:
     """Keep the moment of a decision that is `held`, until `due_at`."""
-    event = moment.event
     row = {
         "decision": decision.id,
         "event": event.id,
@@ -55,26 +55,43 @@ def due(conn: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
 
 def still_held(conn: Connection, ids: Iterable[str]) -> list[Held]:
     """Those that still wait, locked, the oldest first. Their events are without device: a judgement asks for none."""
-    query = select(held_moments).where(held_moments.c.decision.in_(list(ids)))
-    rows = conn.execute(query.order_by(held_moments.c.due_at, held_moments.c.decision).with_for_update())
+    known = place_events.c
+    query = (
+        select(held_moments, known.confidence, known.emitted)
+        .outerjoin(place_events, known.id == held_moments.c.event)
+        .where(held_moments.c.decision.in_(list(ids)))
+        .order_by(held_moments.c.due_at, held_moments.c.decision)
+    )
+    rows = conn.execute(query.with_for_update(of=held_moments))
     return [
         Held(
             row.decision,
             row.campaign,
             row.subject,
-            PlaceEvent(row.event, "", EventKind(row.kind), row.geofence, row.at, row.at, 1.0, zone=row.zone),
+            PlaceEvent(
+                row.event,
+                "",
+                EventKind(row.kind),
+                row.geofence,
+                row.at,
+                row.emitted or row.at,
+                1.0 if row.confidence is None else row.confidence,
+                zone=row.zone,
+            ),
         )
         for row in rows
     ]
 
 
-def settle(conn: Connection, decision: Decision, message: Message | None) -> None:
-    """Write down how a held moment was decided in the end, in place of `held`, with the message that it became."""
+def settle(conn: Connection, decision: Decision, message: Message | None, *, counted: bool = False) -> None:
+    """Write down how a held moment was decided in the end, in place of `held`, with the message that it became. `counted`
+    says that it is reserved in the counters of budgets.
+    """
     row = decision_row(decision)
     conn.execute(update(decisions).where(decisions.c.id == decision.id).values(row))
     conn.execute(delete(held_moments).where(held_moments.c.decision == decision.id))
     if message is not None:
-        insert_message(conn, message)
+        insert_message(conn, message, counted=counted)
 
 
 def drop(conn: Connection, held: Held, reason: Reason, at: datetime) -> None:

@@ -1,11 +1,12 @@
 """A message: the offer that a decision became, and the states it may pass through on its way to a phone."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
+from campaigns.money import money_text
 from consent.entry import Channel
 
 
@@ -50,7 +51,9 @@ class Message:
     `geofence` is where it was earned; its wall clock rules. `provider_id` is the provider's name for the
     message and `error_code` the provider's own; `reason` says why it was cancelled or expired, and `rule` by which
     country's rule and version, where it was one. `version` is the campaign's that rendered the text; None of those from before
-    versions. `variant` is the one of its experiment, None where nothing is varied.
+    versions. `visit` is the one during which it was decided. `cost_micros` is what it costs, in millionths, and
+    `counted_on` the day by which budgets count it; None of those from before budgets. `variant` is the one of its
+    experiment, None where nothing is varied.
     """
 
     id: str
@@ -69,6 +72,9 @@ class Message:
     reason: str | None = None
     rule: str | None = None
     version: int | None = None
+    visit: str | None = None
+    cost_micros: int = 0
+    counted_on: date | None = None
     variant: str | None = None
 
     def __post_init__(self) -> None:
@@ -116,4 +122,5 @@ def message_json(message: Message) -> dict[str, Any]:
         "reason": message.reason,
         "rule": message.rule,
         "error_code": message.error_code,
+        "cost": money_text(message.cost_micros),
     }

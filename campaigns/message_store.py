@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
-from sqlalchemy_utc import UtcDateTime
+from sqlalchemy import Connection, Row, and_, case, or_, select
 
+from campaigns.budget import Counted
 from campaigns.cap import Sent
 from campaigns.listing import Filters, newest
 from campaigns.message import NEVER_SENT, Message, MessageState
@@ -20,10 +20,20 @@ from consent.data_keys import batches, key_for, keys_of
 from consent.entry import Channel
 from consent.store import insert_if_new
 
+_WENT = case(
+    (messages.c.sent_at.is_not(None), messages.c.sent_at),
+    # The call began after the message was taken, and `next_at` lies a minute behind that.
+    (messages.c.state == MessageState.UNKNOWN.value, messages.c.next_at),
+    else_=messages.c.valid_until,
+)
+"""When a message went, or at the latest will go."""
 
-def insert_message(conn: Connection, message: Message) -> bool:
-    """Keep a new message, once per event and campaign; False if there is one already."""
-    return insert_if_new(conn, messages, _message_row(conn, message))
+
+def insert_message(conn: Connection, message: Message, *, counted: bool = False) -> bool:
+    """Keep a new message, once per event and campaign; False if there is one already. `counted` says that it is reserved
+    in the counters of budgets.
+    """
+    return insert_if_new(conn, messages, _message_row(conn, message, counted=counted))
 
 
 def sent_to(
@@ -31,11 +41,12 @@ def sent_to(
 ) -> dict[str, list[Sent]]:
     """Each subject's messages that went after `since`, or will go, oldest first; an empty list for one without any.
 
-    Those that never reached anyone do not count. With `before`, only those made before that message.
+    Those that never reached anyone do not count, those that still wait count as of their last instant. With `before`, only those made before that message.
     """
     found: dict[str, list[Sent]] = {subject: [] for subject in subjects}
-    went = func.coalesce(messages.c.sent_at, messages.c.created_at, type_=UtcDateTime()).label("went")
-    about = messages.c.subject, messages.c.event, messages.c.campaign, messages.c.geofence, messages.c.channel
+    went = _WENT.label("went")
+    columns = messages.c
+    about = columns.subject, columns.event, columns.campaign, columns.geofence, columns.channel, columns.visit
     for some in batches(found):
         query = select(went, *about).where(
             messages.c.subject.in_(some),
@@ -50,7 +61,7 @@ def sent_to(
                 )
             )
         for row in conn.execute(query.order_by(went)):
-            sent = Sent(row.went, row.event, row.campaign, row.geofence, Channel(row.channel))
+            sent = Sent(row.went, row.event, row.campaign, row.geofence, Channel(row.channel), row.visit)
             found[row.subject].append(sent)
     return found
 
@@ -90,6 +101,9 @@ def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message
             reason=row.reason,
             rule=row.rule,
             version=row.version,
+            visit=row.visit,
+            cost_micros=row.cost_micros or 0,
+            counted_on=row.counted_on,
             variant=row.variant,
         )
         for row in rows
@@ -101,7 +115,7 @@ def text_field(message_id: str) -> str:
     return f"text of {message_id}"
 
 
-def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
+def _message_row(conn: Connection, message: Message, *, counted: bool) -> dict[str, Any]:
     sealed = key_for(conn, message.subject).seal(text_field(message.id), message.text)
     return {
         "id": message.id,
@@ -121,6 +135,10 @@ def _message_row(conn: Connection, message: Message) -> dict[str, Any]:
         "reason": message.reason,
         "rule": message.rule,
         "version": message.version,
+        "visit": message.visit,
+        "cost_micros": message.cost_micros,
+        "counted_on": message.counted_on,
+        "counted": Counted.RESERVED.value if counted else None,
         "variant": message.variant,
         "segments": sms_size(message.text).segments if message.channel is Channel.SMS else None,
     }

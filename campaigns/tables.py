@@ -114,15 +114,32 @@ messages = Table(
     Column("reason", Text),
     Column("rule", Text),
     Column("version", Integer),
+    Column("visit", Text),  # during which it was decided
+    Column("cost_micros", BigInteger),
+    Column("counted_on", Date),  # the day by which budgets count it
+    Column("counted", Text),  # how it stands in the budgets' counters; null: in none
     Column("variant", Text),
     Column("segments", Integer),  # of an SMS
     UniqueConstraint("event", "campaign"),
     Index(None, "state", "next_at"),
+    Index(None, "counted", "state"),
+    Index(None, "counted_on"),
     Index(None, "created_at", "id"),
     Index(None, "subject", "campaign"),
     Index(None, "campaign", "created_at"),
     Index(None, "geofence", "created_at"),
     Index(None, "provider_id"),
+)
+
+budget_counters = Table(
+    "budget_counters",
+    metadata,
+    Column("owner", Text, primary_key=True),  # a campaign, or the account
+    Column("day", Text, primary_key=True),  # empty: over a whole life
+    Column("reserved_messages", BigInteger, nullable=False),
+    Column("reserved_micros", BigInteger, nullable=False),
+    Column("committed_messages", BigInteger, nullable=False),
+    Column("committed_micros", BigInteger, nullable=False),
 )
 
 held_moments = Table(

@@ -41,13 +41,13 @@ def content_of(campaign: Campaign) -> dict[str, Any]:
 
 
 def content_hash(campaign: Campaign) -> str:
-    """SHA-256, in hex, over the canonical JSON of the content: keys in order, no spaces, UTF-8."""
+    """The hash of what the campaign does."""
     return hash_of(content_of(campaign))
 
 
 def hash_of(content: Mapping[str, Any]) -> str:
-    """The same of content as it is kept."""
-    written = json.dumps(dict(content), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """SHA-256, in hex, over canonical JSON: keys in order, no spaces, UTF-8. Never changed: it is kept with each version."""
+    written = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return sha256(written.encode()).hexdigest()
 
 

@@ -28,8 +28,13 @@ DEVELOPMENT_VALUES = {
     "outgoing": ("any",),
 }
 """Values that production refuses, by setting."""
+MAY_BE_ZERO = (
+    "durable_replicas",
+    "account_min_gap_seconds",
+    "account_messages_per_day",
+    "global_control_percent",
+)
 LONGEST_CALL_SECONDS = 10
-MAY_BE_ZERO = ("durable_replicas", "global_control_percent")
 
 
 class InvalidSettings(ValueError):
@@ -64,6 +69,13 @@ class Settings:
     report_minimum_people: int = 10
     visit_within_hours: int = 24
     currency: str = "EUR"
+
+    account_caps: str = ""
+    account_min_gap_seconds: int = 0
+    account_messages_per_day: int = 0
+    account_spend_per_day: str = ""
+    account_timezone: str = "Europe/Paris"
+    segment_costs: str = ""
 
     ledger_key: str = field(default="", repr=False)
     checkpoint_seconds: int = 3600
@@ -223,14 +235,15 @@ def _impossible(settings: Settings) -> list[str]:
         for each in fields(Settings)
         if each.type in (int, float) and getattr(settings, each.name) <= 0 and each.name not in MAY_BE_ZERO
     ]
+    problems += [
+        f"{PREFIX}{name.upper()}: must be zero or more" for name in MAY_BE_ZERO if getattr(settings, name) < 0
+    ]
     if settings.twilio_timeout_seconds > LONGEST_CALL_SECONDS:
         problems.append(
             f"CHALAND_TWILIO_TIMEOUT_SECONDS: must be at most {LONGEST_CALL_SECONDS}, for opt-outs wait for calls"
         )
     if not 0 <= settings.global_control_percent <= 50:
         problems.append("CHALAND_GLOBAL_CONTROL_PERCENT: must be from 0 to 50")
-    if settings.durable_replicas < 0:
-        problems.append("CHALAND_DURABLE_REPLICAS: must be zero or more")
     problems += [
         f"{PREFIX}{name.upper()}: must be from {least} to {most}"
         for name, (least, most) in RETENTION_LIMITS_DAYS.items()

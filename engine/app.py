@@ -66,7 +66,9 @@ from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
 from engine import events, idempotency, metrics
+from engine.account import account_of
 from engine.asker import Asker
+from engine.budgets import Budgets
 from engine.clock import wall_clock
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
@@ -189,24 +191,17 @@ class Engine:
             event_limit_entries=settings.event_limit_entries,
             log_kept_entries=settings.log_limit_entries // 2,
         )
-        rules = self._country_rules()
+        rules, account = self._country_rules(), account_of(settings)
         self.links = link_policy(settings.link_domains, settings.public_url)
         control = Control(settings.global_control_percent, settings.global_control_salt)
         self.approval = ApprovalPolicy(settings.approval_threshold)
+        self.house = House(rules, self.links, account, control=control, approval=self.approval)
         self.lines = Lines(self.live, self._line_limits(), self.now)
         self.decider = Decider(
-            self.live,
-            self.records,
-            self.leases,
-            self.now,
-            rules,
-            self.links,
-            self.lines.breakers,
-            self.approval,
-            control,
+            self.live, self.records, self.leases, self.now, self.house, self.lines.breakers
         )
-        house = House(rules, self.links, control=control, approval=self.approval)
-        self.releaser = Releaser(self.records, self.now, house, self.lines.breakers)
+        self.budgets = Budgets(self.records, account, self.now)
+        self.releaser = Releaser(self.records, self.now, self.house, self.lines.breakers)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -221,6 +216,7 @@ class Engine:
             now=self.now,
             drivers_in_peace=settings.push_while_driving == "silent",
             rules=rules,
+            account=account,
             lines=self.lines,
             countries=self._sms_countries(),
             approval=self.approval,
@@ -276,6 +272,8 @@ class Engine:
             Job("idle push addresses", 3600, self.end_idle_addresses),
             Job("messages of unknown outcome", 15, self.reconciler.run_once),
             Job("texts in doubt", 60, self.settle_unread_texts),
+            Job("budgets", 1, self.budgets.settle),
+            Job("budgets that run out", 60, self.budgets.alarm),
             *self.privacy.jobs(),
         )
 
@@ -364,6 +362,7 @@ class Engine:
             pass
         while self.sender.run_once():
             pass
+        self.budgets.settle()
         self.asker.run_once()
 
     def web(self, *, with_console: bool = False, people: People = tuple) -> SignalDoor:

@@ -9,29 +9,26 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import cast
 
 from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from campaigns import decision_store, held_store, outbox
+from campaigns import held_store, outbox
 from campaigns import store as campaign_store
-from campaigns.approval import NEVER, ApprovalPolicy
+from campaigns.arbitration import Claim
 from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
-from campaigns.country_rules import COUNTRY_RULES, CountryRules
-from campaigns.decide import Decision, Outcome, decide
-from campaigns.experiment import NO_CONTROL, Control
-from campaigns.fulfilment import fulfil
+from campaigns.decide import Decision
 from campaigns.gates import fits
-from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Purpose, standing
 from engine import metrics
 from engine.events import sealed_events
-from engine.facts import Facts, House, gather_known
+from engine.facts import HOUSE, House, gather_known, hold_counters
+from engine.judgement import judge_all
 from engine.leases import Leases
 from engine.live import Live, events_key
 from engine.records import Records
@@ -55,15 +52,6 @@ PLACES_LIMIT = 20_000
 """Geofences that are remembered."""
 
 
-class _Met(NamedTuple):
-    """An event, where it happened, to whom, and the campaigns that it concerns."""
-
-    event: PlaceEvent
-    geofence: Geofence | None
-    subject: str
-    campaigns: Sequence[Campaign]
-
-
 class Decider:
     """Works through the event log of the partitions that its worker holds. One thread uses it."""
 
@@ -73,11 +61,8 @@ class Decider:
         records: Records,
         leases: Leases,
         now: Callable[[], datetime],
-        rules: CountryRules = COUNTRY_RULES,
-        links: LinkPolicy = OWN_LINKS_ONLY,
+        house: House = HOUSE,
         breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
-        approval: ApprovalPolicy = NEVER,
-        control: Control = NO_CONTROL,
     ) -> None:
         self._live = live
         self._records = records
@@ -86,7 +71,7 @@ class Decider:
         self._of_each = BATCH_EVENTS
         self._read: dict[str, tuple[int, Geofence]] = {}
         """Geofences with the revision at which they were read."""
-        self._house = House(rules, links, control=control, approval=approval)
+        self._house = house
         self._breakers = breakers
 
     def run(self, stop: threading.Event) -> None:
@@ -144,11 +129,14 @@ class Decider:
         # ago, is not written over what has been learned since.
         ours = self._leases.ours(waiting)
         events = [event for partition in waiting if partition in ours for event in waiting[partition]]
-        return ours, self._decide_on(connection, events, owners)
+        return ours, self.decide_on(connection, events, owners)
 
-    def _decide_on(
+    def decide_on(
         self, connection: Connection, events: Sequence[PlaceEvent], owners: Mapping[str, str]
     ) -> list[Decision]:
+        """Keep the events of one transaction and decide on them; the new decisions. The caller holds the locks of the
+        devices' owners.
+        """
         subjects = consent_store.reachable(connection, owners.values())
         entries = ledger.entries_of_many(connection, subjects)
         campaigns = campaign_store.live_campaigns(connection)
@@ -167,23 +155,19 @@ class Decider:
         _keep_revisions(connection, heard, new, now)
         visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
         places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
-        met = {
-            event.id: _Met(event, geofence, subject, concerned)
-            for event, subject in kept
-            if (concerned := _concerned(campaigns, event, geofence := places.get(event.geofence)))
-        }
-        judged = {each.subject: subjects[each.subject] for each in met.values()}
         house = replace(self._house, breakers=self._breakers())
-        facts = gather_known(connection, judged, entries, campaigns, now, house)
-        decisions: list[Decision] = []
         for event in heard:
             if event.revision is Revision.RETRACTED:  # what it was to bring about is called off
                 held_store.cancel_of_event(connection, event.id, now)
-                cancelled = outbox.cancel_of_event(connection, event.id)
-                facts.discount(owners.get(event.device, ""), event.id, cancelled)
-            elif event.revision is Revision.SAID and event.id in met:
-                decisions += _decide_one(connection, met[event.id], facts, now)
-        return decisions
+                outbox.cancel_of_event(connection, event.id)
+        claims = _claims(
+            campaigns, [(_as_it_stands(event, heard), subject) for event, subject in kept], places
+        )
+        judged = {claim.subject: subjects[claim.subject] for claim in claims}
+        concerned = {claim.campaign.id: claim.campaign for claim in claims}
+        counters = hold_counters(connection, list(concerned.values()), now, house)
+        facts = gather_known(connection, judged, entries, campaigns, counters, now, house)
+        return judge_all(connection, claims, facts, now)
 
     def _places(self, connection: Connection, ids: AbstractSet[str]) -> Mapping[str, Geofence]:
         """The geofences that events are about. One that has not been edited since is not read again: its shape is
@@ -212,20 +196,24 @@ def _keep_revisions(
         fresh.discard(event.id)  # told a second time, after it was taken back, it is no longer new
 
 
-def _concerned(campaigns: Sequence[Campaign], event: PlaceEvent, geofence: Geofence | None) -> list[Campaign]:
-    return [campaign for campaign in campaigns if fits(campaign.trigger, event, geofence)]
+def _as_it_stands(event: PlaceEvent, heard: Sequence[PlaceEvent]) -> PlaceEvent:
+    """The event, retracted if the last that was heard of it is that it did not happen."""
+    last = next(
+        each for each in reversed(heard) if each.id == event.id and each.revision is not Revision.AMENDED
+    )
+    return replace(event, revision=last.revision)
 
 
-def _decide_one(connection: Connection, met: _Met, facts: Facts, now: datetime) -> list[Decision]:
-    """Judge every campaign that this event concerns."""
-    decisions = []
-    for campaign in met.campaigns:
-        moment = facts.moment(campaign, met.event, met.geofence, met.subject)
-        decision, message = fulfil(connection, decide(campaign, moment, now), campaign, moment, now)
-        if decision_store.record_decision(connection, decision, message):
-            decisions.append(decision)
-            if decision.outcome is Outcome.HELD:
-                held_store.hold(connection, decision, moment, met.event.at + campaign.trigger.delay)
-            if message is not None:
-                facts.count(message)
-    return decisions
+def _claims(
+    campaigns: Sequence[Campaign],
+    happened: Sequence[tuple[PlaceEvent, str]],
+    places: Mapping[str, Geofence],
+) -> list[Claim]:
+    """Every campaign that an event concerns, once."""
+    claims = {}
+    for event, subject in happened:
+        geofence = places.get(event.geofence)
+        for campaign in campaigns:
+            if fits(campaign.trigger, event, geofence):
+                claims[event.id, campaign.id] = Claim(campaign, event, geofence, subject)
+    return list(claims.values())

@@ -2,16 +2,19 @@
 and whoever tries a campaign out; so that both know the same.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from campaigns import message_store
+from campaigns.account import NO_LIMITS, Account, caps_in_force, counted_for, limits_in_force
 from campaigns.approval import NEVER, NOT_ASKED, NOT_CLEARED, ApprovalPolicy, Clearance
 from campaigns.approval_store import clearances
+from campaigns.arbitration import Winner
 from campaigns.breaker import Breaker
+from campaigns.budget_store import Counters, lock_counters, read_counters
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
@@ -25,75 +28,105 @@ from consent.entry import Channel, Entry, Purpose, standing
 from consent.phone import origin_of
 from consent.store import Reachable
 from engine.history import History, read_history
+from geofences import visit_store
 from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
+from geofences.visit import Visit
+
+LONGEST_VISIT = timedelta(days=2)
+LOOK_BACK = timedelta(days=9)
+"""An offer keeps for seven days at most, and a visit that its event fell in began two days before it at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of one subject: its consent entries, and the messages that it got or will get."""
+    """What is known of one subject: its consent entries, the messages that it got or will get, and where it has been."""
 
     recipient: Recipient
     entries: Sequence[Entry]
     sent: list[Sent]
+    visits: Sequence[Visit] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """How this installation is set: the rules of countries it keeps, and where its links may lead; and how the lines
-    to its providers are just now.
+    """How this installation is set: the rules of countries it keeps, where its links may lead, what holds for all
+    campaigns together, and what must be approved; and how the lines to its providers are just now.
     """
 
     rules: CountryRules = COUNTRY_RULES
     links: LinkPolicy = OWN_LINKS_ONLY
+    account: Account = NO_LIMITS
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     control: Control = NO_CONTROL
     approval: ApprovalPolicy = NEVER
 
 
+HOUSE = House()
+"""Where nothing is set."""
+
+
 class Facts:
-    """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`, `discount`)."""
+    """What is known of some subjects at `now`. What is decided on them meanwhile is told to it (`count`)."""
 
     def __init__(
         self,
         known: Mapping[str, Known],
+        counters: Counters,
+        clearances: Mapping[str, Clearance],
+        history: History,
         house: House,
         now: datetime,
-        clearances: Mapping[str, Clearance],
-        history: History | None = None,
     ) -> None:
         self._known = known
-        self._history = history or History(now)
+        self._counters = counters
+        self._history = history
         self._clearances = clearances
+        self._day = house.account.day(now)
         self._house = house
         self._now = now
 
     def moment(
-        self, campaign: Campaign, event: PlaceEvent, geofence: Geofence | None, subject: str | None
+        self,
+        campaign: Campaign,
+        event: PlaceEvent,
+        geofence: Geofence | None,
+        subject: str | None,
+        *,
+        winner: Winner | None = None,
     ) -> Moment:
-        """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger."""
-        known = self._known.get(subject) if subject is not None else None
-        if known is None:
-            return Moment(
-                event,
-                geofence,
-                None,
-                None,
-                None,
-                rules=self._house.rules,
-                links=self._house.links,
-                clearance=self._clearance(campaign),
-                breakers=self._house.breakers,
-            )
-        return Moment(
+        """What `campaign` is judged by when `event` happens to the subject; None, or one not known, is a stranger. `winner`
+        is who spoke already in the same moment.
+        """
+        house = self._house
+        stranger = Moment(
             event=event,
             geofence=geofence,
+            recipient=None,
+            marketing=None,
+            location=None,
+            rules=house.rules,
+            links=house.links,
+            account=house.account,
+            budgets=tuple(limits_in_force(campaign, house.account, self._counters.used, self._day)),
+            winner=winner,
+            clearance=self._clearance(campaign),
+            breakers=house.breakers,
+            control=house.control,
+        )
+        known = self._known.get(subject) if subject is not None else None
+        if known is None:
+            return stranger
+        covering = [visit for visit in known.visits if visit.covers(event.at)]
+        here = [visit.id for visit in covering if visit.geofence == event.geofence]
+        return replace(
+            stranger,
             recipient=known.recipient,
             marketing=standing(known.entries, Purpose.MARKETING, campaign.channel, self._now),
             location=standing(known.entries, Purpose.LOCATION, None, self._now),
             sent=tuple(known.sent),
-            rules=self._house.rules,
-            links=self._house.links,
+            visit=here[-1] if here else None,
+            around=frozenset(visit.id for visit in covering),
             profiling=standing(known.entries, Purpose.PROFILING, None, self._now)
             if campaign.profiles
             else None,
@@ -101,10 +134,7 @@ class Facts:
             if campaign.trigger.looks_back
             else (),
             done=self._history.done(campaign, known.recipient.id, event.geofence, event.at),
-            clearance=self._clearance(campaign),
             past=self._history.past(campaign, known.recipient.id, known.sent),
-            breakers=self._house.breakers,
-            control=self._house.control,
         )
 
     def _clearance(self, campaign: Campaign) -> Clearance:
@@ -112,19 +142,27 @@ class Facts:
             return NOT_ASKED
         return self._clearances.get(campaign.id, NOT_CLEARED)
 
+    def is_counted(self, message: Message) -> bool:
+        """Whether a budget counts the message."""
+        return self._counters.counts(message)
+
     def count(self, message: Message) -> None:
         """A message was made: it counts from now on."""
+        self._counters.reserve(message)
         if message.subject in self._known:
             made = Sent(
-                message.created_at, message.event, message.campaign, message.geofence, message.channel
+                message.valid_until,
+                message.event,
+                message.campaign,
+                message.geofence,
+                message.channel,
+                message.visit,
             )
             self._known[message.subject].sent.append(made)
 
-    def discount(self, subject: str, event: str, campaigns: Collection[str]) -> None:
-        """What the event brought about in these campaigns was called off."""
-        if subject in self._known:
-            sent = self._known[subject].sent
-            sent[:] = [each for each in sent if each.event != event or each.campaign not in campaigns]
+    def keep_counters(self, connection: Connection) -> None:
+        """Write down what was reserved from budgets. Only for counters that are held."""
+        self._counters.write(connection)
 
 
 def gather(
@@ -132,15 +170,27 @@ def gather(
     subjects: Iterable[str],
     campaigns: Sequence[Campaign],
     now: datetime,
-    house: House = House(),
+    house: House = HOUSE,
+    counters: Counters | None = None,
 ) -> Facts:
-    """What judgements of these campaigns need to know of these subjects. The caller holds the subjects' locks if it
-    records what is decided.
+    """What judgements of these campaigns need to know of these subjects. Who records what is decided holds the locks of the
+    subjects and gives the `counters` that it holds; without, what is used of budgets is read.
     """
     reachable = consent_store.reachable(connection, subjects)
-    return gather_known(
-        connection, reachable, ledger.entries_of_many(connection, reachable), campaigns, now, house
-    )
+    entries = ledger.entries_of_many(connection, reachable)
+    if counters is None:
+        names = [campaign.id for campaign in campaigns]
+        counters = Counters(read_counters(connection, names, house.account.day(now)))
+    return gather_known(connection, reachable, entries, campaigns, counters, now, house)
+
+
+def hold_counters(
+    connection: Connection, campaigns: Sequence[Campaign], now: datetime, house: House
+) -> Counters:
+    """The counters of these campaigns' budgets, held until the transaction ends. Nothing is locked after them."""
+    day = house.account.day(now)
+    wanted = counted_for(campaigns, house.account, day)
+    return lock_counters(connection, wanted, [campaign.id for campaign in campaigns], day)
 
 
 def gather_known(
@@ -148,20 +198,25 @@ def gather_known(
     subjects: Mapping[str, Reachable],
     entries: Mapping[str, Sequence[Entry]],
     campaigns: Sequence[Campaign],
+    counters: Counters,
     now: datetime,
     house: House,
 ) -> Facts:
-    """The same, for whoever has read part of it already."""
-    caps = [cap for campaign in campaigns for cap in campaign.caps]
-    since = min(counted_since(caps, now), now - LONGEST_CAP if house.rules.enforced else now)
+    """The same, for whoever has read part of it already, and holds the locks of the subjects and the counters."""
+    caps = [cap for campaign in campaigns for cap, _ in caps_in_force(campaign, house.account)]
+    since = min(counted_since(caps, now), now - LONGEST_CAP if house.rules.enforced else now - LONGEST_VISIT)
     sent = message_store.sent_to(connection, subjects, since)
     phones = consent_store.phones_of(connection, subjects)
+    visits = visit_store.visits_of_many(connection, subjects, None, now - LOOK_BACK, now)
     known = {
-        subject.id: Known(_recipient(subject, phones.get(subject.id)), entries[subject.id], sent[subject.id])
-        for subject in subjects.values()
+        each.id: Known(
+            _recipient(each, phones.get(each.id)), entries[each.id], sent[each.id], visits[each.id]
+        )
+        for each in subjects.values()
     }
     clear = clearances(connection, house.approval, campaigns)
-    return Facts(known, house, now, clear, read_history(connection, subjects, campaigns, now))
+    history = read_history(connection, subjects, campaigns, now)
+    return Facts(known, counters, clear, history, house, now)
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:

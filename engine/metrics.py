@@ -20,6 +20,11 @@ EVENTS_DROPPED = Counter(
 DECISIONS = Counter(
     "chaland_decisions_total", "Decisions recorded, by outcome and reason.", ["outcome", "reason"]
 )
+BUDGETS_AT = Gauge(
+    "chaland_budgets_at",
+    "Limits of budgets, of live campaigns and of the account, used up to so many percent or more; alarm above 0.",
+    ["percent"],
+)
 BEACONS_UNHEALTHY = Gauge(
     "chaland_beacons_unhealthy", "Beacons with a verdict of fleet health, by verdict.", ["verdict"]
 )

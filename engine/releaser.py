@@ -8,19 +8,18 @@ from sqlalchemy import Connection
 
 from campaigns import held_store
 from campaigns import store as campaign_store
+from campaigns.arbitration import Claim
 from campaigns.breaker import Breaker
-from campaigns.campaign import Campaign
-from campaigns.decide import Outcome, decide
-from campaigns.fulfilment import fulfil
+from campaigns.decide import Outcome
 from campaigns.gates import Reason
 from campaigns.held_store import Held
 from consent import store as consent_store
 from consent.entry import Channel
 from engine import metrics
-from engine.facts import Facts, House, gather
+from engine.facts import House, gather, hold_counters
+from engine.judgement import Judged, judge_all
 from engine.records import Records
 from geofences import store as geofence_store
-from geofences.geofence import Geofence
 
 BATCH = 100
 
@@ -53,39 +52,32 @@ class Releaser:
 
     def _release(self, connection: Connection, several: list[Held]) -> None:
         now = self._now()
-        campaigns: Mapping[str, Campaign] = {
+        campaigns = {
             name: campaign
             for name in {each.campaign for each in several}
             if (campaign := campaign_store.get_campaign(connection, name)) is not None
         }
-        subjects = {each.subject for each in several}
         house = replace(self._house, breakers=self._breakers())
-        facts = gather(connection, subjects, list(campaigns.values()), now, house)
+        counters = hold_counters(connection, list(campaigns.values()), now, house)
+        facts = gather(
+            connection, {each.subject for each in several}, list(campaigns.values()), now, house, counters
+        )
         places = geofence_store.get_many(connection, {each.event.geofence for each in several})
+        claims = []
         for each in several:
             campaign = campaigns.get(each.campaign)
             if campaign is None:
                 held_store.drop(connection, each, Reason.CAMPAIGN_NOT_ACTIVE, now)
             else:
-                _decide(connection, each, campaign, places.get(each.event.geofence), facts, now)
+                claims.append(Claim(campaign, each.event, places.get(each.event.geofence), each.subject))
+        for decision in judge_all(connection, claims, facts, now, _settle):
+            metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
 
 
-def _decide(
-    connection: Connection,
-    held: Held,
-    campaign: Campaign,
-    geofence: Geofence | None,
-    facts: Facts,
-    now: datetime,
-) -> None:
-    moment = facts.moment(campaign, held.event, geofence, held.subject)
-    decision, message = fulfil(
-        connection, decide(campaign, moment, now), campaign, moment, now, was_held=True
-    )
+def _settle(connection: Connection, judged: Judged) -> bool:
+    claim, decision = judged.claim, judged.decision
     if decision.outcome is Outcome.HELD:  # the campaign waits longer by now
-        held_store.postpone(connection, decision, held.event.at + campaign.trigger.delay)
-        return
-    held_store.settle(connection, decision, message)
-    if message is not None:
-        facts.count(message)
-    metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
+        held_store.postpone(connection, decision, claim.event.at + claim.campaign.trigger.delay)
+        return False
+    held_store.settle(connection, decision, judged.message, counted=judged.counted)
+    return True

@@ -10,6 +10,7 @@ from threading import Event
 
 from sqlalchemy import Connection, Engine
 
+from campaigns.account import NO_LIMITS, Account, caps_in_force
 from campaigns.approval import NEVER, ApprovalPolicy
 from campaigns.approval_store import clearance_of_message
 from campaigns.cap import counted_since
@@ -108,6 +109,7 @@ class Sender:
         handovers: Handovers,
         now: Now,
         rules: CountryRules = COUNTRY_RULES,
+        account: Account = NO_LIMITS,
         approval: ApprovalPolicy = NEVER,
         ticks: Callable[[], float] = time.monotonic,
         drivers_in_peace: bool = True,
@@ -122,6 +124,7 @@ class Sender:
         self._handovers = handovers
         self._now = now
         self._rules = rules
+        self._account = account
         self._approval = approval
         self._ticks = ticks
         self._drivers_in_peace = drivers_in_peace
@@ -289,7 +292,8 @@ class Sender:
     ) -> Answer:
         """`mark` is what the suppression list would hold of the address; None where there is no address."""
         campaign = get_campaign(connection, message.campaign)
-        since = min(counted_since(campaign.caps if campaign else (), now), now - LONGEST_CAP)
+        caps = [cap for cap, _ in caps_in_force(campaign, self._account)] if campaign else []
+        since = min(counted_since(caps, now), now - LONGEST_CAP)
         at = now + CLOCK_SKEW
         geofence = self._place_of(connection, message.geofence) if message.geofence else None
         return may_still_send(
@@ -309,6 +313,7 @@ class Sender:
             if campaign is not None and campaign.profiles
             else None,
             rules=self._rules,
+            account=self._account,
             now=now,
             clearance=clearance_of_message(connection, self._approval, message.campaign, message.version),
         )

@@ -1,5 +1,6 @@
 """GeoJSON geometries become shapes; whatever is wrong with one is told with the path of the member at fault."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -12,6 +13,7 @@ from geofences.antimeridian import TURN, centred, cut, hole_within, together, un
 from geofences.border import mended, united
 from geofences.errors import FieldError
 from geofences.geofence import VERTICES_LIMIT, Area, Circle, Corridor, Shape
+from geofences.plane import metres_per_degree
 
 GEOMETRY_TYPES = ("Point", "LineString", "Polygon", "MultiPolygon")
 POSITION_ERRORS_LIMIT = 20
@@ -109,6 +111,18 @@ def middle_of(shape: Shape) -> tuple[float, float]:
     else:
         point = max(shape.polygons.geoms, key=lambda polygon: polygon.area).representative_point()
     return _in_range(point.x), point.y
+
+
+def extent_m2(shape: Shape) -> float:
+    """How large a place is, in square metres, on the local map of its middle: enough to tell the smaller of two."""
+    if isinstance(shape, Circle):
+        return math.pi * shape.radius_m**2
+    _, lat = middle_of(shape)
+    [across], [along] = metres_per_degree(np.array([lat]))
+    if isinstance(shape, Area):
+        return float(shape.polygons.area * across * along)
+    steps = np.diff(np.asarray(shape.line.coords), axis=0) * (across, along)
+    return float(np.hypot(*steps.T).sum() * shape.width_m)
 
 
 def _polygons(coordinates: object, path: str, errors: Errors) -> list[Polygon]:

@@ -6,25 +6,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.audience import parse_audience
+from campaigns.budget import Budget
 from campaigns.campaign import (
     Action,
     CampaignState,
+    PerVisit,
     campaign_from_json,
     campaign_json,
     campaign_problems,
     due_state,
     next_state,
 )
-from campaigns.cap import Cap
+from campaigns.cap import Cap, CapScope
 from campaigns.errors import StateConflict
 from campaigns.trigger import Deed, Trigger, VisitNumber
 from consent.countries.hours import Day, Window
+from consent.entry import Channel
 from geofences.event import EventKind
 from tests.campaigns.cast import BREAD
 from tests.conftest import MONDAY_NINE
 
 NOW = MONDAY_NINE
 HOUR = timedelta(hours=1)
+YOUNGER = (
+    "max_segments",
+    "min_gap_seconds",
+    "budget",
+    "value",
+    "per_visit",
+    "min_confidence",
+    "max_fix_age_seconds",
+)
+"""Fields that campaigns from before them lack."""
 DRAFT, _, _, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
 
 
@@ -133,7 +146,13 @@ def test_what_is_written_is_read_back():
         trigger=Trigger(EventKind.STUCK, (), ("city-centre",)),
         audience=parse_audience({"all": [{"attribute": "tier", "in": ["gold"]}]})[0],
         windows=(Window(frozenset({Day.MON, Day.SAT}), 480, 1440),),
-        caps=(Cap(2, 3600), Cap(5, 86_400)),
+        caps=(Cap(2, 3600), Cap(5, 86_400, CapScope.GEOFENCE, Channel.PUSH)),
+        min_gap_seconds=60,
+        budget=Budget(messages=9, messages_per_day=3, spend=1_000_000, spend_per_day=80_000),
+        value=2.5,
+        per_visit=PerVisit.MANY,
+        min_confidence=0.8,
+        max_fix_age_seconds=60,
         starts_at=NOW,
         ends_at=NOW + HOUR,
         max_segments=2,
@@ -174,9 +193,10 @@ def test_conditions_go_with_the_event_that_they_are_about(trigger, field):
     assert [problem.field for problem in campaign_problems(broken)] == [field]
 
 
-def test_a_campaign_of_before_segments_were_counted_is_read_back():
+def test_a_campaign_of_before_some_fields_were_known_is_read_back():
     stored = campaign_json(BREAD)
-    del stored["max_segments"]
+    for name in YOUNGER:
+        del stored[name]
     assert campaign_from_json(stored) == BREAD
 
 

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from campaigns.account import NO_LIMITS
 from campaigns.country_rules import LONGEST_CAP, CountryRules, store_of
 from campaigns.decide import compose, decide, may_still_send
 from campaigns.gates import GateName, Reason, Verdict
@@ -138,6 +139,7 @@ def test_what_is_held_at_the_moment_of_sending_names_the_rule_too():
         geofence=BAKERY,
         origin=FRENCH.origin,
         earlier=(),
+        account=NO_LIMITS,
         has_address=True,
         rules=CountryRules(),
         now=MONDAY_NINE + timedelta(hours=11),

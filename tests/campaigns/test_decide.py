@@ -5,9 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaigns.account import NO_LIMITS, Account
+from campaigns.arbitration import Because, Winner
 from campaigns.audience import parse_audience
 from campaigns.breaker import Breaker, BreakerState
+from campaigns.budget import Key, Limit, What
 from campaigns.campaign import Campaign, CampaignState
+from campaigns.cap import Cap, CapScope
 from campaigns.country_rules import COUNTRY_RULES
 from campaigns.decide import Outcome, compose, decide, decision_json, may_still_send
 from campaigns.gates import GateName, Reason, Verdict, fits
@@ -15,7 +19,7 @@ from campaigns.message import MessageState, message_id
 from campaigns.trigger import Deed, Trigger, VisitNumber
 from consent.countries.hours import window_from_json
 from consent.entry import Channel, Purpose
-from geofences.event import EventKind
+from geofences.event import EventKind, Revision
 from geofences.visit import Visit
 from tests.campaigns.cast import (
     ANA,
@@ -35,6 +39,10 @@ NOW = MONDAY_NINE
 TODAY = Visit("v", "bakery", NOW, None, NOW + timedelta(hours=4))
 GOLD, _ = parse_audience({"attribute": "tier", "in": ["gold"]})
 OFFICE_HOURS = (window_from_json({"days": ["mon"], "from": "09:00", "to": "18:00"}),)
+
+
+WINNER = Winner("cake", "an event", Because.PRIORITY)
+FULL = Limit(Key("account", "2026-11-23"), What.MESSAGES, 3, 3)
 
 
 def gate(decision, name):
@@ -100,7 +108,25 @@ def test_the_text_gate_tells_the_size_and_never_the_text():
             {"recipient": replace(ANA, attributes={"tier": "silver"})},
             0,
         ),
+        (GateName.FIX, Reason.FIX_TOO_OLD, {"max_fix_age_seconds": 59}, {}, 60),
+        (GateName.FIX, Reason.NOT_SURE_ENOUGH, {"min_confidence": 0.95}, {}, 0),
         (GateName.SHELF_LIFE, Reason.TOO_LATE, {}, {}, 900),
+        (GateName.BUDGET, Reason.BUDGET_SPENT, {}, {"budgets": (FULL,)}, 0),
+        (GateName.ARBITRATION, Reason.LOST_TO, {}, {"winner": WINNER}, 0),
+        (
+            GateName.ARBITRATION,
+            Reason.LOST_TO,
+            {},
+            {"around": frozenset({"v1"}), "sent": (sent(NOW - timedelta(days=2), visit="v1"),)},
+            0,
+        ),
+        (
+            GateName.TRIGGER,
+            Reason.EVENT_RETRACTED,
+            {},
+            {"event": event(revision=Revision.RETRACTED)},
+            0,
+        ),
         (GateName.WINDOW, Reason.OUTSIDE_WINDOW, {"windows": OFFICE_HOURS}, {}, -1),
         (GateName.COUNTRY_HOURS, Reason.COUNTRY_HOURS, {}, {"geofence": None}, 0),
         (GateName.CAP, Reason.CAP_REACHED, {}, {"sent": (sent(NOW - timedelta(hours=23)),)}, 0),
@@ -170,6 +196,8 @@ def test_a_stranger_is_asked_nothing_personal():
         GateName.COUNTRY_HOURS,
         GateName.CAP,
         GateName.COUNTRY_CAP,
+        GateName.BUDGET,
+        GateName.ARBITRATION,
         GateName.ADDRESS,
         GateName.COUNTRY_SENDER,
         GateName.TEXT,
@@ -219,6 +247,38 @@ def test_ids_follow_from_event_and_campaign_alone():
     assert message_id("a", "bc") != message_id("ab", "c")
 
 
+def test_the_cap_gate_tells_every_cap_and_the_one_that_is_full():
+    account = Account(caps=(Cap(2, 3600, CapScope.ALL, Channel.PUSH),), min_gap_seconds=600)
+    facts = moment(sent=(sent(NOW - timedelta(seconds=599), campaign="cake"),), account=account)
+    decision = decide(BREAD, facts, NOW)
+    assert decision.reason is Reason.CAP_REACHED
+    full = {
+        "max": 1,
+        "per_seconds": 600,
+        "scope": "all",
+        "set_by": "account_min_gap_seconds",
+        "counted": 1,
+    }
+    assert gate(decision, GateName.CAP).input == {
+        "caps": [
+            {"max": 1, "per_seconds": 86_400, "set_by": "campaign", "counted": 0},
+            {
+                "max": 2,
+                "per_seconds": 3600,
+                "scope": "all",
+                "channel": "push",
+                "set_by": "account",
+                "counted": 0,
+            },
+            full,
+        ],
+        "full": full,
+    }
+    assert decide(BREAD, facts, NOW + timedelta(seconds=1)).reason is Reason.OK
+    own = replace(BREAD, min_gap_seconds=600)
+    assert decide(own, replace(facts, account=NO_LIMITS), NOW).reason is Reason.CAP_REACHED
+
+
 @given(
     st.sampled_from(CampaignState),
     st.sampled_from([None, NEVER_ASKED, granted(), withdrawn()]),
@@ -262,6 +322,7 @@ def judge(**changes):
         "origin": None,
         "earlier": (),
         "rules": COUNTRY_RULES,
+        "account": NO_LIMITS,
         "has_address": True,
         "now": NOW,
     }

@@ -158,10 +158,10 @@ def of_bread(connection, since, **more):
 
 def test_recent_messages_are_those_that_may_have_reached_someone(connection):
     for number, state in enumerate(MessageState):
-        record(connection, f"fix-{number}", at=NOW + number * HOUR)
-        connection.execute(
-            messages.update().where(messages.c.created_at == NOW + number * HOUR).values(state=state.value)
-        )
+        at = NOW + number * HOUR
+        record(connection, f"fix-{number}", at=at)
+        went = {"state": state.value, "sent_at": at}
+        connection.execute(messages.update().where(messages.c.created_at == at).values(went))
     record(connection, "other-subject", subject="ben")
     record(connection, "other-campaign", campaign=replace(BREAD, id="cake"))
     counted = [
@@ -179,11 +179,21 @@ def test_recent_messages_are_those_that_may_have_reached_someone(connection):
     assert of_all["zoe"] == []
 
 
-def test_a_message_counts_from_when_it_was_sent(connection):
+@pytest.mark.parametrize(
+    ("values", "at"),
+    [
+        ({"state": "due"}, 900),
+        ({"state": "sending"}, 900),
+        ({"state": "unknown", "next_at": NOW + timedelta(seconds=70)}, 70),
+        ({"state": "sent", "sent_at": NOW + HOUR}, 3600),
+    ],
+)
+def test_a_message_counts_from_when_it_went_or_at_the_latest_will_go(connection, values, at):
     record(connection, "fix-1")
-    connection.execute(messages.update().values(state="sent", sent_at=NOW + HOUR))
-    assert [each.at for each in of_bread(connection, NOW)] == [NOW + HOUR]
-    assert of_bread(connection, NOW + HOUR) == []
+    connection.execute(messages.update().values(values))
+    went = NOW + timedelta(seconds=at)
+    assert [each.at for each in of_bread(connection, went - timedelta(seconds=1))] == [went]
+    assert of_bread(connection, went) == []
 
 
 def test_history_is_paged_newest_first_and_filtered(connection):

@@ -15,7 +15,7 @@ from campaigns.listing import Filters
 from campaigns.message_store import messages_page
 from campaigns.store import delete_campaign, get_campaign, put_campaign, set_state
 from campaigns.tables import campaign_versions
-from campaigns.version import content_hash, content_of, numbered
+from campaigns.version import content_hash, content_of, hash_of, numbered
 from campaigns.version_store import latest_version, versions_page
 from engine.web import speak_problem_json
 from tests.campaigns.cast import BREAD, decided
@@ -49,6 +49,8 @@ def test_the_hash_is_of_the_content_alone():
     same = replace(BREAD, id="cake", state=CampaignState.PAUSED, version=7)
     assert content_hash(same) == content_hash(BREAD)
     assert content_hash(replace(BREAD, priority=51)) != content_hash(BREAD)
+    fixed = {"name": "Früh", "cap": [{"max": 1, "per_seconds": 60}], "ends_at": None}
+    assert hash_of(fixed) == "6e0d3be3020c52c5ef8ecd87d2af7cec94dc5a53b79569af36962011dff79363"
     written = json.dumps(content_of(BREAD), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert content_hash(BREAD) == sha256(written.encode()).hexdigest()
 

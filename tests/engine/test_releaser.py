@@ -46,7 +46,7 @@ def held(records: Records, clock: SetClock) -> Releaser:
         moment = gather(connection, ["ana"], [LATER], NOW).moment(LATER, event(), BAKERY, "ana")
         decision = decide(LATER, moment, NOW)
         assert record_decision(connection, decision, None)
-        held_store.hold(connection, decision, moment, NOW + timedelta(seconds=600))
+        held_store.hold(connection, decision, moment.event, NOW + timedelta(seconds=600))
     return Releaser(records, clock, House())
 
 

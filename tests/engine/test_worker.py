@@ -123,7 +123,11 @@ def test_an_event_taken_twice_is_decided_and_sent_once(town: TestClient, engine:
 def test_a_decision_goes_by_the_place_as_it_is_now(town: TestClient, engine: Engine, clock: SetClock):
     offer = town.get("/v1/campaigns/bread").json()
     settings = {key: offer[key] for key in ("name", "trigger", "channel")}
-    settings |= {"template": "Come to {{ geofence }}", "cap": [{"max": 9, "per_seconds": 60}]}
+    settings |= {
+        "template": "Come to {{ geofence }}",
+        "cap": [{"max": 9, "per_seconds": 60}],
+        "per_visit": "many",
+    }
     town.put("/v1/campaigns/bread", json=settings).raise_for_status()
     send(town, clock, WALK_IN)
     engine.settle()

@@ -31,6 +31,14 @@ from geofences import store as geofence_store
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A coupon of a campaign was redeemed."""
+
+    campaign: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Redeemed:
     """How many codes were redeemed, and what was spent with them, by currency."""
 
@@ -86,11 +94,15 @@ def redemptions_of(conn: Connection, subject: str) -> list[dict[str, Any]]:
     return [redemption_json(_redemption(row)) for row in rows]
 
 
-def redeemed_campaigns(conn: Connection, subject: str) -> dict[str, datetime]:
-    """The campaigns whose coupon the subject redeemed, and when last; for audiences, and to call off what would follow."""
-    last = func.max(redemptions.c.at, type_=redemptions.c.at.type)
-    query = select(redemptions.c.campaign, last).where(redemptions.c.subject == subject)
-    return {row[0]: row[1] for row in conn.execute(query.group_by(redemptions.c.campaign))}
+def taken_by(conn: Connection, subjects: Collection[str], since: datetime) -> dict[str, list[Taken]]:
+    """What each of these subjects redeemed since then; for audiences, and for what calls a message off."""
+    found: dict[str, list[Taken]] = {subject: [] for subject in subjects}
+    columns = redemptions.c.subject, redemptions.c.campaign, redemptions.c.at
+    for some in batches(subjects):
+        theirs = redemptions.c.subject.in_(some) & (redemptions.c.at >= since)
+        for row in conn.execute(select(*columns).where(theirs)):
+            found[row.subject].append(Taken(row.campaign, row.at))
+    return found
 
 
 def count_redeemed(

@@ -22,6 +22,8 @@ class Deed(StrEnum):
     """What calls a moment off once the shopper has done it."""
 
     EXIT = "exit"
+    REDEEMED = "redeemed"
+    """A coupon, of whichever campaign."""
 
 
 @dataclass(frozen=True, slots=True)

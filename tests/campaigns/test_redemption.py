@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from campaigns import coupon_store, redemption_routes
+from campaigns.behaviour import Act, Behaviour
 from campaigns.coupon import CouponOffer, CouponState, Pool
 from campaigns.decide import decide
 from campaigns.decision_store import record_decision
@@ -15,19 +16,32 @@ from campaigns.fulfilment import fulfil
 from campaigns.message import MessageState
 from campaigns.redemption import Issued, Presented, Refusal, refusal_of
 from campaigns.redemption_store import (
+    Taken,
     count_redeemed,
     forget_subject,
     redeemed_among,
-    redeemed_campaigns,
     redemptions_of,
+    taken_by,
 )
 from campaigns.tables import messages
+from campaigns.trigger import Deed
+from engine.history import read_history
 from engine.web import speak_problem_json
 from geofences import store as geofence_store
 from tests.campaigns.cast import BAKERY, BREAD, event, moment
 from tests.conftest import MONDAY_NINE
 
 NOW = MONDAY_NINE
+
+
+def asking(behaviour):
+    return replace(BREAD, audience=behaviour)
+
+
+def calling_off(deed):
+    return replace(BREAD, trigger=replace(BREAD.trigger, cancel_if=(deed,)))
+
+
 DAY = timedelta(days=1)
 ISSUED = Issued(CouponState.CLAIMED, "m1", MessageState.SENT, "ana", "bakery", ("paris",), NOW, NOW + DAY)
 SHOWN = Presented("bakery", NOW + timedelta(hours=1))
@@ -106,11 +120,20 @@ def test_a_code_is_taken_once_and_counted(till, records):
         assert count_redeemed(connection, "bread", version=1, geofence="paris-2").count == 1
         message = taken.json()["id"]
         assert redeemed_among(connection, [message, "another"]) == {message}
-        assert redeemed_campaigns(connection, "ana") == {"bread": NOW + timedelta(hours=1)}
+        at = NOW + timedelta(hours=1)
+        assert taken_by(connection, ["ana", "ben"], NOW) == {"ana": [Taken("bread", at)], "ben": []}
+        assert taken_by(connection, ["ana"], at + timedelta(seconds=1)) == {"ana": []}
+        asks, waits = asking(Behaviour(Act.REDEEMED, campaign="bread")), calling_off(Deed.REDEEMED)
+        history = read_history(connection, ["ana", "ben"], [asks, waits], at)
+        assert history.past(asks, "ana").times == {asks.audience: 1}
+        assert history.past(asks, "ben").times == {asks.audience: 0}
+        assert history.done(waits, "ana", "bakery", NOW) == {Deed.REDEEMED}
+        assert history.done(waits, "ana", "bakery", at + timedelta(seconds=1)) == frozenset()
+        assert history.done(waits, "ben", "bakery", NOW) == frozenset()
         assert [each["geofence"] for each in redemptions_of(connection, "ana")] == ["paris-2"]
         assert coupon_store.coupons_of(connection, "ana")[0]["state"] == "redeemed"
         forget_subject(connection, "ana")
-        assert redeemed_campaigns(connection, "ana") == {}
+        assert taken_by(connection, ["ana"], NOW) == {"ana": []}
 
 
 def test_the_same_sale_told_again_gets_the_first_answer(till):

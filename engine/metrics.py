@@ -17,6 +17,10 @@ EVENTS_DROPPED = Counter(
     "chaland_events_dropped_total",
     "Place events not kept: their subject is gone or allows no location any more.",
 )
+CARTS_DROPPED = Counter(
+    "chaland_carts_dropped_total",
+    "Carts not kept: nobody known, or the subject does not allow them.",
+)
 DECISIONS = Counter(
     "chaland_decisions_total", "Decisions recorded, by outcome and reason.", ["outcome", "reason"]
 )

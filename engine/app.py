@@ -80,6 +80,7 @@ from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
+from engine.events_out.part import EventsOut
 from engine.facts import House
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
@@ -225,6 +226,7 @@ class Engine:
             countries=self._sms_countries(),
             approval=self.approval,
         )
+        self.events_out = EventsOut(self.records, self.outbound, self.sensitive, self.now)
         self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
         self.coupon_watch = CouponWatch(self.records, self.now)
@@ -256,6 +258,7 @@ class Engine:
             self._spawn("decider", lambda: self.decider.run(self._stop))
         if Role.SENDER in wanted:
             self._spawn("sender", lambda: self.sender.run(self._stop))
+            self._spawn("webhooks", lambda: self.events_out.run(self._stop))
         if Role.SCHEDULER in wanted:
             self._scheduler = Scheduler(self.jobs())
             self._scheduler.start()
@@ -279,6 +282,7 @@ class Engine:
             Job("budgets", 1, self.budgets.settle),
             Job("budgets that run out", 60, self.budgets.alarm),
             *self.privacy.jobs(),
+            *self.events_out.jobs(),
         )
 
     def move_campaigns(self) -> int:
@@ -428,6 +432,8 @@ class Engine:
             ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
+        for routes in self.events_out.routes(self.keys):
+            app.include_router(routes, dependencies=self._permits(Scope.SUBSCRIBE))
         self._add_operations(app)
         speak_problem_json(app)
         if with_console:
@@ -515,6 +521,7 @@ class Engine:
                 opt_in.forget_subject,
                 idempotency.forget_subject,
                 pass_on_erasure(processors, self.now),
+                EventsOut.forget_subject,
             ),
             forget_devices=self.erasures.forget_devices,
             settle_erasures=self.erasures.settle,
@@ -628,6 +635,7 @@ class Engine:
         told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(self.coupon_watch.low)]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
+        told += self.events_out.attention()
         told += [
             f"push app {app} ({kind}) is paused: its credentials are refused"
             for kind, app in self.push.paused()

@@ -70,6 +70,7 @@ from consent.twilio_signature import Algorithm
 from engine import events, idempotency, metrics
 from engine.account import account_of
 from engine.asker import Asker
+from engine.backtest_routes import router as backtest_router
 from engine.budgets import Budgets
 from engine.clock import wall_clock
 from engine.console.feed import Feed
@@ -436,6 +437,7 @@ class Engine:
             app.include_router(routes, dependencies=self._permits(Scope.SUBSCRIBE))
         self._add_operations(app)
         speak_problem_json(app)
+        app.include_router(self._backtest_routes(), dependencies=self._permits(Scope.MARKETING))
         if with_console:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)
@@ -539,6 +541,16 @@ class Engine:
         ):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
+
+    def _backtest_routes(self) -> APIRouter:
+        return backtest_router(
+            records=self.records,
+            keys=self.settings.vault_keys,
+            folder=self.settings.data_dir,
+            now=self.now,
+            house=self.house,
+            policy=self.report_policy,
+        )
 
     @property
     def report_policy(self) -> ReportPolicy:

@@ -45,7 +45,7 @@ from campaigns.trigger import Trigger
 from campaigns.wording import Wording
 from consent.entry import Channel
 from consent.store import subject_of_device
-from consent.twilio_signature import is_signed, public_address
+from consent.twilio_signature import Algorithm, is_signed, public_address
 from geofences.event import EventKind
 
 STATUS_PATH = "/v1/twilio/status"
@@ -78,6 +78,7 @@ class TwilioReports:
 
     public_url: str
     tokens: tuple[str, ...] = field(repr=False)
+    algorithm: Algorithm = Algorithm.SHA1
 
 
 def router(
@@ -308,7 +309,8 @@ def _add_reports(
             raise NotSigned
         form = await request.form()
         url = public_address(twilio.public_url, STATUS_PATH.encode(), request.scope["query_string"])
-        if not is_signed(url, form, request.headers.get("x-twilio-signature"), twilio.tokens):
+        signature = request.headers.get("x-twilio-signature")
+        if not is_signed(url, form, signature, twilio.tokens, twilio.algorithm):
             raise NotSigned
         return form
 

@@ -5,6 +5,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Date,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -154,6 +155,20 @@ held_moments = Table(
     Column("zone", Text),
     Column("at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False, index=True),
+)
+
+carts = Table(
+    "carts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("value", Float),
+    Column("currency", Text),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Index(None, "subject", "at"),
+    Index(None, "at"),
 )
 
 list_members = Table(

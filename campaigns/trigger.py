@@ -22,6 +22,7 @@ class Deed(StrEnum):
     """What calls a moment off once the shopper has done it."""
 
     EXIT = "exit"
+    PURCHASE = "purchase"
 
 
 @dataclass(frozen=True, slots=True)

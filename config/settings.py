@@ -93,6 +93,7 @@ class Settings:
 
     twilio_account_sid: str = ""
     twilio_auth_token: str = field(default="", repr=False)
+    twilio_webhook_secret: str = field(default="", repr=False)
     twilio_messaging_service_sid: str = ""
     twilio_from: str = ""
     twilio_api_url: str = ""
@@ -163,6 +164,11 @@ class Settings:
     def preference_keys(self) -> tuple[bytes, ...]:
         """The keys of shoppers' links: the first signs, and the others are trusted while it is rotated."""
         return tuple(key.strip().encode() for key in self.preference_key.split(",") if key.strip())
+
+    @property
+    def twilio_webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets that Twilio's calls are signed with in place of the token: the new one, and the old one."""
+        return tuple(secret.strip() for secret in self.twilio_webhook_secret.split(",") if secret.strip())
 
     @property
     def approval_threshold(self) -> int | None:

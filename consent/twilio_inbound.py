@@ -11,7 +11,7 @@ from consent.answers import twiml
 from consent.desk import Desk
 from consent.errors import FieldError, InvalidConsent, NotSigned
 from consent.inbound import InboundPolicy
-from consent.twilio_signature import is_signed, public_address
+from consent.twilio_signature import Algorithm, is_signed, public_address
 
 PATH = "/v1/twilio/inbound"
 FORM = "application/x-www-form-urlencoded"
@@ -27,6 +27,7 @@ class TwilioInbound:
     public_url: str
     tokens: tuple[str, ...] = field(repr=False)
     policy: InboundPolicy
+    algorithm: Algorithm = Algorithm.SHA1
 
 
 def twilio_router(desk: Desk, twilio: TwilioInbound | None) -> APIRouter:
@@ -62,7 +63,8 @@ async def _signed_form(request: Request, twilio: TwilioInbound) -> FormData:
     scope = request.scope
     raw_path = scope.get("raw_path") or scope["path"].encode()
     url = public_address(twilio.public_url, raw_path, scope["query_string"])
-    if not is_signed(url, form, request.headers.get("x-twilio-signature"), twilio.tokens):
+    signature = request.headers.get("x-twilio-signature")
+    if not is_signed(url, form, signature, twilio.tokens, twilio.algorithm):
         raise NotSigned
     return form
 

@@ -1,12 +1,28 @@
 """Tells whether a webhook call truly comes from Twilio. The one door to Twilio's own validator."""
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
 from twilio.request_validator import RequestValidator
 
 
-def is_signed(url: str, form: Mapping[str, Any], signature: str | None, tokens: Iterable[str]) -> bool:
+class Algorithm(StrEnum):
+    """SHA-1 under the account's auth token, or SHA-256 under a secret that is shared for webhooks alone. Which one
+    counts is a setting: what a call says of its own signature (``X-Twilio-Webhooks-Signature-Settings``) is not heard.
+    """
+
+    SHA1 = "HMAC_SHA1"
+    SHA256 = "HMAC_SHA256"
+
+
+def is_signed(
+    url: str,
+    form: Mapping[str, Any],
+    signature: str | None,
+    tokens: Iterable[str],
+    algorithm: Algorithm = Algorithm.SHA1,
+) -> bool:
     """Whether `signature` is right for this URL and form under one of the tokens: two live while one is rotated.
 
     `form` holds every field as it came, empty ones too; a multi-dict may repeat a field. Anything malformed is not
@@ -15,7 +31,11 @@ def is_signed(url: str, form: Mapping[str, Any], signature: str | None, tokens: 
     if not signature or not signature.isascii():
         return False
     try:
-        return any(bool(RequestValidator(token).validate(url, form, signature)) for token in tokens if token)
+        return any(
+            bool(RequestValidator(token).validate(url, form, signature, algorithm.value))
+            for token in tokens
+            if token
+        )
     except (
         TypeError,
         ValueError,

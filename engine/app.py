@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
 import campaigns.breach_routes
+import campaigns.cart_routes
 import campaigns.coupon_routes
 import campaigns.coupon_store
 import campaigns.decision_store
@@ -34,7 +35,7 @@ import consent.routes
 import geofences.beacon_routes
 import geofences.routes
 import geofences.store
-from campaigns import breach_store, list_store
+from campaigns import breach_store, cart_store, list_store
 from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
 from campaigns.channels.channel import Channel as DeliveryChannel
@@ -61,6 +62,7 @@ from consent.push import IDLE_KINDS, IDLE_LIMIT, PushAddress, forget_address, fo
 from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
+from consent.twilio_signature import Algorithm
 from engine import events, idempotency, metrics
 from engine.account import account_of
 from engine.asker import Asker
@@ -86,6 +88,7 @@ from engine.leases import Leases
 from engine.ledger_key import keep_checkpoint, opened_ring
 from engine.limits import RateLimit
 from engine.lines import LineLimits, Lines
+from engine.link_key import link_keys
 from engine.live import Live, open_live
 from engine.log import SignalLog
 from engine.outbound import Outbound
@@ -100,7 +103,8 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
-from engine.sending_figures import tell_sending
+from engine.sending_figures import tell_sending, troubles
+from engine.signed_door import SignedDoor
 from engine.trial_routes import dry_run_router
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
@@ -366,6 +370,8 @@ class Engine:
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
         app.include_router(intake_document())
+        carts = campaigns.cart_routes.router(writes=writes, now=now, dropped=metrics.CARTS_DROPPED.inc)
+        app.include_router(carts, dependencies=self._permits(Scope.INGEST))
         figures_of, minimum = FleetFigures(self.live).read, self.settings.report_minimum_people
         for routes in (
             geofences.routes.router(
@@ -418,14 +424,21 @@ class Engine:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)
         app.add_middleware(BodyGuard, limit_of=self._body_limit_bytes)
-        return SignalDoor(
-            app,
-            intake=self.intake,
-            log=self.log,
-            keys=self.keys,
-            limit=self._rate_limit(),
-            body_limit_bytes=self.settings.bulk_body_limit_bytes,
+        limit, most = self._rate_limit(), self.settings.bulk_body_limit_bytes
+        door = SignalDoor(
+            app, intake=self.intake, log=self.log, keys=self.keys, limit=limit, body_limit_bytes=most
         )
+        door.app = SignedDoor(
+            app,
+            take=door.take,
+            keys=self.keys,
+            spend=limit.spend,
+            live=self.live,
+            masters=link_keys(self.settings),
+            now=self.now,
+            body_limit_bytes=most,
+        )
+        return door
 
     def _house(self) -> House:
         return House(self._country_rules(), self.links, approval=self.approval)
@@ -438,13 +451,20 @@ class Engine:
         settings = self.settings
         return InboundPolicy(settings.brand, settings.contact, settings.replies_by, settings.default_region)
 
+    def _twilio_signing(self) -> tuple[tuple[str, ...], Algorithm]:
+        """With what Twilio's calls must be signed, and how."""
+        if self.settings.twilio_webhook_secrets:
+            return self.settings.twilio_webhook_secrets, Algorithm.SHA256
+        return self.settings.twilio_auth_tokens, Algorithm.SHA1
+
     def _consent_routes(self) -> APIRouter:
         settings = self.settings
+        tokens, algorithm = self._twilio_signing()
         api = consent.routes.router(
             self.desk,
             export=self.privacy.export,
-            twilio=TwilioInbound(settings.public_url, settings.twilio_auth_tokens, self._inbound_policy())
-            if settings.twilio_auth_tokens
+            twilio=TwilioInbound(settings.public_url, tokens, self._inbound_policy(), algorithm)
+            if tokens
             else None,
             default_region=settings.default_region,
             complete_grants=settings.grants == "complete",
@@ -474,6 +494,7 @@ class Engine:
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 list_store.forget_subject,
+                cart_store.forget_subject,
                 address.forget_subject,
                 review.forget_subject,
                 opt_in.forget_subject,
@@ -487,8 +508,8 @@ class Engine:
         )
 
     def _twilio_reports(self) -> TwilioReports | None:
-        tokens = self.settings.twilio_auth_tokens
-        return TwilioReports(self.settings.public_url, tokens) if tokens else None
+        tokens, algorithm = self._twilio_signing()
+        return TwilioReports(self.settings.public_url, tokens, algorithm) if tokens else None
 
     def _body_limit_bytes(self, path: str) -> int:
         if path == "/v1/beacons/import" or path.startswith(
@@ -616,6 +637,7 @@ class Engine:
             geofences_loaded = Role.ENGINE not in self._roles or self.worker.is_ready
             ready = all(stores.values()) and geofences_loaded
             attention = self._attention() if stores["records"] else []
+            attention += troubles(self.lines) if stores["live"] else []
             return JSONResponse(
                 {
                     "status": "ready" if ready else "not ready",

@@ -798,6 +798,21 @@ def list_keys() -> None:
             typer.echo(f"{key.id}  {state:24}  {' '.join(sorted(key.scopes)):40}  {key.name}")
 
 
+@keys_app.command("secret")
+def key_secret(key_id: Annotated[str, typer.Argument(help="The id that `keys list` shows.")]) -> None:
+    """Print what an app's server signs its calls with, in place of showing the key.
+
+    Example:  chaland keys secret 4f1c2a9b
+    """
+    from engine.link_key import link_keys
+    from engine.signed_call import secret_text
+
+    with _opened() as engine:
+        if engine.keys.live(key_id) is None:
+            _fail(f"there is no live key {key_id}; `chaland keys list` shows them")
+        typer.echo(secret_text(link_keys(engine.settings)[0], key_id))
+
+
 @keys_app.command("revoke")
 def revoke_key(key_id: Annotated[str, typer.Argument(help="The id that `keys list` shows.")]) -> None:
     """End a key at once."""

@@ -42,7 +42,7 @@ class SignalDoor:
         limit: RateLimit,
         body_limit_bytes: int,
     ) -> None:
-        self._app = app
+        self.app = app
         self._intake = intake
         self._appender = Appender(log)
         self._keys = keys
@@ -56,7 +56,7 @@ class SignalDoor:
         """Serve one request."""
         kind = PATHS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if kind is None:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         try:
@@ -64,7 +64,7 @@ class SignalDoor:
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001  # the door is the outermost: nobody behind it would answer
-            await _response(error)(scope, receive, send)
+            await response_to_error(error)(scope, receive, send)
             return
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.serve(kind, headers.get(b"authorization", b""), body, answered.set_result)
@@ -86,7 +86,7 @@ class SignalDoor:
             then(response_to(problem))
             return
         if known:
-            self._append(kind, body, then)
+            self.take(kind, body, then)
             return
         task = asyncio.get_running_loop().create_task(self._ask(kind, authorization, body, then))
         self._tasks.add(task)
@@ -115,15 +115,16 @@ class SignalDoor:
                         key = await run_in_threadpool(authenticate, self._keys, shown, api_keys.Scope.INGEST)
                     await run_in_threadpool(self._limit.spend, key.id)
         except Exception as error:  # noqa: BLE001  # whatever it is, the sender is to hear of it
-            then(_response(error))
+            then(response_to_error(error))
         else:
-            self._append(kind, body, then)
+            self.take(kind, body, then)
 
-    def _append(self, kind: SignalKind, body: bytes, then: Callable[[Answer], None]) -> None:
+    def take(self, kind: SignalKind, body: bytes, then: Callable[[Answer], None]) -> None:
+        """Take in a body whose sender is known, and call `then` with the answer."""
         try:
             reports = self._intake.read(kind, body)
         except Exception as error:  # noqa: BLE001  # as above
-            then(_response(error))
+            then(response_to_error(error))
             return
         if reports.timely:
             self._appender.append(
@@ -138,10 +139,11 @@ class SignalDoor:
                 raise outcome
             return self._intake.answer(reports, outcome)
         except Exception as error:  # noqa: BLE001  # as above
-            return _response(error)
+            return response_to_error(error)
 
 
-def _response(error: Exception) -> Response:
+def response_to_error(error: Exception) -> Response:
+    """The problem that an error is to whoever called."""
     if isinstance(error, Problem):
         return response_to(error)
     # The type alone: a message may quote a value, and a value may be personal.

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from campaigns import list_store, message_store
+from campaigns import cart_store, list_store, message_store
 from campaigns.audience import behaviours, list_names
 from campaigns.behaviour import Act, Behaviour, Past
 from campaigns.campaign import Campaign
@@ -21,6 +21,8 @@ from geofences.visit import STAY_LIMIT, Visit, latest
 
 KEPT_FOR = timedelta(days=400)
 """No visit is kept for longer."""
+WAITING = timedelta(days=8)
+"""No message is due for longer after its delay."""
 AHEAD = timedelta(hours=1)
 """Clocks of phones may be ahead of ours."""
 
@@ -28,7 +30,7 @@ AHEAD = timedelta(hours=1)
 @dataclass(frozen=True, slots=True)
 class History:
     """What some subjects did, as far as the campaigns ask that it was read for: each subject's visits, oldest first, the
-    messages to it, and the lists that it is on. `places` are the properties of the places visited.
+    messages to it, and the lists that it is on, and when it bought something. `places` are the properties of the places visited.
     """
 
     now: datetime
@@ -36,6 +38,7 @@ class History:
     sent: Mapping[str, Sequence[Sent]] = field(default_factory=dict)
     lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
     places: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    bought: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
 
     def visits_to(self, subject: str, geofence: str | None) -> tuple[Visit, ...]:
         """The subject's visits to a place, oldest first."""
@@ -48,6 +51,8 @@ class History:
             visit = latest(self.visits_to(subject, geofence), at)
             if visit is not None and (visit.left_at is not None or visit.until < self.now):
                 found.add(Deed.EXIT)
+        if Deed.PURCHASE in campaign.trigger.called_off_by:
+            found |= {Deed.PURCHASE for when in self.bought.get(subject, ()) if when >= at}
         return frozenset(found)
 
     def past(self, campaign: Campaign, subject: str, more: Iterable[Sent] = ()) -> Past:
@@ -94,6 +99,11 @@ def read_history(
     for trigger in (campaign.trigger for campaign in campaigns):
         visited += [KEPT_FOR] if trigger.looks_back else []
         visited += [trigger.delay + STAY_LIMIT] if Deed.EXIT in trigger.called_off_by else []
+    paid = [
+        trigger.delay + WAITING
+        for trigger in (campaign.trigger for campaign in campaigns)
+        if Deed.PURCHASE in trigger.called_off_by
+    ]
     names = {name for campaign in campaigns for name in list_names(campaign.audience)}
     visits = (
         visit_store.visits_of_many(connection, wanted, None, now - max(visited), now + AHEAD)
@@ -107,6 +117,7 @@ def read_history(
         message_store.sent_to(connection, wanted, now - max(received)) if received else {},
         list_store.lists_of(connection, wanted, names) if names else {},
         geofence_store.properties_of(connection, been) if any(e.act is Act.VISITED for e in asked) else {},
+        cart_store.purchases_of(connection, wanted, now - max(paid)) if paid else {},
     )
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import cast
 
 from campaigns import breaker
 from campaigns.breaker import NEW, Breaker, BreakerPolicy, BreakerState
 from consent.entry import Channel
-from engine import metrics
 from engine.clock import Now
 from engine.live import Live
 
@@ -100,7 +100,6 @@ class Lines:
         granted, short = self._take(channel, allowed, now)
         if granted == 0 and kept.state is BreakerState.HALF_OPEN:
             self._change(channel, lambda was: breaker.unused(was, now))
-        metrics.DAY_USED_UP.labels(channel).set(short is Short.DAY)
         return Grant(granted, Short.BREAKER if granted == allowed < wanted else short)
 
     def unused(self, channel: Channel, count: int = 1) -> None:
@@ -132,9 +131,7 @@ class Lines:
                 limits.prefix_window_seconds * 1000,
             ],
         )
-        short = Short(answer.decode())
-        metrics.SPEND_USED_UP.labels(channel).set(short is Short.SPEND)
-        return short
+        return Short(answer.decode())
 
     def heard(self, channel: Channel, *, well: bool) -> None:
         """A call has ended; `well` is whether the provider did its part, whatever it said of the message."""
@@ -163,12 +160,25 @@ class Lines:
         """Whether this process, when it last heard, knew the line to be good; the store is not asked."""
         return self._known.get(channel) is not BreakerState.OPEN
 
+    def used_up(self, channel: Channel) -> frozenset[Short]:
+        """What of today is used up: `DAY` the messages, `SPEND` the money for one more segment."""
+        limits = self._limits.get(channel)
+        if limits is None:
+            return frozenset()
+        day = f"{self._now():%Y-%m-%d}"
+        calls, spent = (
+            float(cast("bytes | None", self._shared.client.get(f"{_prefix(channel)}{what}:{day}")) or 0)
+            for what in ("calls", "spent")
+        )
+        reached = {
+            Short.DAY: calls >= limits.messages_per_day,
+            Short.SPEND: spent + limits.segment_price > limits.spend_per_day + 1e-9,  # as the script has it
+        }
+        return frozenset(short for short, is_reached in reached.items() if is_reached)
+
     def breakers(self) -> dict[Channel, Breaker]:
         """The breaker of every line as it is now."""
-        found = {channel: self._read(channel)[1] for channel in self._limits}
-        for channel, kept in found.items():
-            self._tell(channel, kept)
-        return found
+        return {channel: self._read(channel)[1] for channel in self._limits}
 
     @property
     def _shared(self) -> Live:
@@ -208,16 +218,12 @@ class Lines:
                 args=[text, breaker.to_text(after), BREAKER_KEPT_MS],
             ):
                 break
-        self._tell(channel, after)
+        self._known[channel] = after.state
         return after
 
     def _read(self, channel: Channel) -> tuple[bytes, Breaker]:
         text = self._shared.client.get(f"{_prefix(channel)}breaker")
         return (text, breaker.from_text(text.decode())) if isinstance(text, bytes) else (b"", NEW)
-
-    def _tell(self, channel: Channel, kept: Breaker) -> None:
-        self._known[channel] = kept.state
-        metrics.LINE_CLOSED.labels(channel).set(kept.state is BreakerState.CLOSED)
 
 
 class NoLines(Lines):

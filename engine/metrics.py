@@ -17,6 +17,10 @@ EVENTS_DROPPED = Counter(
     "chaland_events_dropped_total",
     "Place events not kept: their subject is gone or allows no location any more.",
 )
+CARTS_DROPPED = Counter(
+    "chaland_carts_dropped_total",
+    "Carts not kept: nobody known, or the subject does not allow them.",
+)
 DECISIONS = Counter(
     "chaland_decisions_total", "Decisions recorded, by outcome and reason.", ["outcome", "reason"]
 )
@@ -56,18 +60,15 @@ DAY_USED_UP = Gauge(
 SPEND_USED_UP = Gauge(
     "chaland_line_spend_used_up", "1 while no money of today is left; alarm on 1.", ["channel"]
 )
-DESTINATIONS_REFUSED = Counter(
-    "chaland_destinations_refused_total",
-    "Messages that were not sent for where they would go: country, kind of number, too many to one prefix; alarm on the last.",
-    ["reason"],
+DESTINATIONS_REFUSED = Gauge(
+    "chaland_destinations_refused",
+    "Messages not sent for where they would go, by all processes: country, kind of number, too many to one prefix; alarm on these.",
+    ["channel", "reason"],
 )
 CALLS = Gauge(
     "chaland_provider_calls",
     "Calls of providers by all processes since the live store was made, by channel and how they came out.",
     ["channel", "outcome"],
-)
-MESSAGES_ENDED = Counter(
-    "chaland_messages_not_sent_total", "Messages that ended without a call, by reason.", ["reason"]
 )
 OLDEST_DUE = Gauge(
     "chaland_oldest_due_age_seconds", "How long the oldest message has been due; 0 without one."

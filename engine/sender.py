@@ -47,7 +47,6 @@ from consent.phone import country_of, origin_of, takes_texts
 from consent.push import PushAddress, addresses_of
 from consent.store import lock_subject, mark_of_subject, phone_of
 from consent.suppression import suppression_of
-from engine import metrics
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
 from engine.history import done_since
@@ -246,7 +245,6 @@ class Sender:
                     return None
                 reason = goes
             if reason is not Reason.OK or channel is None or (address is None and not pushed.addresses):
-                metrics.MESSAGES_ENDED.labels(reason).inc()
                 state = refuse(connection, message, reason, rule)
                 because = f"{reason} ({rule})" if rule else reason
                 _logger.info("message %s of campaign %s %s: %s", message.id, message.campaign, state, because)
@@ -332,7 +330,7 @@ class Sender:
                 case Short.PREFIX:
                     reason = Reason.PREFIX_VELOCITY
         if reason is not Reason.OK:
-            metrics.DESTINATIONS_REFUSED.labels(reason).inc()
+            self._lines.count(message.channel, reason)
         return reason
 
     def _record_failure(self, claim: _Claim, outcome: AttemptOutcome, error: DeliveryError | None) -> None:

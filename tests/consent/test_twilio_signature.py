@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import FormData
 from twilio.request_validator import RequestValidator
 
-from consent.twilio_signature import is_signed, public_address
+from consent.twilio_signature import Algorithm, is_signed, public_address
 
 URL = "https://offers.example/v1/twilio/inbound"
 TOKEN = "t0ken"
@@ -24,6 +24,17 @@ def test_two_tokens_are_accepted_while_one_is_rotated():
     assert is_signed(URL, FORM, signature(token="old"), ["new", "old"])
     assert is_signed(URL, FORM, signature(token="new"), ["new", "old"])
     assert not is_signed(URL, FORM, signature(token="older"), ["new", "old"])
+
+
+def test_where_sha256_is_demanded_the_shared_secret_counts_and_nothing_less():
+    secret = "shared-secret"
+    strong = RequestValidator(secret).compute_signature(URL, FORM, Algorithm.SHA256)
+    weak = RequestValidator(secret).compute_signature(URL, FORM)
+    assert is_signed(URL, FORM, strong, [secret], Algorithm.SHA256)
+    assert is_signed(URL, FORM, strong, ["new", secret], Algorithm.SHA256)
+    assert not is_signed(URL, FORM, weak, [secret], Algorithm.SHA256)
+    assert not is_signed(URL, FORM, strong, [TOKEN], Algorithm.SHA256)
+    assert not is_signed(URL, FORM, strong, [secret])
 
 
 def test_without_a_token_nothing_is_signed():

@@ -8,6 +8,7 @@ import pytest
 from campaigns.breaker import BreakerPolicy, BreakerState
 from consent.entry import Channel
 from engine.lines import Grant, LineLimits, Lines, NoLines, Short
+from engine.sending_figures import troubles
 
 LIMITS = LineLimits(
     sender="+33939000001",
@@ -67,6 +68,10 @@ def test_a_day_has_so_many_messages(lines, clock):
     several = lines(messages_per_day=13, sender_per_second=1000, per_second=1000)
     assert [several.grant(SMS, 6).count for _ in range(3)] == [6, 6, 1]
     assert several.grant(SMS, 6) == Grant(0, Short.DAY)
+    assert several.used_up(SMS) == {Short.DAY}
+    assert troubles(several) == [
+        "nothing is left today of the messages for sms; what is due waits, and may expire"
+    ]
     clock.advance(days=1)
     assert several.grant(SMS, 6).count == 6
 
@@ -74,7 +79,9 @@ def test_a_day_has_so_many_messages(lines, clock):
 def test_a_day_has_so_much_money(lines, clock):
     several = lines(texts_per_prefix=100)
     assert [several.spend(SMS, "+33639980001", 3) for _ in range(4)] == [Short.NOTHING] * 3 + [Short.SPEND]
+    assert several.used_up(SMS) == frozenset()
     assert several.spend(SMS, "+33639980001", 1) is Short.NOTHING
+    assert several.used_up(SMS) == {Short.SPEND}
     clock.advance(days=1)
     assert several.spend(SMS, "+33639980001", 10) is Short.NOTHING
 
@@ -109,6 +116,7 @@ def test_all_processes_share_one_breaker_and_one_probe(lines, clock):
         teller.heard(SMS, well=False)
     assert other.grant(SMS, 5) == Grant(0, Short.BREAKER)
     assert (one.is_good(SMS), other.is_good(SMS)) == (False, False)
+    assert troubles(one) == ["calls over sms fail; the next is tried at 08:00:30 UTC"]
     clock.advance(seconds=30)
     assert one.grant(SMS, 5) == Grant(1, Short.BREAKER)
     assert other.grant(SMS, 5) == Grant(0, Short.BREAKER)

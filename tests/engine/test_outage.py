@@ -72,6 +72,10 @@ def test_an_hour_without_the_provider(engine, client: TestClient, clock, port, t
     assert [each["outcome"] for each in decisions] == ["message"] * people
     assert BreakerState.OPEN in breakers
     calls = sum(engine.lines.counted(Channel.SMS, outcome) for outcome in ("retry", "failed", "unknown"))
+    figures = client.get("/metrics").text
+    assert 'chaland_line_good{channel="sms"} 0.0' in figures
+    assert f'chaland_provider_calls{{channel="sms",outcome="retry"}} {calls}.0' in figures
+    assert any("calls over sms fail" in each for each in client.get("/readyz").json()["attention"])
     assert calls < people * 5, "the line was left alone most of the time"
     with TwilioApi(port=port, now=clock) as twilio:
         for _ in range(SHELF_LIFE_SECONDS // STEP_SECONDS + 1):

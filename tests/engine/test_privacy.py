@@ -12,7 +12,8 @@ from sqlalchemy import delete, func, insert, select
 
 import campaigns.tables
 import geofences.tables
-from campaigns import list_store
+from campaigns import cart_store, list_store
+from campaigns.cart import CartEvent, CartStatus
 from config import Settings
 from consent import access_log, activity, address, opt_in, processor_store, request_store, review
 from consent.entry import Action, Channel, Entry, Purpose
@@ -87,6 +88,7 @@ def town(engine: Engine, client: TestClient) -> TestClient:
         with engine.records.writes.begin() as conn:
             processor_store.notify(conn, subject, [("printer", True)], engine.now())
             activity.carry_over(conn, {subject: engine.now()})
+            cart_store.add_cart(conn, CartEvent(subject, CartStatus.FILLED, engine.now()), engine.now())
             list_store.put_list(conn, f"list of {subject}", [subject], engine.now())
             decided = campaigns.tables.decisions.c
             [found] = conn.execute(select(decided.id, decided.event).where(decided.subject == subject))
@@ -250,15 +252,17 @@ def test_each_table_is_emptied_when_its_period_is_over_and_not_before(engine: En
     assert retention.purge(after(engine, days=29)) == 0
     expected = {each.name: each.rows for each in retention.expired(after(engine, days=31))}
     assert expected["place_events after 30 days"] == 2
+    assert expected["carts after 30 days"] == 2
     assert expected["decisions after 30 days"] == 1
     assert expected["messages after 395 days"] == 0
-    assert retention.purge(after(engine, days=31)) == sum(expected.values()) == 3
-    assert counts(engine) == before | {"place_events": 0}
+    assert retention.purge(after(engine, days=31)) == sum(expected.values()) == 5
+    assert counts(engine) == before | {"place_events": 0, "carts": 0}
     retention.purge(after(engine, days=396))
     assert counts(engine) == before | dict.fromkeys(
         (
             "place_events",
             "visits",
+            "carts",
             "held_moments",
             "decisions",
             "coupons",

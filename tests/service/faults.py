@@ -68,6 +68,7 @@ OF_CALLS = (Kind.LATENCY, Kind.TOO_MANY, Kind.ERROR, Kind.HANG, Kind.DROP)
 OF_CALLBACKS = (Kind.DUPLICATE, Kind.SHUFFLE)
 TO_GO = (MessageState.DUE, MessageState.SENDING)
 CALLBACKS_SECONDS = 20.0
+"""Without news for so long, no report comes any more."""
 ENVIRON = {
     "CHALAND_PUBLIC_URL": PUBLIC_URL,
     "CHALAND_SMS_CHANNEL": "twilio",
@@ -344,8 +345,10 @@ def _settle(records: Records, provider: WatchedProvider) -> None:
     while _count(records, TO_GO):
         clock.advance(seconds=ABANDONED_SECONDS)
         sender.run_once()
-    until = time.monotonic() + CALLBACKS_SECONDS
-    while _count(records, (MessageState.SENT,)) and time.monotonic() < until:
+    heard, news_at = -1, time.monotonic()
+    while (left := _count(records, (MessageState.SENT,))) and time.monotonic() - news_at < CALLBACKS_SECONDS:
+        if left != heard:
+            heard, news_at = left, time.monotonic()
         time.sleep(0.1)
     provider.faults.follow(NO_FAULTS)
     clock.set(datetime.now(UTC) + SHELF_LIFE)

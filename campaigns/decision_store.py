@@ -3,6 +3,7 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select
@@ -15,7 +16,7 @@ from campaigns.message import Message
 from campaigns.message_store import insert_message
 from campaigns.paging import Page
 from campaigns.tables import decisions, messages
-from consent.store import insert_if_new
+from consent.store import insert_all_new, insert_if_new
 
 
 def record_decision(
@@ -29,8 +30,13 @@ def record_decision(
     return message is None or insert_message(conn, message, counted=counted)
 
 
+def insert_decisions(conn: Connection, several: Sequence[Decision]) -> None:
+    """Record many decisions at once; those that were decided before stay as they are."""
+    insert_all_new(conn, decisions, [decision_row(each) for each in several])
+
+
 def decision_row(decision: Decision) -> dict[str, Any]:
-    """A decision as it is kept."""
+    """A decision as its row."""
     return {
         "id": decision.id,
         "event": decision.event,

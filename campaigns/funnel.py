@@ -50,13 +50,13 @@ _NOT_SENT = {
     MessageState.UNKNOWN: "outcome_unknown",
     MessageState.FAILED: "failed",
 }
-_OTHERWISE = {Step.CLICKED: "not_clicked", Step.VISITED: "not_visited", Step.REDEEMED: "not_redeemed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
     """A decision on a moment, and what became of its message: `state` and `why` are the message's, None without one.
-    `visited`: the subject came to the place afterwards. `segments` is what an SMS took, None of other channels.
+    `visited`: the subject came to the place afterwards. `clicked` and `redeemed` are None where there was no link, or no
+    coupon. `segments` is what an SMS took, None of other channels.
     """
 
     subject: str
@@ -68,9 +68,9 @@ class Happening:
     variant: str | None = None
     state: MessageState | None = None
     why: Reason | None = None
-    clicked: bool = False
+    clicked: bool | None = None
     visited: bool = False
-    redeemed: bool = False
+    redeemed: bool | None = None
     segments: int | None = None
 
     @property
@@ -108,13 +108,13 @@ def fate(happening: Happening) -> Fate:
         undelivered = happening.state is MessageState.UNDELIVERED
         return Fate(sent, {Step.DELIVERED: "undelivered" if undelivered else "unconfirmed"})
     did = {
-        Step.CLICKED: happening.clicked,
-        Step.VISITED: happening.visited,
-        Step.REDEEMED: happening.redeemed,
+        Step.CLICKED: (happening.clicked, "no_link" if happening.clicked is None else "not_clicked"),
+        Step.VISITED: (happening.visited, "not_visited"),
+        Step.REDEEMED: (happening.redeemed, "no_coupon" if happening.redeemed is None else "not_redeemed"),
     }
     return Fate(
-        sent | {Step.DELIVERED} | {step for step, done in did.items() if done},
-        {step: _OTHERWISE[step] for step, done in did.items() if not done},
+        sent | {Step.DELIVERED} | {step for step, (done, _) in did.items() if done},
+        {step: otherwise for step, (done, otherwise) in did.items() if not done},
     )
 
 

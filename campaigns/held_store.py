@@ -53,6 +53,11 @@ def due(conn: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
     return [(row.decision, row.subject) for row in rows]
 
 
+def next_due(conn: Connection) -> datetime | None:
+    """When the next delay is over; None if nothing waits."""
+    return conn.scalar(select(held_moments.c.due_at).order_by(held_moments.c.due_at).limit(1))
+
+
 def still_held(conn: Connection, ids: Iterable[str]) -> list[Held]:
     """Those that still wait, locked, the oldest first. Their events are without device: a judgement asks for none."""
     known = place_events.c

@@ -18,7 +18,8 @@ from campaigns.segments import sms_size
 from campaigns.tables import messages
 from consent.data_keys import batches, key_for, keys_of
 from consent.entry import Channel
-from consent.store import insert_if_new
+from consent.store import insert_all_new, insert_if_new
+from consent.vault import DataKey
 
 _WENT = case(
     (messages.c.sent_at.is_not(None), messages.c.sent_at),
@@ -33,7 +34,16 @@ def insert_message(conn: Connection, message: Message, *, counted: bool = False)
     """Keep a new message, once per event and campaign; False if there is one already. `counted` says that it is reserved
     in the counters of budgets.
     """
-    return insert_if_new(conn, messages, _message_row(conn, message, counted=counted))
+    key = key_for(conn, message.subject)
+    return insert_if_new(conn, messages, _message_row(key, message, counted=counted))
+
+
+def insert_messages(conn: Connection, several: Sequence[Message]) -> None:
+    """Keep many messages at once, to subjects that have a data key; those that are kept already stay as they are."""
+    keys = keys_of(conn, {each.subject for each in several})
+    insert_all_new(
+        conn, messages, [_message_row(keys[each.subject], each, counted=False) for each in several]
+    )
 
 
 def sent_to(
@@ -115,8 +125,7 @@ def text_field(message_id: str) -> str:
     return f"text of {message_id}"
 
 
-def _message_row(conn: Connection, message: Message, *, counted: bool) -> dict[str, Any]:
-    sealed = key_for(conn, message.subject).seal(text_field(message.id), message.text)
+def _message_row(key: DataKey, message: Message, *, counted: bool) -> dict[str, Any]:
     return {
         "id": message.id,
         "event": message.event,
@@ -124,7 +133,7 @@ def _message_row(conn: Connection, message: Message, *, counted: bool) -> dict[s
         "subject": message.subject,
         "geofence": message.geofence,
         "channel": message.channel.value,
-        "text": sealed,
+        "text": key.seal(text_field(message.id), message.text),
         "created_at": message.created_at,
         "valid_until": message.valid_until,
         "state": message.state.value,

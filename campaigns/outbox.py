@@ -147,6 +147,13 @@ def put_off(conn: Connection, message: Message, again_at: datetime) -> None:
     _change(conn, message.id, next_at=min(again_at, message.valid_until))
 
 
+def send_at_once(conn: Connection) -> None:
+    """Count what is due as sent when it was made; for stores in which campaigns are only tried out."""
+    due = messages.c.state == MessageState.DUE.value
+    sent = {"state": MessageState.SENT.value, "sent_at": messages.c.created_at}
+    conn.execute(update(messages).where(due).values(sent))
+
+
 def lock_due(conn: Connection, message_id: str) -> Message | None:
     """Lock a message that is still due; None if it is not. The caller holds the subject's lock already."""
     row = conn.execute(select(messages).where(messages.c.id == message_id).with_for_update()).first()

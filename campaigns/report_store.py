@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, select
 
 from campaigns.campaign import Campaign
+from campaigns.coupon import CouponState
+from campaigns.coupon_tables import coupons
 from campaigns.decide import Outcome
 from campaigns.experiment import Experiment, experiment_from_json
 from campaigns.funnel import Happening
@@ -76,8 +78,10 @@ def _portions(conn: Connection, campaign: str, since: datetime, until: datetime)
             messages.c.state,
             messages.c.reason.label("why"),
             messages.c.segments,
+            coupons.c.state.label("coupon"),
         )
         .outerjoin(messages, and_(messages.c.event == table.event, messages.c.campaign == table.campaign))
+        .outerjoin(coupons, coupons.c.message == messages.c.id)
         .where(table.campaign == campaign, table.subject.is_not(None), table.at >= since, table.at < until)
         .order_by(table.subject, table.at, table.id)
         .execution_options(yield_per=ROWS_AT_ONCE)
@@ -131,5 +135,6 @@ def _happening(
         state=MessageState(row.state) if row.state else None,
         why=Reason(row.why) if row.why else None,
         visited=following < len(entered) and entered[following] <= row.at + within,
+        redeemed=None if row.coupon is None else row.coupon == CouponState.REDEEMED,
         segments=row.segments,
     )

@@ -54,13 +54,14 @@ class Trial:
             return
         if self.current and self.current.switchback:
             self._add_to_periods(self.current, counted)
+            return  # who is on is a matter of the place and the hour, not of the person
         first = counted[0]
         arm = arm_of(first)
         self.people[arm] += 1
         did = self.did[arm]
         did[VISITED] += first.visited
-        did[CLICKED] += any(each.clicked for each in counted)
-        did[REDEEMED] += any(each.redeemed for each in counted)
+        did[CLICKED] += any(bool(each.clicked) for each in counted)
+        did[REDEEMED] += any(bool(each.redeemed) for each in counted)
         self.moved += any(arm_of(each) != arm for each in counted)
         if arm != GLOBAL_CONTROL:
             self.expected.update(shares_of(self._experiment_of(first)))
@@ -80,6 +81,13 @@ class Trial:
             PeriodCount(geofence, number, self._is_on[geofence, number], people, did)
             for (geofence, number), (people, did) in self._periods.items()
         )
+
+    def fewest_in_periods(self) -> int:
+        """How many people the smaller side of a switchback had, counted once a period."""
+        people = Counter({True: 0, False: 0})
+        for key, (several, _) in self._periods.items():
+            people[self._is_on[key]] += several
+        return min(people.values())
 
     def _add_to_periods(self, experiment: Experiment, counted: Iterable[Happening]) -> None:
         met = set()
@@ -133,9 +141,7 @@ def results_json(trial: Trial, least: int) -> dict[str, Any]:
         "interval": "95 %; Wilson for rates, Newcombe (method 10) for differences, Student for switchbacks",
         "arms": [_arm_json(trial, name, withheld=name in small) for name in names],
         "comparisons": [_comparison_json(metric, each, worthwhile) for metric, each in comparisons],
-        "switchback": _switchback_json(trial.periods())
-        if trial.current and trial.current.switchback and not small
-        else None,
+        "switchback": _switchback_json(trial.periods()) if trial.fewest_in_periods() >= least else None,
         "moved": trial.moved if trial.moved >= least else None,
         "split_probability": None if small else split,
         "warnings": list(_warnings(trial, [each for _, each in comparisons], split, small, worthwhile)),

@@ -124,7 +124,17 @@ class WebPushBody(BaseModel):
     app: AppName = DEFAULT_APP
 
 
-PushBody = Annotated[FcmBody | ApnsBody | WebPushBody, Field(discriminator="kind")]
+class WebhookBody(BaseModel):
+    """A device that a system of the shop's own reaches, under the name that it has there."""
+
+    model_config = STRICT
+
+    kind: Literal["webhook"]
+    token: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,500}$")]
+    app: AppName = DEFAULT_APP
+
+
+PushBody = Annotated[FcmBody | ApnsBody | WebPushBody | WebhookBody, Field(discriminator="kind")]
 
 
 class DeviceBody(BaseModel):

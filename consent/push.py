@@ -26,6 +26,8 @@ class PushKind(StrEnum):
     FCM_FID = "fcm_fid"
     APNS = "apns"
     WEBPUSH = "webpush"
+    WEBHOOK = "webhook"
+    """A system of the shop's own, which knows the device by the token."""
 
 
 IDLE_KINDS = frozenset({PushKind.FCM_TOKEN, PushKind.FCM_FID})

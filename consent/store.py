@@ -133,6 +133,13 @@ def insert_if_new(conn: Connection, table: Table, values: Mapping[str, Any]) -> 
     return conn.execute(statement).first() is not None
 
 
+def insert_all_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows in one statement, except those that are there already by any key."""
+    if rows:
+        insert_new = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+        conn.execute(insert_new(table).on_conflict_do_nothing(), rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Reachable:
     """What a judgement may know of a subject: attributes, and where a message would find them, not the address."""

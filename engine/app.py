@@ -66,6 +66,7 @@ from consent.twilio_signature import Algorithm
 from engine import events, idempotency, metrics
 from engine.account import account_of
 from engine.asker import Asker
+from engine.backtest_routes import router as backtest_router
 from engine.budgets import Budgets
 from engine.clock import wall_clock
 from engine.console.feed import Feed
@@ -76,6 +77,7 @@ from engine.destination import Destinations, Targets
 from engine.door import SignalDoor
 from engine.durability import Durability
 from engine.erasure import Erasures
+from engine.events_out.part import EventsOut
 from engine.facts import House
 from engine.fleet_figures import FleetFigures
 from engine.gate import ConsentGate
@@ -221,6 +223,7 @@ class Engine:
             countries=self._sms_countries(),
             approval=self.approval,
         )
+        self.events_out = EventsOut(self.records, self.outbound, self.sensitive, self.now)
         self.reconciler = Reconciler(self.records, channels, self.now)
         self.intake = Intake(settings, self.now)
         self.coupon_watch = CouponWatch(self.records, self.now)
@@ -252,6 +255,7 @@ class Engine:
             self._spawn("decider", lambda: self.decider.run(self._stop))
         if Role.SENDER in wanted:
             self._spawn("sender", lambda: self.sender.run(self._stop))
+            self._spawn("webhooks", lambda: self.events_out.run(self._stop))
         if Role.SCHEDULER in wanted:
             self._scheduler = Scheduler(self.jobs())
             self._scheduler.start()
@@ -275,6 +279,7 @@ class Engine:
             Job("budgets", 1, self.budgets.settle),
             Job("budgets that run out", 60, self.budgets.alarm),
             *self.privacy.jobs(),
+            *self.events_out.jobs(),
         )
 
     def move_campaigns(self) -> int:
@@ -418,8 +423,11 @@ class Engine:
             ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
+        for routes in self.events_out.routes(self.keys):
+            app.include_router(routes, dependencies=self._permits(Scope.SUBSCRIBE))
         self._add_operations(app)
         speak_problem_json(app)
+        app.include_router(self._backtest_routes(), dependencies=self._permits(Scope.MARKETING))
         if with_console:
             add_console(app, Feed(self.records, now), people)
         app.add_middleware(Idempotency, records=self.records, now=now)
@@ -500,6 +508,7 @@ class Engine:
                 opt_in.forget_subject,
                 idempotency.forget_subject,
                 pass_on_erasure(processors, self.now),
+                EventsOut.forget_subject,
             ),
             forget_devices=self.erasures.forget_devices,
             settle_erasures=self.erasures.settle,
@@ -517,6 +526,16 @@ class Engine:
         ):
             return self.settings.import_body_limit_bytes
         return self.settings.body_limit_bytes
+
+    def _backtest_routes(self) -> APIRouter:
+        return backtest_router(
+            records=self.records,
+            keys=self.settings.vault_keys,
+            folder=self.settings.data_dir,
+            now=self.now,
+            house=self.house,
+            policy=self.report_policy,
+        )
 
     @property
     def report_policy(self) -> ReportPolicy:
@@ -613,6 +632,7 @@ class Engine:
         told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(self.coupon_watch.low)]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
+        told += self.events_out.attention()
         told += [
             f"push app {app} ({kind}) is paused: its credentials are refused"
             for kind, app in self.push.paused()

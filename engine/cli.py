@@ -26,12 +26,14 @@ beacons_app = typer.Typer(help="Bring beacons in, or take them out, as a JSON li
 rules_app = typer.Typer(
     help="The rules of countries: when, how often, from whom and with which words.", no_args_is_help=True
 )
+campaigns_app = typer.Typer(help="Try campaigns out.", no_args_is_help=True)
 consent_app = typer.Typer(help="The consent ledger, and what shoppers write.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 vault_app = typer.Typer(help="The keys that seal what is held of people.", no_args_is_help=True)
 app.add_typer(geofences_app, name="geofences")
 app.add_typer(beacons_app, name="beacons")
 app.add_typer(rules_app, name="rules")
+app.add_typer(campaigns_app, name="campaigns")
 app.add_typer(consent_app, name="consent")
 app.add_typer(keys_app, name="keys")
 app.add_typer(vault_app, name="vault")
@@ -766,6 +768,12 @@ def _add_privacy_commands() -> None:
     add_privacy_commands(consent_app, _opened, _fail)
 
 
+def _add_campaign_commands() -> None:
+    from engine.campaign_commands import add_campaign_commands
+
+    add_campaign_commands(campaigns_app, _opened, _fail)
+
+
 @keys_app.command("create")
 def create_key(
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],
@@ -990,6 +998,7 @@ def _add_provider_command() -> None:
 
 
 _add_privacy_commands()
+_add_campaign_commands()
 _add_provider_command()
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
 from typing import cast
 
 from redis.exceptions import RedisError
@@ -28,7 +29,7 @@ from consent.entry import Channel, Purpose, standing
 from engine import metrics
 from engine.events import sealed_events
 from engine.facts import HOUSE, House, gather_known, hold_counters
-from engine.judgement import judge_all
+from engine.judgement import Keep, judge_all, record_new
 from engine.leases import Leases
 from engine.live import Live, events_key
 from engine.records import Records
@@ -69,10 +70,7 @@ class Decider:
         self._leases = leases
         self._now = now
         self._of_each = BATCH_EVENTS
-        self._read: dict[str, tuple[int, Geofence]] = {}
-        """Geofences with the revision at which they were read."""
-        self._house = house
-        self._breakers = breakers
+        self._judge = Judge(house, breakers, dropped=metrics.EVENTS_DROPPED.inc)
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -137,19 +135,52 @@ class Decider:
         """Keep the events of one transaction and decide on them; the new decisions. The caller holds the locks of the
         devices' owners.
         """
+        now = self._now()
+        return self._judge.judge(connection, events, owners, lambda _event: now)
+
+
+class Judge:
+    """Judges events by what the records store holds, and records what comes of it there."""
+
+    def __init__(
+        self,
+        house: House,
+        breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
+        record: Keep = record_new,
+        dropped: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._house = house
+        self._breakers = breakers
+        self._record = record
+        self._dropped = dropped
+        self._read: dict[str, tuple[int, Geofence]] = {}
+        """Geofences with the revision at which they were read."""
+
+    def judge(
+        self,
+        connection: Connection,
+        events: Sequence[PlaceEvent],
+        owners: Mapping[str, str],
+        at: Callable[[PlaceEvent], datetime],
+    ) -> list[Decision]:
+        """The decisions on these events, each at its instant. `owners` tells whose each device is; the caller holds their
+        locks. Instants never go back, and nobody has events at two of them.
+        """
+        if not events:
+            return []
         subjects = consent_store.reachable(connection, owners.values())
         entries = ledger.entries_of_many(connection, subjects)
         campaigns = campaign_store.live_campaigns(connection)
-        now = self._now()
+        now = max(at(event) for event in events)
         allowed: dict[str, str] = {}
         for event in events:
             subject = subjects.get(owners.get(event.device, ""))
-            if subject and standing(entries[subject.id], Purpose.LOCATION, None, now).allowed:
+            if subject and standing(entries[subject.id], Purpose.LOCATION, None, at(event)).allowed:
                 allowed[event.device] = subject.id
         said = [event for event in events if event.revision is Revision.SAID]
         kept = [(event, allowed[event.device]) for event in said if event.device in allowed]
         sealed = sealed_events(connection, kept)
-        metrics.EVENTS_DROPPED.inc(len(said) - len(kept))
+        self._dropped(len(said) - len(kept))
         new = geofence_store.add_events(connection, sealed, now)
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
         _keep_revisions(connection, heard, new, now)
@@ -166,8 +197,14 @@ class Decider:
         judged = {claim.subject: subjects[claim.subject] for claim in claims}
         concerned = {claim.campaign.id: claim.campaign for claim in claims}
         counters = hold_counters(connection, list(concerned.values()), now, house)
-        facts = gather_known(connection, judged, entries, campaigns, counters, now, house)
-        return judge_all(connection, claims, facts, now)
+        facts = gather_known(connection, judged, entries, campaigns, counters, at(events[0]), house)
+        return [
+            decision
+            for instant, together in groupby(claims, key=lambda claim: at(claim.event))
+            for decision in judge_all(
+                connection, list(together), facts.at(instant), instant, record=self._record
+            )
+        ]
 
     def _places(self, connection: Connection, ids: AbstractSet[str]) -> Mapping[str, Geofence]:
         """The geofences that events are about. One that has not been edited since is not read again: its shape is

@@ -3,6 +3,7 @@ and whoever tries a campaign out; so that both know the same.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -136,6 +137,14 @@ class Facts:
             done=self._history.done(campaign, known.recipient.id, event.geofence, event.at),
             past=self._history.past(campaign, known.recipient.id, known.sent),
         )
+
+    def at(self, now: datetime) -> "Facts":
+        """The same at another instant; what is told to one is known to the other."""
+        other = copy(self)
+        other._now = now  # noqa: SLF001  # its own kind
+        other._day = self._house.account.day(now)  # noqa: SLF001
+        other._history = replace(self._history, now=now)  # noqa: SLF001
+        return other
 
     def _clearance(self, campaign: Campaign) -> Clearance:
         if not self._house.approval.asks:

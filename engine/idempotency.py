@@ -35,6 +35,8 @@ class Answer:
     status: int
     media_type: str | None
     body: bytes
+    no_store: bool = False
+    """It says of itself that nobody is to keep it: it holds a secret."""
 
 
 class Idempotency:
@@ -142,7 +144,7 @@ class Idempotency:
         return None
 
     def _end(self, name: str, answer: Answer) -> None:
-        if answer.status >= 500 or answer.status in NEVER_KEPT:
+        if answer.status >= 500 or answer.status in NEVER_KEPT or answer.no_store:
             self._forget(name)
             return
         with self._records.writes.begin() as connection:
@@ -179,4 +181,5 @@ def _name(path: str, authorization: str, key: str) -> str:
 
 def _answer(start: dict[str, Any], parts: list[bytes]) -> Answer:
     media_type = next((value.decode() for name, value in start["headers"] if name == b"content-type"), None)
-    return Answer(start["status"], media_type, b"".join(parts))
+    no_store = (b"cache-control", b"no-store") in start["headers"]
+    return Answer(start["status"], media_type, b"".join(parts), no_store)

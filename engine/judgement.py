@@ -29,22 +29,37 @@ Keep = Callable[[Connection, Judged], bool]
 
 
 def judge_all(
-    connection: Connection, claims: Iterable[Claim], facts: Facts, now: datetime, settle: Keep | None = None
+    connection: Connection,
+    claims: Iterable[Claim],
+    facts: Facts,
+    now: datetime,
+    settle: Keep | None = None,
+    *,
+    record: Keep | None = None,
 ) -> list[Decision]:
     """Decide on every claim, and record decisions and messages; those that are new. Claims that were held are written down
-    by `settle`. The caller holds the locks of the subjects, and `facts` the counters of budgets.
+    by `settle`, others by `record`, if given. The caller holds the locks of the subjects, and `facts` the counters of budgets.
     """
-    made = [each for together in rounds(claims) for each in _judge(connection, together, facts, now, settle)]
+    made = [
+        each
+        for together in rounds(claims)
+        for each in _judge(connection, together, facts, now, settle, record)
+    ]
     facts.keep_counters(connection)
     return made
 
 
 def _judge(
-    connection: Connection, claims: list[Claim], facts: Facts, now: datetime, settle: Keep | None
+    connection: Connection,
+    claims: list[Claim],
+    facts: Facts,
+    now: datetime,
+    settle: Keep | None,
+    record: Keep | None,
 ) -> list[Decision]:
     decisions: list[Decision] = []
     spoke: Claim | None = None
-    keep = settle or _record
+    keep = settle or record or record_new
     for claim in claims:
         winner = won(spoke, claim) if spoke else None
         moment = facts.moment(claim.campaign, claim.event, claim.geofence, claim.subject, winner=winner)
@@ -62,7 +77,8 @@ def _judge(
     return decisions
 
 
-def _record(connection: Connection, judged: Judged) -> bool:
+def record_new(connection: Connection, judged: Judged) -> bool:
+    """Write down a new decision, the message that it became, and what waits."""
     claim, decision = judged.claim, judged.decision
     if not decision_store.record_decision(connection, decision, judged.message, counted=judged.counted):
         return False

@@ -30,6 +30,8 @@ class Scope(StrEnum):
     """Marketers: geofences, beacons, campaigns, events, decisions, messages."""
     PRIVACY = "privacy"
     """Data-protection officers: subjects, consents, export, erasure."""
+    SUBSCRIBE = "subscribe"
+    """Other systems: webhooks and the stream of what happens; to hear of consent they need `privacy` too."""
     OPERATIONS = "operations"
     """Operators: keys."""
 

@@ -98,6 +98,12 @@ ERASURE_NOTICES = Gauge(
 ERASURE_NOTICES_OLDEST = Gauge(
     "chaland_erasure_notice_oldest_age_seconds", "Age of the oldest of these; 0 without one.", ["state"]
 )
+WEBHOOKS = Counter(
+    "chaland_webhooks_total",
+    "Webhooks by what became of a call: taken, failed, dead, gone, withheld, missed.",
+    ["outcome"],
+)
+WEBHOOKS_WAITING = Gauge("chaland_webhooks_waiting", "Webhooks to be delivered, and dead ones.", ["state"])
 RETENTION_REMOVED = Counter("chaland_retention_removed_total", "Rows removed after their period.")
 INACTIVE_ERASED = Counter("chaland_inactive_erased_total", "Subjects erased after years of silence.")
 PUSH_ADDRESSES_ENDED = Counter(

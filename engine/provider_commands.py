@@ -56,7 +56,7 @@ def add_provider_command(app: typer.Typer, wait: Callable[[], None], fail: Fail)
         Nothing is sent to anybody. Twilio's magic numbers are refused as by Twilio itself; of Firebase, tokens that
         begin with unregistered, mismatch, invalid or busy. Calls of its own:
         GET /control (counts of what arrived), PUT /control/faults {"429": 0.1, "seed": 7},
-        POST /control/texts {"from", "to", "body"}, GET /control/fcm-account (a service account), GET /control/apns-key,
+        POST /control/texts {"from", "to", "body"}, GET /control/fcm-account (a service account), GET /control/apns-key, GET /control/webhook (a URL and its secret),
         POST /control/browsers {"name"} (a subscription to Web Push), DELETE /control/messages.
 
         Example:  chaland provider

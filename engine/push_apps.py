@@ -21,6 +21,7 @@ from campaigns.channels.push_apns import ApnsKey, ApnsPush
 from campaigns.channels.push_fcm import API_URL as FCM_URL
 from campaigns.channels.push_fcm import FcmPush, ServiceAccount
 from campaigns.channels.push_web import Post, Unposted, VapidKey, WebPush
+from campaigns.channels.push_webhook import WebhookPush, WebhookTarget
 from consent.push import Environment, PushKind
 from engine.outbound import CallFailed, Outbound
 
@@ -145,8 +146,16 @@ def _apns(entry: _Entry, means: _Means) -> dict[PushKind, PushService]:
     return {PushKind.APNS: ApnsPush(entry.app, key, means.client(http2=True), means.now, urls)}
 
 
+def _webhook(entry: _Entry, means: _Means) -> dict[PushKind, PushService]:
+    target = WebhookTarget.read(entry.text("url"), entry.text("secret"))
+    if flaw := means.outbound.destinations.flaw(target.url):
+        raise ValueError(f"url {flaw}")
+    return {PushKind.WEBHOOK: WebhookPush(target, posting(means.outbound), means.now)}
+
+
 _SERVICES: Mapping[str, Callable[[_Entry, _Means], dict[PushKind, PushService]]] = {
     "fcm": _fcm,
     "webpush": _webpush,
     "apns": _apns,
+    "webhook": _webhook,
 }

@@ -10,6 +10,7 @@ import msgspec
 
 from engine.signals import Fix, Heard, HeardBeacon, known
 from geofences.beacon import RegionChange
+from geofences.event import EventKind, Revision
 
 
 class Unreadable(ValueError):
@@ -57,7 +58,38 @@ class RecordedSighting(msgspec.Struct, gc=False):
         return Heard.of(self.at, self.rssi, self.tx_power, self.beacon, region=self.event)
 
 
-R = TypeVar("R", RecordedPing, RecordedSighting)
+class RecordedEvent(msgspec.Struct, gc=False):
+    """One line of an events file, as `chaland replay` writes it; `of` is the kind of an event that is told anew or taken back.
+    Others are ignored.
+    """
+
+    device: str
+    kind: str
+    geofence: str
+    at: float
+    emitted: float
+    id: str | None = None
+    of: EventKind | None = None
+    beacon: str | None = None
+    zone: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that no event has."""
+        revised = self.kind in [each.value for each in (Revision.AMENDED, Revision.RETRACTED)]
+        if revised != (self.of is not None) or not (
+            revised or self.kind in [each.value for each in EventKind]
+        ):
+            raise ValueError(
+                f"kind must be one of {', '.join(EventKind)}; or amended or retracted, with `of`"
+            )
+
+    @property
+    def received_at(self) -> float:
+        """By which the file is sorted."""
+        return self.emitted
+
+
+R = TypeVar("R", RecordedPing, RecordedSighting, RecordedEvent)
 
 
 def read_lines(path: Path, kind: type[R]) -> Iterator[R]:

@@ -15,7 +15,7 @@ from consent.vault import Vault
 BUSY_TIMEOUT_MS = 30_000
 """How long a SQLite writer waits for another before it gives up."""
 
-SEALED_TABLES = "subject_keys, subjects, devices, messages, place_events"
+SEALED_TABLES = "subject_keys, subjects, devices, messages, place_events, changes, deliveries"
 
 
 @dataclass(frozen=True, slots=True)

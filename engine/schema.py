@@ -20,9 +20,11 @@ import consent.processor_store
 import consent.request_store
 import consent.review
 import consent.store
+import engine.events_out.tables
 import engine.store
 import geofences.tables
 from consent.data_keys import VAULT_OPTION, register_keys
+from engine.events_out.triggers import ensure_triggers
 from engine.records import Records
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -31,6 +33,7 @@ METADATA: tuple[MetaData, ...] = (
     geofences.tables.metadata,
     campaigns.tables.metadata,
     engine.store.metadata,
+    engine.events_out.tables.metadata,
 )
 _UPGRADE_LOCK = 7_301_902
 """PostgreSQL advisory lock: two processes that start together upgrade one after the other."""
@@ -45,6 +48,7 @@ def upgrade(records: Records) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
         if current_step(connection) != newest_step():
             command.upgrade(_config(connection), "head")
+        ensure_triggers(connection)
         if VAULT_OPTION in connection.get_execution_options():
             register_keys(connection)
 

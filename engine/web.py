@@ -44,6 +44,15 @@ def requires(keys: Keys, scope: Scope) -> Callable[[Request], Any]:
     return check
 
 
+def requires_now(keys: Keys, scope: Scope) -> Callable[[Request], None]:
+    """For a call that turns out to need one more scope: raises `Problem` unless the caller's key holds it."""
+
+    def check(request: Request) -> None:
+        authenticate(keys, request.headers.get("authorization"), scope)
+
+    return check
+
+
 def secret_in(authorization: str | None) -> str:
     """The secret that an Authorization header carries; "" when it carries none of ours."""
     kind, _, secret = (authorization or "").partition(" ")

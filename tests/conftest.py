@@ -38,6 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--races", type=int, default=5, help="for caps and budgets, on each database (5)")
     parser.addoption("--histories", type=int, default=200, help="of shoppers, decided a second time (200)")
+    parser.addoption(
+        "--webhooks", type=int, default=60, help="changes delivered by the webhook property test (60)"
+    )
 
     parser.addoption("--coupon-races", type=int, default=1, help="for a pool of codes, on each database (1)")
 

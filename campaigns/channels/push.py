@@ -125,6 +125,12 @@ class Push:
         return result
 
 
+def asked_pause_seconds(headers: Mapping[str, str]) -> float | None:
+    """When to come again, by an answer's ``retry-after`` in seconds; a date is passed over. Names are in lower case."""
+    said = headers.get("retry-after", "")
+    return float(said) if said.isascii() and said.isdigit() else None
+
+
 def collapse_key(campaign: str) -> str:
     """The same for every offer of a campaign, in letters that every service takes."""
     return sha256(campaign.encode()).hexdigest()[:32]

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 
-from campaigns.channels.push import CALL_SECONDS, Came, PushResult
+from campaigns.channels.push import CALL_SECONDS, Came, PushResult, asked_pause_seconds
 
 TIMEOUT = httpx2.Timeout(CALL_SECONDS / 2, connect=CALL_SECONDS / 4)
 
@@ -21,9 +21,8 @@ class ServiceAnswer:
 
     @property
     def retry_after_seconds(self) -> float | None:
-        """From the header, where it is a number; a date is passed over."""
-        said = self.headers.get("retry-after", "")
-        return float(said) if said.isascii() and said.isdigit() else None
+        """From the header, where it is there."""
+        return asked_pause_seconds(self.headers)
 
 
 def call(

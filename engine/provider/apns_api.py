@@ -5,7 +5,6 @@ Shapes as in developer.apple.com/documentation/usernotifications, "Handling noti
 
 import json
 import re
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from engine.clock import Now
-from engine.provider.exchange import DROPPED, HUNG, Answer, Request, as_json
-from engine.provider.fault import Faults, retry_after
+from engine.provider.exchange import Answer, Request, as_json
+from engine.provider.fault import Faults, answered
 from engine.provider.notifications import Notification, Notifications
 
 KEY_ID, TEAM_ID, TOPIC = "PRETENDKEY", "PRETENDTEA", "org.example.offers"
@@ -44,16 +43,7 @@ class ApnsApi:
 
     def answer(self, request: Request) -> Answer:
         """Answer one call; a path that begins with ``/sandbox`` is of that environment."""
-        fault = self._faults.of_call(request.method)
-        if fault is None:
-            return self._take(request)
-        if not (fault.status or fault.hang or fault.drop):
-            return replace(self._take(request), delay_seconds=fault.delay_seconds)
-        if fault.accept:
-            self._take(request)
-        if fault.hang or fault.drop:
-            return HUNG if fault.hang else DROPPED
-        return Answer(fault.status, fault.body or b"", headers=retry_after(fault))
+        return answered(self._faults, request, self._take)
 
     def _take(self, request: Request) -> Answer:
         found = _DEVICE.match(request.path)

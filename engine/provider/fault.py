@@ -3,10 +3,12 @@
 import random
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, TypeVar
+
+from engine.provider.exchange import DROPPED, HUNG, Answer, Request
 
 Item = TypeVar("Item")
 
@@ -160,3 +162,17 @@ class Faults:
 def retry_after(fault: Fault) -> dict[str, str]:
     """The header of a fault that says when to come again."""
     return {"Retry-After": str(fault.retry_after_seconds)} if fault.retry_after_seconds else {}
+
+
+def answered(faults: Faults, request: Request, take: Callable[[Request], Answer]) -> Answer:
+    """The answer of a push service, which `take` gives, or what a fault makes of it."""
+    fault = faults.of_call(request.method)
+    if fault is None or not (fault.status or fault.hang or fault.drop):
+        return replace(take(request), delay_seconds=fault.delay_seconds if fault else 0.0)
+    if fault.accept:
+        take(request)
+    if fault.hang or fault.drop:
+        return replace(HUNG if fault.hang else DROPPED, delay_seconds=fault.delay_seconds)
+    return Answer(
+        fault.status, fault.body or b"", headers=retry_after(fault), delay_seconds=fault.delay_seconds
+    )

@@ -7,7 +7,6 @@ import json
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -16,8 +15,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from engine.provider.exchange import DROPPED, HUNG, Answer, Request, as_json
-from engine.provider.fault import Faults, retry_after
+from engine.provider.exchange import Answer, Request, as_json
+from engine.provider.fault import Faults, answered
 from engine.provider.notifications import Notification, Notifications
 
 PROJECT = "pretend-project"
@@ -79,18 +78,7 @@ class FcmApi:
         """Answer one call."""
         if request.path == TOKEN_PATH:
             return self._grant(request)
-        fault = self._faults.of_call("POST")
-        if fault is None:
-            return self._send(request)
-        if fault.accept or not (fault.status or fault.hang or fault.drop):
-            taken = self._send(request)
-            if not (fault.status or fault.hang or fault.drop):
-                return replace(taken, delay_seconds=fault.delay_seconds)
-        if fault.hang or fault.drop:
-            return replace(HUNG if fault.hang else DROPPED, delay_seconds=fault.delay_seconds)
-        if fault.body is not None:
-            return Answer(fault.status, fault.body, headers=retry_after(fault))
-        return _error(fault.status, "UNAVAILABLE")
+        return answered(self._faults, request, self._send)
 
     def _grant(self, request: Request) -> Answer:
         form = request.form

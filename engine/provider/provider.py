@@ -23,6 +23,9 @@ from engine.provider.phone import phone_page
 from engine.provider.server import LocalServer
 from engine.provider.twilio_api import ACCOUNT_SID, AUTH_TOKEN, TwilioApi
 from engine.provider.web_push_api import WebPushApi
+from engine.provider.webhook_api import PATH as WEBHOOK_PATH
+from engine.provider.webhook_api import SECRET as WEBHOOK_SECRET
+from engine.provider.webhook_api import WebhookApi
 
 if TYPE_CHECKING:
     from engine.provider.http2_server import Http2Server
@@ -61,6 +64,7 @@ class Provider:
         self.web_push = WebPushApi(self.notifications, self.faults, lambda: self.url)
         self.apns = ApnsApi(self.notifications, self.faults, now)
         self._http2 = None if apns_port is None else _http2(self.apns, host, apns_port)
+        self.webhook = WebhookApi(self.notifications, self.faults)
         self.called: Counter[int] = Counter()
         """How the engine answered the callbacks, by status; 0 is no answer."""
         self._server = LocalServer(self.answer, host, port)
@@ -141,6 +145,8 @@ class Provider:
             return self.fcm.answer(request)
         if self.web_push.answers(request):
             return self.web_push.answer(request)
+        if (request.method, request.path) == ("POST", WEBHOOK_PATH):
+            return self.webhook.answer(request)
         try:
             return self._own(request)
         except (Unfit, InvalidPlan) as error:
@@ -161,10 +167,8 @@ class Provider:
             case "POST", "/control/texts":
                 status, twiml = self.text(*read_text(read_json(request.body)))
                 return as_json(200, {"status": status, "twiml": twiml})
-            case "GET", "/control/fcm-account":
-                return as_json(200, self.fcm.account())
-            case "GET", "/control/apns-key":
-                return Answer(200, self.apns.key_file().encode(), "application/x-pem-file")
+            case "GET", "/control/fcm-account" | "/control/apns-key" | "/control/webhook":
+                return self._credentials(request.path)
             case "POST", "/control/browsers":
                 return as_json(200, self.web_push.subscribe(*read_browser(read_json(request.body))))
             case "DELETE", "/control/messages":
@@ -173,6 +177,14 @@ class Provider:
                 return NOTHING
             case _:
                 return as_json(404, {"error": "no such call; `chaland provider --help` lists them"})
+
+    def _credentials(self, path: str) -> Answer:
+        """What the engine needs to push here, as the real services hand it out."""
+        if path.endswith("apns-key"):
+            return Answer(200, self.apns.key_file().encode(), "application/x-pem-file")
+        if path.endswith("webhook"):
+            return as_json(200, {"url": f"{self.url}{WEBHOOK_PATH}", "secret": WEBHOOK_SECRET})
+        return as_json(200, self.fcm.account())
 
     def _state(self) -> dict[str, Any]:
         return {

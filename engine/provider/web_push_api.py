@@ -5,7 +5,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from campaigns.channels.web_push_crypt import CURVE, in_base64url, keys, public_bytes, unpadded
-from engine.provider.exchange import DROPPED, HUNG, Answer, Request
-from engine.provider.fault import Faults, retry_after
+from engine.provider.exchange import Answer, Request
+from engine.provider.fault import Faults, answered
 from engine.provider.notifications import Notification, Notifications
 
 BODY_LIMIT_BYTES = 4096
@@ -66,16 +66,7 @@ class WebPushApi:
 
     def answer(self, request: Request) -> Answer:
         """Answer one push."""
-        fault = self._faults.of_call(request.method)
-        if fault is None:
-            return self._take(request)
-        if not (fault.status or fault.hang or fault.drop):
-            return replace(self._take(request), delay_seconds=fault.delay_seconds)
-        if fault.accept:
-            self._take(request)
-        if fault.hang or fault.drop:
-            return HUNG if fault.hang else DROPPED
-        return Answer(fault.status, headers=retry_after(fault))
+        return answered(self._faults, request, self._take)
 
     def _take(self, request: Request) -> Answer:
         found = _PUSH.match(request.path)

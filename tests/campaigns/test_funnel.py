@@ -44,9 +44,12 @@ SENT = Happening("ana", "bakery", MONDAY_NINE, Outcome.MESSAGE, Reason.OK, state
         ({"state": MessageState.UNKNOWN}, Step.ELIGIBLE, "outcome_unknown"),
         ({"state": MessageState.SENT}, Step.SENT, "unconfirmed"),
         ({"state": MessageState.UNDELIVERED}, Step.SENT, "undelivered"),
-        ({}, Step.DELIVERED, "not_clicked"),
+        ({}, Step.DELIVERED, "no_link"),
+        ({}, Step.DELIVERED, "no_coupon"),
+        ({"clicked": False}, Step.DELIVERED, "not_clicked"),
+        ({"redeemed": False}, Step.DELIVERED, "not_redeemed"),
         ({"clicked": True}, Step.CLICKED, "not_visited"),
-        ({"state": MessageState.SENT, "clicked": True, "visited": True}, Step.VISITED, "not_redeemed"),
+        ({"state": MessageState.SENT, "clicked": True, "visited": True}, Step.VISITED, "no_coupon"),
     ],
 )
 def test_each_loss_has_its_reason(changes, last, lost):
@@ -64,9 +67,9 @@ happenings = st.builds(
     st.sampled_from(Reason),
     state=st.none() | st.sampled_from(MessageState),
     why=st.none() | st.sampled_from(Reason),
-    clicked=st.booleans(),
+    clicked=st.none() | st.booleans(),
     visited=st.booleans(),
-    redeemed=st.booleans(),
+    redeemed=st.none() | st.booleans(),
 )
 
 

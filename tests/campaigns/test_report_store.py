@@ -4,9 +4,11 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from campaigns import report_routes
+from campaigns.coupon import CouponState
+from campaigns.coupon_tables import coupon_pools, coupons
 from campaigns.decide import compose, decide
 from campaigns.decision_store import record_decision
 from campaigns.experiment import NO_CONTROL, Experiment, Group, draw_lot
@@ -48,6 +50,11 @@ def day(records):
             row = {"id": f"visit-{number}", "subject": who, "device": "sealed", "geofence": "bakery"}
             connection.execute(visits.insert().values(**row, entered_at=came))
         connection.execute(update(messages).values(state=MessageState.DELIVERED.value, sent_at=NOW))
+        pool = {"id": "pool", "name": "Pool", "alert_below": 0, "longest_chars": 4, "made_at": NOW}
+        connection.execute(coupon_pools.insert().values(pool))
+        first = connection.scalar(select(messages.c.id).order_by(messages.c.id).limit(1))
+        code = {"code": "sealed", "shown": "sealed", "pool": "pool", "number": 1, "message": first}
+        connection.execute(coupons.insert().values(code | {"state": CouponState.REDEEMED.value}))
     return records
 
 
@@ -63,6 +70,7 @@ def test_a_report_is_read_with_visits_and_adds_up(day):
     sent = [number for number, who in enumerate(PEOPLE) if who not in HELD]
     assert steps["delivered"]["count"] == len(sent)
     assert steps["visited"]["count"] == sum(number % 2 for number in sent)
+    assert steps["redeemed"]["count"] == 1
     assert told["cost"]["segments"] == len(sent)
     arms = {each["arm"]: each for each in told["experiment"]["arms"]}
     held = [number for number, who in enumerate(PEOPLE) if who in HELD]

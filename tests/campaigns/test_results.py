@@ -117,7 +117,10 @@ def test_a_switchback_is_told_by_periods():
             taken.add([replace(kind, subject=f"person-{number}-{person}", at=at, visited=visited)])
         washed = start.replace(hour=0) + timedelta(hours=12 * number)
         taken.add([replace(SENT, subject=f"washed-{number}", at=washed, visited=True)])
-    told = results_json(taken, 10)["switchback"]
+    found = results_json(taken, 10)
+    assert found["arms"] == []
+    assert results_json(taken, 1000)["switchback"] is None
+    told = found["switchback"]
     assert (told["pairs"], told["unpaired"]) == (20, 0)
     assert told["difference"] == pytest.approx(0.15, abs=0.04)
     assert told["clear"]
@@ -163,7 +166,7 @@ def test_a_csv_has_the_same_counts():
     lines = [line.split(",") for line in report_csv(told).splitlines()]
     assert lines[0] == ["breakdown", "group", "step", "of", "reason", "count"]
     assert ["all", "", "visited", "delivered", "", "100"] in lines
-    assert ["hour", "09", "clicked", "delivered", "not_clicked", "50"] in lines
+    assert ["hour", "09", "clicked", "delivered", "no_link", "50"] in lines
     made = Report(ReportPolicy(), trial(), {})
     for number in range(20):
         made.add([replace(SENT, subject=f"person-{number}", geofence="-1+1")])

@@ -53,7 +53,7 @@ def sender_to(records, clock, channel, **more):
 
 @pytest.fixture
 def sender(records, clock, twilio):
-    sms = TwilioSms(ACCOUNT_SID, AUTH_TOKEN, from_="+33939000001", api_url=twilio.url, timeout_seconds=0.5)
+    sms = TwilioSms(ACCOUNT_SID, AUTH_TOKEN, from_="+33939000001", api_url=twilio.url, timeout_seconds=1.5)
     return sender_to(records, clock, sms)
 
 

@@ -1,10 +1,12 @@
 import json
+import re
 
 import pytest
 from fastapi.testclient import TestClient
 
 from engine.app import Engine, Role
 from engine.clock import SetClock
+from engine.keys import Scope
 
 SUBJECT = {"locale": "fr", "devices": [{"device": "ana-phone"}]}
 CONSENT = {"purpose": "location", "action": "grant", "source": "app", "text_version": "v1"}
@@ -92,6 +94,26 @@ def test_every_operation_is_documented_with_an_id_of_its_own(client: TestClient)
     ids = [operation["operationId"] for operation in operations]
     assert len(ids) == len(set(ids)) >= 25
     assert all(operation["summary"] for operation in operations)
+
+
+def test_every_call_is_opened_by_exactly_one_scope(client: TestClient, engine: Engine):
+    """Save those that a provider, a shopper's link or a probe makes; consent in events out takes a second one."""
+    if engine.records.reads.dialect.name != "sqlite":
+        pytest.skip("the store has no part in it")
+    bearers = {
+        scope: {"Authorization": f"Bearer {engine.keys.create(f'only {scope}', [scope])[1]}"}
+        for scope in Scope
+    }
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        if not path.startswith("/v1/") or path.startswith("/v1/twilio/"):
+            continue
+        for method in operations:
+            called = re.sub(r"{.*?}", "x", path)
+            nobody = client.request(method, called, headers={"Authorization": ""})
+            assert nobody.status_code == 401, (method, path)
+            answers = {scope: client.request(method, called, headers=bearers[scope]) for scope in Scope}
+            opened = [scope for scope, answer in answers.items() if answer.status_code != 403]
+            assert len(opened) == 1, (method, path, opened)
 
 
 def test_the_stores_are_told_ready_and_not_ready(client: TestClient, engine: Engine):

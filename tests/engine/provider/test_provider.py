@@ -93,6 +93,16 @@ def test_it_is_steered_over_http(provider):
     assert httpx2.get(f"{provider.url}/nowhere").status_code == 404
 
 
+def test_it_hands_out_what_an_engine_needs_to_push_here(provider):
+    account = httpx2.get(f"{provider.url}/control/fcm-account").json()
+    assert account["token_uri"].startswith(provider.url)
+    assert "BEGIN PRIVATE KEY" in httpx2.get(f"{provider.url}/control/apns-key").text
+    assert httpx2.get(f"{provider.url}/control/webhook").json()["secret"].startswith("whsec_")
+    browser = httpx2.post(f"{provider.url}/control/browsers", json={"name": "firefox"}).json()
+    assert browser["endpoint"] == f"{provider.url}/web-push/firefox"
+    assert httpx2.post(f"{provider.url}/control/browsers", json={"name": "../x"}).status_code == 400
+
+
 def test_a_body_beyond_the_limit_is_not_read(provider):
     port = int(provider.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=5) as client:

@@ -24,10 +24,14 @@ import campaigns.coupon_routes
 import campaigns.coupon_store
 import campaigns.decision_store
 import campaigns.lifecycle_routes
+import campaigns.link_routes
+import campaigns.link_store
 import campaigns.list_routes
 import campaigns.message_routes
 import campaigns.message_store
 import campaigns.reach_routes
+import campaigns.redemption_routes
+import campaigns.redemption_store
 import campaigns.report_routes
 import campaigns.routes
 import consent.ledger_routes
@@ -417,6 +421,12 @@ class Engine:
             ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
+        app.include_router(
+            campaigns.link_routes.router(reads=reads, writes=writes, now=now, links=self.links)
+        )
+        app.include_router(
+            campaigns.redemption_routes.router(writes=writes, now=now), dependencies=self._permits(Scope.TILL)
+        )
         ledger = consent.ledger_routes.ledger_router(
             reads=reads, writes=writes, now=now, ring=self.ring, renewed=self.gate.rebuild
         )
@@ -497,12 +507,17 @@ class Engine:
                 "events": events.of_subject,
                 "visits": visit_store.visits_json_of,
                 "coupons": campaigns.coupon_store.coupons_of,
+                "short_links": campaigns.link_store.links_of,
+                "clicks": campaigns.link_store.clicks_of,
+                "redemptions": campaigns.redemption_store.redemptions_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
                 campaigns.decision_store.forget_subject,
                 campaigns.coupon_store.forget_subject,
+                campaigns.link_store.forget_subject,
+                campaigns.redemption_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 list_store.forget_subject,

@@ -20,14 +20,15 @@ class Act(StrEnum):
 
     VISITED = "visited"
     RECEIVED = "received"
+    REDEEMED = "redeemed"
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """Done `least` times or more, and at most `most` times, in the last `since_seconds` (None: as far back as is known).
 
-    Of visits those to `geofences`, or to places with one of `tags`, or to `any`; of offers those of `campaign`, or of any
-    where that is None.
+    Of visits those to `geofences`, or to places with one of `tags`, or to `any`; of offers received, and of coupons
+    redeemed, those of `campaign`, or of any where that is None.
     """
 
     act: Act
@@ -184,4 +185,5 @@ def _is_name(value: Any) -> bool:
 _EXAMPLES = {
     Act.VISITED: '{"tags": ["bakery"], "since_days": 30, "count": {"min": 2}}',
     Act.RECEIVED: '{"campaign": "bread", "since_days": 7}',
+    Act.REDEEMED: '{"campaign": "bread", "since_days": 7}',
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, true, update
 
 from campaigns.budget import ACCOUNT, EVER, Counted, Key, Used, owner_of
 from campaigns.message import NEVER_SENT, Message, MessageState
@@ -154,8 +154,9 @@ def _read(conn: Connection, campaigns: Iterable[str], day: date, *, lock: bool) 
 
 
 def _begin(conn: Connection, key: Key) -> None:
-    """Begin a new counter with the messages that there are."""
+    """Begin a new counter with the messages that there are; tests do not count."""
     mine: ColumnElement[bool] = messages.c.state.not_in([state.value for state in NEVER_SENT])
+    mine &= messages.c.test.is_not(true())
     if key.owner != ACCOUNT:
         mine &= messages.c.campaign == key.owner.partition(":")[2]
     if key.day != EVER:

@@ -30,6 +30,7 @@ from campaigns.languages import (
     texts_of,
 )
 from campaigns.segments import outside_gsm, sms_size
+from campaigns.short_link import shortened
 from campaigns.template import TextRefused, check_template, render
 from campaigns.trigger import Trigger, trigger_from_json, trigger_json, trigger_problems
 from campaigns.wording import PLAIN, Wording
@@ -110,6 +111,7 @@ class Campaign:
     max_segments: int = DEFAULT_MAX_SEGMENTS
     languages: Languages = ONE_TEXT
     coupon: CouponOffer | None = None
+    short_links: bool = False
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     archived: bool = False
@@ -184,6 +186,23 @@ def clone_of(campaign: Campaign, campaign_id: str, name: str | None) -> Campaign
     )
 
 
+def as_test(campaign: Campaign | None) -> Campaign | None:
+    """What a test of the campaign is sent by: nothing that it sets for itself holds it back."""
+    if campaign is None:
+        return None
+    return replace(
+        campaign,
+        state=CampaignState.ACTIVE,
+        trigger=Trigger(campaign.trigger.event, any=True),
+        audience=EVERYONE,
+        starts_at=None,
+        ends_at=None,
+        windows=(),
+        caps=(),
+        min_gap_seconds=None,
+    )
+
+
 def due_state(campaign: Campaign, now: datetime) -> CampaignState:
     """The state that the clock asks for: scheduled until `starts_at`, ended from `ends_at` on.
 
@@ -203,16 +222,23 @@ def speaking(campaign: Campaign, variant: str | None) -> Campaign:
     return campaign if template is None else replace(campaign, template=template)
 
 
+def written_text(campaign: Campaign, values: Mapping[str, Any], wording: Wording = PLAIN) -> str:
+    """The text as it is written, its links in full and whatever its length. Raises `TextRefused`."""
+    empty = wording.pool_is_empty
+    template = template_with(campaign.template, campaign.coupon, pool_is_empty=empty)
+    chosen = choose(template, campaign.languages, wording.locale)
+    values = {**values, **coupon_values(campaign.coupon, wording.coupon, pool_is_empty=empty)}
+    return render(chosen.text, values, links=wording.links, locale=chosen.locale, zone=wording.zone)
+
+
 def finished_text(campaign: Campaign, values: Mapping[str, Any], wording: Wording = PLAIN) -> str:
     """The text of a message with these values, under these circumstances.
 
     Raises `TextRefused` where `render` does, and if it is longer than the campaign's channel allows; it does not show the text.
     """
-    empty = wording.pool_is_empty
-    template = template_with(campaign.template, campaign.coupon, pool_is_empty=empty)
-    chosen = choose(template, campaign.languages, wording.locale)
-    values = {**values, **coupon_values(campaign.coupon, wording.coupon, pool_is_empty=empty)}
-    text = render(chosen.text, values, links=wording.links, locale=chosen.locale, zone=wording.zone)
+    text = written_text(campaign, values, wording)
+    if campaign.short_links:
+        text = shortened(text, wording.links, wording.tokens)
     if campaign.channel is not Channel.SMS:
         if len(text) > MAX_PUSH_CHARS:
             raise TextRefused(f"the text comes out longer than {MAX_PUSH_CHARS} characters")
@@ -266,6 +292,7 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "template": campaign.template if isinstance(campaign.template, str) else dict(campaign.template),
         **languages_json(campaign.languages),
         "coupon": coupon_json(campaign.coupon),
+        "short_links": campaign.short_links,
         "shelf_life_seconds": campaign.shelf_life_seconds,
         "max_segments": campaign.max_segments,
         "starts_at": campaign.starts_at.isoformat() if campaign.starts_at else None,
@@ -298,6 +325,7 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         template=raw["template"],
         languages=languages_from_json(raw),
         coupon=coupon_from_json(raw.get("coupon")),
+        short_links=raw.get("short_links", False),
         shelf_life_seconds=raw["shelf_life_seconds"],
         max_segments=raw.get("max_segments", DEFAULT_MAX_SEGMENTS),
         starts_at=datetime.fromisoformat(raw["starts_at"]) if raw["starts_at"] else None,

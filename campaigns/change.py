@@ -29,6 +29,7 @@ class ChangeAction(StrEnum):
     SUBMIT = "submit"
     APPROVE = "approve"
     REJECT = "reject"
+    TEST_SEND = "test_send"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,11 @@ def reviewed(
     if campaign.state is state:
         return None
     return replace(_change(campaign, action, by, campaign.state, state), comment=comment)
+
+
+def tested(campaign: Campaign, by: By) -> Change:
+    """Nothing changes, but it is written down that somebody had a test sent."""
+    return _change(campaign, ChangeAction.TEST_SEND, by, campaign.state, campaign.state)
 
 
 def changed_fields(was: Campaign, campaign: Campaign) -> tuple[str, ...]:

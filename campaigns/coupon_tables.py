@@ -1,6 +1,6 @@
-"""The tables of coupons."""
+"""The tables of coupons, and of what tills took."""
 
-from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, Table, Text
 from sqlalchemy_utc import UtcDateTime
 
 from campaigns.tables import metadata
@@ -34,4 +34,23 @@ coupons = Table(
     Index(None, "pool", "state", "number"),
     Index(None, "subject"),
     Index(None, "claimed_at"),
+)
+
+redemptions = Table(
+    "redemptions",
+    metadata,
+    Column("id", Text, primary_key=True),  # the message's
+    Column("subject", Text, nullable=False),
+    Column("campaign", Text, nullable=False),
+    Column("version", Integer),
+    Column("geofence", Text, nullable=False),  # where it was taken
+    Column("at", UtcDateTime, nullable=False),
+    Column("receipt", Text),
+    Column("amount_thousandths", BigInteger),
+    Column("currency", Text),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Index(None, "subject", "at"),
+    Index(None, "campaign", "at"),
+    Index(None, "geofence", "at"),
+    Index(None, "at"),
 )

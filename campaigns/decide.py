@@ -39,6 +39,22 @@ from consent.countries.ruling import Hold
 from consent.entry import Standing
 from geofences.geofence import Geofence
 
+TEST_ASKS = frozenset(
+    {
+        GateName.SUBJECT,
+        GateName.LOCATION_CONSENT,
+        GateName.CONSENT,
+        GateName.SUPPRESSION,
+        GateName.COUNTRY_HOURS,
+        GateName.COUNTRY_CAP,
+        GateName.ADDRESS,
+        GateName.COUNTRY_SENDER,
+        GateName.TEXT,
+        GateName.COUNTRY_WORDS,
+    }
+)
+"""What a test is asked: the law, and whether there is a text and an address; not what the campaign sets itself."""
+
 
 class Outcome(StrEnum):
     """What a decision leads to."""
@@ -53,7 +69,7 @@ class Decision:
     """One judgement, unique per event and campaign. `gates` holds every `GateName` once, in order.
 
     `version` is the campaign's that was judged; None of those from before versions. `variant` is what the subject was, or
-    would have been, told; None where nothing is varied.
+    would have been, told; None where nothing is varied. A `test` was asked for by somebody, and counts nowhere.
     """
 
     id: str
@@ -67,6 +83,7 @@ class Decision:
     at: datetime
     version: int | None
     variant: str | None = None
+    test: bool = False
 
 
 AT_ONCE = frozenset(
@@ -90,9 +107,10 @@ AT_ONCE = frozenset(
 """The gates whose no ends a moment that is to wait; the others ask about the time at which the offer goes."""
 
 
-def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
+def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = False) -> Decision:
     """Judge one campaign at one moment. Every gate is asked and recorded; the first that fails is the reason. Before its
-    delay is over the moment is held, unless a gate says no `AT_ONCE`; it is then judged anew.
+    delay is over the moment is held, unless a gate says no `AT_ONCE`; it is then judged anew. A test is
+    asked `TEST_ASKS` alone.
 
     For two events of one subject at a time, the caller holds the subject's lock while it reads `moment.sent`
     and records the decision; otherwise both might find room under the cap.
@@ -101,7 +119,7 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
     campaign = speaking(campaign, variant.name) if variant else campaign
     gates, reasons = [], []
     for name in GateName:
-        answer = ask(name, campaign, moment, now)
+        answer = ask(name, campaign, moment, now) if not test or name in TEST_ASKS else None
         if answer is None:
             gates.append(Gate(name, Verdict.SKIP, {}))
             continue
@@ -125,6 +143,7 @@ def decide(campaign: Campaign, moment: Moment, now: datetime) -> Decision:
         at=now,
         version=campaign.version,
         variant=variant.name if variant else None,
+        test=test,
     )
 
 
@@ -148,6 +167,7 @@ def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message |
         visit=moment.visit,
         cost_micros=moment.account.costs.of(campaign.channel, text, moment.recipient.origin),
         counted_on=moment.account.day(decision.at),
+        test=decision.test,
     )
 
 
@@ -234,4 +254,5 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "reason": decision.reason.value,
         "gates": [gate_json(gate) for gate in decision.gates],
         "at": decision.at.isoformat(),
+        "test": decision.test,
     }

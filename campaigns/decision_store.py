@@ -6,7 +6,7 @@ Every function takes an open connection; the caller owns the transaction.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, select, true
 
 from campaigns.budget_store import release_of_subject
 from campaigns.decide import Decision, Outcome
@@ -49,6 +49,7 @@ def decision_row(decision: Decision) -> dict[str, Any]:
         "at": decision.at,
         "version": decision.version,
         "variant": decision.variant,
+        "test": decision.test or None,
     }
 
 
@@ -72,8 +73,9 @@ def decisions_of(conn: Connection, subject: str) -> list[Decision]:
 
 
 def outcome_totals(conn: Connection) -> dict[str, int]:
-    """How many decisions of each outcome there are, over all campaigns."""
-    query = select(decisions.c.outcome, func.count()).group_by(decisions.c.outcome)
+    """How many decisions of each outcome there are, over all campaigns; tests do not count."""
+    real = select(decisions.c.outcome, func.count()).where(decisions.c.test.is_not(true()))
+    query = real.group_by(decisions.c.outcome)
     return {row[0]: row[1] for row in conn.execute(query)}
 
 
@@ -99,4 +101,5 @@ def _decision(row: Row[Any]) -> Decision:
         at=row.at,
         version=row.version,
         variant=row.variant,
+        test=bool(row.test),
     )

@@ -100,6 +100,20 @@ class TooManyLists(CampaignError):
     code = "too_many_lists"
 
 
+class NotTestRecipient(CampaignError):
+    """Tests go to those alone whom the settings name."""
+
+    status = 403
+    code = "not_a_test_recipient"
+
+
+class TooManyTests(CampaignError):
+    """Nobody gets tests without end."""
+
+    status = 429
+    code = "too_many_tests"
+
+
 class InvalidCampaign(CampaignError):
     """A campaign breaks a rule; `errors` names every field at fault."""
 

@@ -173,6 +173,9 @@ class CampaignForm(BaseModel):
         Field(strict=False, description="Of texts per language: what becomes of readers of another one."),
     ] = None
     coupon: CouponForm | None = None
+    short_links: Annotated[
+        bool, Field(description="Links go by way of us, so that it can be told whether a reader opened one.")
+    ] = False
     starts_at: Instant | None = None
     ends_at: Instant | None = None
     audience: Annotated[dict[str, Any], Field(description="Default: everyone.")] = audience_json(EVERYONE)
@@ -240,6 +243,7 @@ def campaign_of(
         template=form.template,
         languages=Languages(form.default_locale, form.missing_locale),
         coupon=form.coupon.offer() if form.coupon else None,
+        short_links=form.short_links,
         shelf_life_seconds=form.shelf_life_seconds,
         max_segments=form.max_segments,
         starts_at=form.starts_at,

@@ -195,6 +195,7 @@ class Moment:
     coupon: Coupon | None = None
     pool_is_empty: bool = False
     control: Control = NO_CONTROL
+    tokens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -519,8 +520,12 @@ def _text(campaign: Campaign, moment: Moment) -> Answer:
 _TEXT_REASONS = {NoTextInLanguage: Reason.NO_TEXT_IN_LANGUAGE, NoCouponLeft: Reason.COUPONS_EXHAUSTED}
 
 
-def text_of(campaign: Campaign, moment: Moment) -> str:
-    """The text of the message. Raises `TextRefused`.
+def text_of(
+    campaign: Campaign,
+    moment: Moment,
+    worded: Callable[[Campaign, Mapping[str, Any], Wording], str] = finished_text,
+) -> str:
+    """The text of the message, as `worded` does. Raises `TextRefused`.
 
     A template may name the subject's attributes, and over them the place, the campaign, and when the offer ends.
     """
@@ -537,8 +542,9 @@ def text_of(campaign: Campaign, moment: Moment) -> str:
         place.timezone if place else None,
         moment.coupon or Coupon(SAMPLE, coupon_until(campaign, moment.event)),
         moment.pool_is_empty,
+        moment.tokens,
     )
-    return finished_text(campaign, values, wording)
+    return worded(campaign, values, wording)
 
 
 def coupon_until(campaign: Campaign, event: PlaceEvent) -> datetime:

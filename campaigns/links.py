@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 LINK = re.compile(r"//|\bwww\.|[\w-][.\u3002][^\W\d_]{2}|\b\d{1,3}(\.\d{1,3}){3}\b", re.IGNORECASE)
 """What a phone may show as a link; a value with it is not filled in."""
 _BETWEEN = re.compile(r"[\s'\"{}|<>()\[\],;]+")
+_WORDS = re.compile(r"([\s'\"{}|<>()\[\]]+)")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _MAIL = re.compile(r"(?:mailto:)?[^\s@/:]+@([^\s@/:?]+)", re.IGNORECASE)
 _TRAILING = ".:!?…*"
@@ -49,6 +50,13 @@ class LinkPolicy:
         more = ", ..." if len(listed) > _SHOWN_HOSTS else ""
         return (", ".join(listed[:_SHOWN_HOSTS]) + more) or "it lists none"
 
+    def leads_elsewhere(self, word: str) -> bool:
+        """Whether a word is a link to a page that is allowed and not ours; no mail address, and plain to every reader."""
+        if not LINK.search(word) or not word.isascii() or _MAIL.fullmatch(word):
+            return False
+        host = host_of(word)
+        return host is not None and self.allows(host) and host != host_of(self.public_url)
+
 
 OWN_LINKS_ONLY = LinkPolicy()
 """As it is where nothing is listed."""
@@ -64,6 +72,14 @@ def links_in(text: str) -> Iterator[str]:
     seen = "".join(each for each in text if unicodedata.category(each) != "Cf")
     words = _BETWEEN.split(unicodedata.normalize("NFKC", seen))
     return (word for word in dict.fromkeys(each.rstrip(_TRAILING) for each in words) if LINK.search(word))
+
+
+def web_links(text: str, links: LinkPolicy) -> Iterator[tuple[str, bool]]:
+    """A text in its parts, in order; True for those that are links to a page elsewhere."""
+    for part in _WORDS.split(text):
+        word = part.rstrip(_TRAILING + ",;")
+        yield word, links.leads_elsewhere(word)
+        yield part[len(word) :], False
 
 
 def host_of(link: str) -> str | None:

@@ -53,7 +53,7 @@ class Message:
     country's rule and version, where it was one. `version` is the campaign's that rendered the text; None of those from before
     versions. `visit` is the one during which it was decided. `cost_micros` is what it costs, in millionths, and
     `counted_on` the day by which budgets count it; None of those from before budgets. `variant` is the one of its
-    experiment, None where nothing is varied.
+    experiment, None where nothing is varied. A `test` was asked for by somebody, and counts nowhere.
     """
 
     id: str
@@ -76,6 +76,7 @@ class Message:
     cost_micros: int = 0
     counted_on: date | None = None
     variant: str | None = None
+    test: bool = False
 
     def __post_init__(self) -> None:
         if self.created_at.tzinfo is None or self.valid_until.tzinfo is None:
@@ -123,4 +124,5 @@ def message_json(message: Message) -> dict[str, Any]:
         "rule": message.rule,
         "error_code": message.error_code,
         "cost": money_text(message.cost_micros),
+        "test": message.test,
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, or_, select
+from sqlalchemy import Connection, Row, and_, case, func, or_, select, true
 
 from campaigns.budget import Counted
 from campaigns.cap import Sent
@@ -51,7 +51,7 @@ def sent_to(
 ) -> dict[str, list[Sent]]:
     """Each subject's messages that went after `since`, or will go, oldest first; an empty list for one without any.
 
-    Those that never reached anyone do not count, those that still wait count as of their last instant. With `before`, only those made before that message.
+    Those that never reached anyone do not count, nor do tests; those that still wait count as of their last instant. With `before`, only those made before that message.
     """
     found: dict[str, list[Sent]] = {subject: [] for subject in subjects}
     went = _WENT.label("went")
@@ -61,6 +61,7 @@ def sent_to(
         query = select(went, *about).where(
             messages.c.subject.in_(some),
             messages.c.state.not_in([state.value for state in NEVER_SENT]),
+            messages.c.test.is_not(true()),
             went > since,
         )
         if before is not None:
@@ -74,6 +75,12 @@ def sent_to(
             sent = Sent(row.went, row.event, row.campaign, row.geofence, Channel(row.channel), row.visit)
             found[row.subject].append(sent)
     return found
+
+
+def tests_to(conn: Connection, subject: str, since: datetime) -> int:
+    """How many tests were sent to the subject after `since`."""
+    this = (messages.c.subject == subject, messages.c.test.is_(true()), messages.c.created_at > since)
+    return conn.scalar(select(func.count()).select_from(messages).where(*this)) or 0
 
 
 def messages_page(conn: Connection, filters: Filters, limit: int, cursor: str | None = None) -> Page[Message]:
@@ -115,6 +122,7 @@ def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message
             cost_micros=row.cost_micros or 0,
             counted_on=row.counted_on,
             variant=row.variant,
+            test=bool(row.test),
         )
         for row in rows
     ]
@@ -150,4 +158,5 @@ def _message_row(key: DataKey, message: Message, *, counted: bool) -> dict[str, 
         "counted": Counted.RESERVED.value if counted else None,
         "variant": message.variant,
         "segments": sms_size(message.text).segments if message.channel is Channel.SMS else None,
+        "test": message.test or None,
     }

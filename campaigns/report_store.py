@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, select, true
 
 from campaigns.campaign import Campaign
 from campaigns.coupon import CouponState
@@ -83,6 +83,7 @@ def _portions(conn: Connection, campaign: str, since: datetime, until: datetime)
         .outerjoin(messages, and_(messages.c.event == table.event, messages.c.campaign == table.campaign))
         .outerjoin(coupons, coupons.c.message == messages.c.id)
         .where(table.campaign == campaign, table.subject.is_not(None), table.at >= since, table.at < until)
+        .where(table.test.is_not(true()))
         .order_by(table.subject, table.at, table.id)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )

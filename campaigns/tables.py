@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Date,
     Float,
@@ -87,6 +88,7 @@ decisions = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("version", Integer),
     Column("variant", Text),
+    Column("test", Boolean),  # None is no
     UniqueConstraint("event", "campaign"),
     Index(None, "at", "id"),
     Index(None, "subject", "at"),
@@ -121,6 +123,7 @@ messages = Table(
     Column("counted", Text),  # how it stands in the budgets' counters; null: in none
     Column("variant", Text),
     Column("segments", Integer),  # of an SMS
+    Column("test", Boolean),  # None is no
     UniqueConstraint("event", "campaign"),
     Index(None, "state", "next_at"),
     Index(None, "counted", "state"),

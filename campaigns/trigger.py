@@ -23,6 +23,8 @@ class Deed(StrEnum):
 
     EXIT = "exit"
     PURCHASE = "purchase"
+    REDEEMED = "redeemed"
+    """A coupon, of whichever campaign."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 @dataclass(frozen=True, slots=True)
 class Wording:
     """`locale` is the reader's language tag and `zone` the time zone of the place (IANA); None where nobody knows. `coupon` is the
-    message's, or stands for one; with `pool_is_empty` there is none.
+    message's, or stands for one; with `pool_is_empty` there is none. `tokens` are those of the short
+    links, in order; samples stand for those that are not there yet.
     """
 
     links: LinkPolicy = OWN_LINKS_ONLY
@@ -17,6 +18,7 @@ class Wording:
     zone: str | None = None
     coupon: Coupon = SAMPLE_COUPON
     pool_is_empty: bool = False
+    tokens: tuple[str, ...] = ()
 
 
 PLAIN = Wording()

@@ -69,6 +69,7 @@ class Settings:
     report_minimum_people: int = 10
     visit_within_hours: int = 24
     currency: str = "EUR"
+    test_recipients: str = ""
 
     account_caps: str = ""
     account_min_gap_seconds: int = 0
@@ -164,6 +165,11 @@ class Settings:
     def preference_keys(self) -> tuple[bytes, ...]:
         """The keys of shoppers' links: the first signs, and the others are trusted while it is rotated."""
         return tuple(key.strip().encode() for key in self.preference_key.split(",") if key.strip())
+
+    @property
+    def test_subjects(self) -> frozenset[str]:
+        """The subjects to whom tests of campaigns may be sent."""
+        return frozenset(self.test_recipients.split())
 
     @property
     def twilio_webhook_secrets(self) -> tuple[str, ...]:

@@ -24,10 +24,14 @@ import campaigns.coupon_routes
 import campaigns.coupon_store
 import campaigns.decision_store
 import campaigns.lifecycle_routes
+import campaigns.link_routes
+import campaigns.link_store
 import campaigns.list_routes
 import campaigns.message_routes
 import campaigns.message_store
 import campaigns.reach_routes
+import campaigns.redemption_routes
+import campaigns.redemption_store
 import campaigns.report_routes
 import campaigns.routes
 import consent.ledger_routes
@@ -107,7 +111,7 @@ from engine.sealing import seal_existing
 from engine.sender import Sender
 from engine.sending_figures import tell_sending, troubles
 from engine.signed_door import SignedDoor
-from engine.trial_routes import dry_run_router
+from engine.trial_routes import dry_run_router, test_send_router
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
@@ -408,8 +412,21 @@ class Engine:
                 minimum=minimum,
             ),
             campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
+            test_send_router(
+                records=self.records,
+                now=now,
+                house=self.house,
+                note_access=self.privacy.note_access,
+                recipients=self.settings.test_subjects,
+            ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
+        app.include_router(
+            campaigns.link_routes.router(reads=reads, writes=writes, now=now, links=self.links)
+        )
+        app.include_router(
+            campaigns.redemption_routes.router(writes=writes, now=now), dependencies=self._permits(Scope.TILL)
+        )
         ledger = consent.ledger_routes.ledger_router(
             reads=reads, writes=writes, now=now, ring=self.ring, renewed=self.gate.rebuild
         )
@@ -419,7 +436,7 @@ class Engine:
             ledger,
             review_router(reads, writes, now),
             dry_run_router(
-                records=self.records, now=now, house=self._house(), note_access=self.privacy.note_access
+                records=self.records, now=now, house=self.house, note_access=self.privacy.note_access
             ),
         ):
             app.include_router(routes, dependencies=self._permits(Scope.PRIVACY))
@@ -447,9 +464,6 @@ class Engine:
             body_limit_bytes=most,
         )
         return door
-
-    def _house(self) -> House:
-        return House(self._country_rules(), self.links, approval=self.approval)
 
     def _permits(self, scope: Scope) -> list[Any]:
         """What every call passes: its key must hold the scope, and a look at a subject's data is written down."""
@@ -493,12 +507,17 @@ class Engine:
                 "events": events.of_subject,
                 "visits": visit_store.visits_json_of,
                 "coupons": campaigns.coupon_store.coupons_of,
+                "short_links": campaigns.link_store.links_of,
+                "clicks": campaigns.link_store.clicks_of,
+                "redemptions": campaigns.redemption_store.redemptions_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
                 campaigns.decision_store.forget_subject,
                 campaigns.coupon_store.forget_subject,
+                campaigns.link_store.forget_subject,
+                campaigns.redemption_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 list_store.forget_subject,

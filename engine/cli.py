@@ -778,7 +778,7 @@ def _add_campaign_commands() -> None:
 def create_key(
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],
     scope: Annotated[
-        list[str], typer.Option(help="ingest, marketing, privacy, operations. May be repeated.")
+        list[str], typer.Option(help="ingest, marketing, privacy, till, operations. May be repeated.")
     ],
 ) -> None:
     """Make a key and show it once.

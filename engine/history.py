@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from campaigns import cart_store, list_store, message_store
+from campaigns import cart_store, list_store, message_store, redemption_store
 from campaigns.audience import behaviours, list_names
 from campaigns.behaviour import Act, Behaviour, Past
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent
 from campaigns.message import Message
+from campaigns.redemption_store import Taken
 from campaigns.trigger import Deed
 from geofences import store as geofence_store
 from geofences import visit_store
@@ -39,6 +40,7 @@ class History:
     lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
     places: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bought: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+    redeemed: Mapping[str, Sequence[Taken]] = field(default_factory=dict)
 
     def visits_to(self, subject: str, geofence: str | None) -> tuple[Visit, ...]:
         """The subject's visits to a place, oldest first."""
@@ -53,16 +55,26 @@ class History:
                 found.add(Deed.EXIT)
         if Deed.PURCHASE in campaign.trigger.called_off_by:
             found |= {Deed.PURCHASE for when in self.bought.get(subject, ()) if when >= at}
+        if Deed.REDEEMED in campaign.trigger.called_off_by:
+            found.update(
+                {Deed.REDEEMED} if any(each.at >= at for each in self.redeemed.get(subject, ())) else ()
+            )
         return frozenset(found)
 
     def past(self, campaign: Campaign, subject: str, more: Iterable[Sent] = ()) -> Past:
         """What the campaign's audience asks of the subject's past; `more` are messages made since this was read."""
         sent = {*self.sent.get(subject, ()), *more}
-        times = {
-            each: self._visited(each, subject) if each.act is Act.VISITED else self._received(each, sent)
-            for each in behaviours(campaign.audience)
-        }
+        times = {each: self._times(each, subject, sent) for each in behaviours(campaign.audience)}
         return Past(times, self.lists.get(subject, frozenset()))
+
+    def _times(self, asked: Behaviour, subject: str, sent: Collection[Sent]) -> int:
+        match asked.act:
+            case Act.VISITED:
+                return self._visited(asked, subject)
+            case Act.RECEIVED:
+                return self._of_campaign(asked, sent)
+            case Act.REDEEMED:
+                return self._of_campaign(asked, self.redeemed.get(subject, ()))
 
     def _visited(self, asked: Behaviour, subject: str) -> int:
         since = self.now - asked.since
@@ -83,9 +95,9 @@ class History:
             or bool(set(asked.tags) & set(properties.get("tags", ())))
         )
 
-    def _received(self, asked: Behaviour, sent: Collection[Sent]) -> int:
+    def _of_campaign(self, asked: Behaviour, done: Collection[Sent | Taken]) -> int:
         since = self.now - asked.since
-        return sum(1 for each in sent if each.at >= since and asked.campaign in (None, each.campaign))
+        return sum(1 for each in done if each.at >= since and asked.campaign in (None, each.campaign))
 
 
 def read_history(
@@ -96,9 +108,11 @@ def read_history(
     asked = {each for campaign in campaigns for each in behaviours(campaign.audience)}
     visited = [each.since for each in asked if each.act is Act.VISITED]
     received = [each.since for each in asked if each.act is Act.RECEIVED]
+    redeemed = [each.since for each in asked if each.act is Act.REDEEMED]
     for trigger in (campaign.trigger for campaign in campaigns):
         visited += [KEPT_FOR] if trigger.looks_back else []
         visited += [trigger.delay + STAY_LIMIT] if Deed.EXIT in trigger.called_off_by else []
+        redeemed += [KEPT_FOR] if Deed.REDEEMED in trigger.called_off_by else []
     paid = [
         trigger.delay + WAITING
         for trigger in (campaign.trigger for campaign in campaigns)
@@ -118,6 +132,7 @@ def read_history(
         list_store.lists_of(connection, wanted, names) if names else {},
         geofence_store.properties_of(connection, been) if any(e.act is Act.VISITED for e in asked) else {},
         cart_store.purchases_of(connection, wanted, now - max(paid)) if paid else {},
+        redemption_store.taken_by(connection, wanted, now - max(redeemed)) if redeemed else {},
     )
 
 

@@ -32,6 +32,8 @@ class Scope(StrEnum):
     """Data-protection officers: subjects, consents, export, erasure."""
     SUBSCRIBE = "subscribe"
     """Other systems: webhooks and the stream of what happens; to hear of consent they need `privacy` too."""
+    TILL = "till"
+    """Tills: redemptions, and nothing else."""
     OPERATIONS = "operations"
     """Operators: keys."""
 

@@ -11,8 +11,9 @@ from threading import Event
 from sqlalchemy import Connection, Engine
 
 from campaigns.account import NO_LIMITS, Account, caps_in_force
-from campaigns.approval import NEVER, ApprovalPolicy
+from campaigns.approval import NEVER, NOT_ASKED, ApprovalPolicy
 from campaigns.approval_store import clearance_of_message
+from campaigns.campaign import as_test
 from campaigns.cap import counted_since
 from campaigns.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.channels.twilio_codes import Effect
@@ -290,7 +291,10 @@ class Sender:
     ) -> Answer:
         """`mark` is what the suppression list would hold of the address; None where there is no address."""
         campaign = get_campaign(connection, message.campaign)
-        caps = [cap for cap, _ in caps_in_force(campaign, self._account)] if campaign else []
+        account = self._account
+        if message.test:
+            campaign, account = as_test(campaign), NO_LIMITS
+        caps = [cap for cap, _ in caps_in_force(campaign, account)] if campaign else []
         since = min(counted_since(caps, now), now - LONGEST_CAP)
         at = now + CLOCK_SKEW
         geofence = self._place_of(connection, message.geofence) if message.geofence else None
@@ -311,9 +315,11 @@ class Sender:
             if campaign is not None and campaign.profiles
             else None,
             rules=self._rules,
-            account=self._account,
+            account=account,
             now=now,
-            clearance=clearance_of_message(connection, self._approval, message.campaign, message.version),
+            clearance=NOT_ASKED
+            if message.test
+            else clearance_of_message(connection, self._approval, message.campaign, message.version),
         )
 
     def _goes(self, message: Message, address: str) -> Reason | None:

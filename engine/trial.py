@@ -1,23 +1,31 @@
-"""Tries a campaign out on one shopper: asks what the decider would ask, and does nothing of what follows."""
+"""Tries a campaign out: dry, on any shopper, or by a text to somebody who is there for tests."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Connection
 
 from campaigns.campaign import Campaign
-from campaigns.decide import Decision, decide, decision_json
-from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign
+from campaigns.change import By, tested
+from campaigns.change_store import record_change
+from campaigns.decide import Decision, compose, decide, decision_json
+from campaigns.decision_store import record_decision
+from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, TooManyTests
+from campaigns.message import Message
+from campaigns.message_store import tests_to
 from campaigns.store import get_campaign
 from consent.errors import SubjectNotFound
-from consent.store import reachable
+from consent.store import lock_subject, reachable
 from engine.facts import House, gather
 from geofences import store as geofence_store
 from geofences.errors import GeofenceNotFound
 from geofences.event import EventKind, PlaceEvent, event_id
 from geofences.geofence import Geofence
 
+TESTS_A_DAY = 20
+"""To one recipient."""
 AHEAD_LIMIT = timedelta(days=366)
 CLOCK_SKEW = timedelta(minutes=5)
 """How far an instant may lie behind us and still be taken for now."""
@@ -54,6 +62,49 @@ def dry_run(conn: Connection, campaign_id: str, trial: Trial, house: House, now:
     facts = gather(conn, [trial.subject], [campaign], trial.at, house)
     moment = facts.moment(campaign, trial.place_event("dry-run"), geofence, trial.subject)
     return decide(campaign, moment, trial.at)
+
+
+def test_send(
+    conn: Connection, campaign_id: str, subject: str, geofence_id: str | None, house: House, by: By
+) -> tuple[Decision, Message | None]:
+    """Decide on a test and make its message due, as of any state. The law holds as for any offer; audience, caps, windows,
+    schedule and approval of the campaign do not. Raises `CampaignNotFound`, `SubjectNotFound`, `GeofenceNotFound`
+    and `TooManyTests`.
+    """
+    if not lock_subject(conn, subject):
+        raise SubjectNotFound
+    campaign = known_campaign(conn, campaign_id)
+    geofence = _place(conn, campaign, geofence_id)
+    if tests_to(conn, subject, by.at - timedelta(days=1)) >= TESTS_A_DAY:
+        raise TooManyTests(f"this recipient had {TESTS_A_DAY} tests within a day; try again tomorrow")
+    trial = Trial(subject, geofence.id if geofence else "", campaign.trigger.event, by.at)
+    facts = gather(conn, [subject], [campaign], by.at, house)
+    moment = facts.moment(campaign, trial.place_event(f"test {uuid4().hex}"), geofence, subject)
+    decision = decide(campaign, moment, by.at, test=True)
+    message = compose(decision, campaign, moment)
+    record_decision(conn, decision, message)
+    record_change(conn, tested(campaign, by))
+    return decision, message
+
+
+def _place(conn: Connection, campaign: Campaign, geofence_id: str | None) -> Geofence | None:
+    """The geofence asked for, else the first that the campaign names."""
+    if geofence_id is not None:
+        return known_geofence(conn, geofence_id)
+    named = campaign.trigger.geofences[:1]
+    return geofence_store.get(conn, named[0]) if named else None
+
+
+def test_send_json(decision: Decision, message: Message | None) -> dict[str, Any]:
+    """How a test came out, as the API writes it."""
+    return {
+        "decision": decision.id,
+        "campaign": decision.campaign,
+        "version": decision.version,
+        "outcome": decision.outcome.value,
+        "reason": decision.reason.value,
+        "message": message.id if message else None,
+    }
 
 
 def known_campaign(conn: Connection, campaign_id: str) -> Campaign:

@@ -150,6 +150,7 @@ def settings(valkey_server: str, database_url: str, tmp_path: Path) -> Settings:
         valkey_url=valkey_server,
         admin_key=ADMIN_KEY,
         public_url="https://offers.example.org",
+        link_domains="shop.example",
         twilio_auth_token="twilio-token",
         partitions=4,
     )

@@ -38,7 +38,7 @@ YOUNGER = (
     "max_fix_age_seconds",
 )
 """Fields that campaigns from before them lack."""
-DRAFT, _, _, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
+DRAFT, IN_REVIEW, APPROVED, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,14 @@ DRAFT, _, _, SCHEDULED, ACTIVE, PAUSED, ENDED = CampaignState
         (DRAFT, Action.PAUSE, None),
         (DRAFT, Action.RESUME, None),
         (DRAFT, Action.END, ENDED),
+        (IN_REVIEW, Action.ACTIVATE, None),
+        (IN_REVIEW, Action.PAUSE, None),
+        (IN_REVIEW, Action.RESUME, None),
+        (IN_REVIEW, Action.END, ENDED),
+        (APPROVED, Action.ACTIVATE, ACTIVE),
+        (APPROVED, Action.PAUSE, None),
+        (APPROVED, Action.RESUME, None),
+        (APPROVED, Action.END, ENDED),
         (ACTIVE, Action.ACTIVATE, ACTIVE),
         (ACTIVE, Action.PAUSE, PAUSED),
         (ACTIVE, Action.RESUME, ACTIVE),

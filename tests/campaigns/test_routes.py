@@ -88,6 +88,7 @@ def test_the_smallest_campaign_takes_the_stated_defaults(client):
         "default_locale": None,
         "missing_locale": None,
         "coupon": None,
+        "short_links": False,
         "shelf_life_seconds": 900,
         "max_segments": 4,
         "starts_at": None,

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select
 
 import campaigns.tables
 import geofences.tables
-from campaigns import cart_store, list_store
+from campaigns import cart_store, coupon_store, list_store, message_store
 from campaigns.cart import CartEvent, CartStatus
 from config import Settings
 from consent import access_log, activity, address, opt_in, processor_store, request_store, review
@@ -41,8 +41,9 @@ CAMPAIGN = {
     "name": "Bread",
     "channel": "sms",
     "trigger": {"event": "enter", "geofences": ["bakery"]},
-    "template": "Bread for {{ first_name | default: 'you' }}: {{ coupon }}",
+    "template": "Bread for {{ first_name | default: 'you' }}: {{ coupon }} or https://shop.example/",
     "coupon": {"pool": "bread"},
+    "short_links": True,
 }
 WHO = {"ana": ("+33639980001", "Anaïs"), "ben": ("+33639980002", "Benoît")}
 
@@ -85,6 +86,13 @@ def town(engine: Engine, client: TestClient) -> TestClient:
         ).raise_for_status()
         asks = {"subject": subject, "kind": "rectification", "means": f"letter of {subject}"}
         client.post("/v1/privacy-requests", json=asks).raise_for_status()
+        with engine.records.reads.connect() as conn:
+            [coupon] = coupon_store.coupons_of(conn, subject)
+            [message] = message_store.messages_of(conn, subject)
+        shown = {"code": coupon["code"], "geofence": "bakery", "receipt": f"sale of {subject}"}
+        client.post("/v1/redemptions", json=shown).raise_for_status()
+        link = message.text.rpartition(" ")[2]
+        assert client.get(link, follow_redirects=False).status_code == 302
         with engine.records.writes.begin() as conn:
             processor_store.notify(conn, subject, [("printer", True)], engine.now())
             activity.carry_over(conn, {subject: engine.now()})
@@ -174,6 +182,7 @@ def test_the_export_shows_every_row_about_the_subject_and_none_of_others(engine:
             "ana-phone",
             "letter of ana",
             "call of ana",
+            "sale of ana",
             "SMana",
             "words of ana",
             "grant-ana",
@@ -266,6 +275,9 @@ def test_each_table_is_emptied_when_its_period_is_over_and_not_before(engine: En
             "held_moments",
             "decisions",
             "coupons",
+            "redemptions",
+            "short_links",
+            "clicks",
             "messages",
             "attempts",
             "inbound_messages",

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
+from campaigns.decide import TEST_ASKS
 from campaigns.gates import GateName
 from campaigns.tables import decisions, messages
 from consent.access_log import accesses_of
@@ -11,6 +13,7 @@ from engine.app import Engine
 from engine.clock import SetClock
 from engine.keys import Scope
 from engine.store import idempotent_answers
+from engine.trial import TESTS_A_DAY
 from geofences.tables import place_events
 from tests.conftest import MONDAY_NINE
 
@@ -92,3 +95,69 @@ def test_a_marketer_learns_of_nobody_s_consent(client: TestClient, engine: Engin
     for scope, status in ((Scope.MARKETING, 403), (Scope.PRIVACY, 200)):
         _, secret = engine.keys.create(scope, {scope})
         assert run(client, headers={"Authorization": f"Bearer {secret}"}).status_code == status
+
+
+@pytest.fixture
+def settings(settings):
+    return replace(settings, test_recipients="staff ana", report_minimum_people=1)
+
+
+def send(client: TestClient, **changes: str):
+    return client.post("/v1/campaigns/c/test-send", json={"subject": "ana"} | changes)
+
+
+def test_a_test_goes_out_although_the_campaign_may_not_speak_and_counts_nowhere(
+    client: TestClient, engine: Engine, clock: SetClock
+):
+    closed = {"windows": [{"days": ["sun"], "from": "01:00", "to": "02:00"}], "audience": {"all": [NOBODY]}}
+    client.put("/v1/campaigns/c", json=CAMPAIGN | closed | {"template": "Hi at {{ geofence }}"})
+    client.post("/v1/campaigns/c/pause")
+    for _ in range(2):  # once a day is the cap
+        answer = send(client)
+        assert (answer.status_code, answer.json()["outcome"]) == (201, "message")
+        engine.sender.run_once()
+    texts = client.get("/v1/messages", params={"subject": "ana"}).json()["items"]
+    assert [(each["state"], each["test"], each["text"]) for each in texts] == [("sent", True, "Hi at b")] * 2
+    [made, _] = client.get("/v1/decisions", params={"subject": "ana"}).json()["items"]
+    skipped = {gate["gate"] for gate in made["gates"] if gate["verdict"] == "skip"}
+    assert made["test"]
+    assert skipped == {name.value for name in GateName} - {name.value for name in TEST_ASKS}
+    assert client.get("/v1/campaigns/c/report").json()["withheld"]  # one person would be enough here
+    log = client.get("/v1/campaigns/c/changes").json()["items"]
+    assert [(each["action"], each["actor"]) for each in log[:2]] == [("test_send", "key:admin")] * 2
+    client.put("/v1/campaigns/c", json=CAMPAIGN)
+    client.post("/v1/campaigns/c/resume")
+    assert run(client).json()["reason"] == "ok"
+
+
+NOBODY = {"attribute": "tier", "in": ["nobody"]}
+
+
+def test_the_law_holds_for_tests(client: TestClient, engine: Engine, clock: SetClock):
+    clock.advance(hours=15)
+    assert send(client).json()["reason"] == "country_hours"
+    clock.advance(hours=10)
+    assert send(client).json()["reason"] == "ok"
+    said = {"purpose": "marketing", "channel": "sms", "action": "withdraw", "source": "app"}
+    client.post("/v1/subjects/ana/consents", json=said)
+    engine.sender.run_once()
+    assert [each["state"] for each in client.get("/v1/messages").json()["items"]] == ["cancelled"]
+    refused = send(client).json()
+    assert (refused["outcome"], refused["reason"], refused["message"]) == (
+        "refused",
+        "consent_withdrawn",
+        None,
+    )
+
+
+def test_tests_go_to_test_recipients_alone_and_not_without_end(client: TestClient, engine: Engine):
+    client.put("/v1/subjects/ben", json={"phone": "+33639980002"})
+    for subject in ("ben", "nobody"):
+        refused = send(client, subject=subject)
+        assert (refused.status_code, refused.json()["code"]) == (403, "not_a_test_recipient")
+    assert send(client, subject="staff").json()["code"] == "subject_not_found"
+    assert send(client, geofence="nowhere").json()["code"] == "geofence_not_found"
+    for _ in range(TESTS_A_DAY):
+        assert send(client).status_code == 201
+    refused = send(client)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_tests")

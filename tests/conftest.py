@@ -32,6 +32,11 @@ MONDAY_NINE = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 """Monday 23 November 2026, 09:00 in Paris."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests wait for processes and disks half of the time."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--interleavings", type=int, default=200, help="of opt-out and sending, on each database (200)"
@@ -96,9 +101,20 @@ def postgresql_pattern(postgresql_server: str) -> str:
     return "pattern"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+
+
+@pytest.fixture(params=DATABASES)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables, on each of the engines that production may use."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'records.sqlite'}"
+    return new_database(request.getfixturevalue("postgresql_server"), "chaland_test")
+
+
+@pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database with tables and no rows, on each of the engines that production may use."""
+    """A database with tables and no rows, on each of them."""
     if request.param == "sqlite":
         path = tmp_path / "records.sqlite"
         shutil.copyfile(request.getfixturevalue("sqlite_pattern"), path)

@@ -96,6 +96,7 @@ def test_the_door_only_appends():
         if callable(value) and value.__module__ == ledger.__name__
     }
     assert {name for name in doors if not name.startswith("_")} == {
+        "count_granted",
         "entries_of",
         "entries_of_many",
         "record",

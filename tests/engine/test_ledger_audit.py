@@ -102,8 +102,8 @@ def test_without_keys_nothing_is_verified(tmp_path: Path):
     assert (run.returncode, "Traceback" in run.stderr) == (2, False)
 
 
-def test_the_entries_of_an_older_installation_come_into_the_log(database_url: str, tmp_path: Path):
-    records = open_records(database_url, tmp_path / "vault.keys")
+def test_the_entries_of_an_older_installation_come_into_the_log(empty_database_url: str, tmp_path: Path):
+    records = open_records(empty_database_url, tmp_path / "vault.keys")
     with records.writes.begin() as connection:
         command.upgrade(_config(connection), "0004")
         known = "INSERT INTO subjects (id, attributes, created_at, updated_at) VALUES (:id, '{}', :at, :at)"

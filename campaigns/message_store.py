@@ -23,8 +23,11 @@ from consent.vault import DataKey
 
 _WENT = case(
     (messages.c.sent_at.is_not(None), messages.c.sent_at),
-    # The call began after the message was taken, and `next_at` lies a minute behind that.
-    (messages.c.state == MessageState.UNKNOWN.value, messages.c.next_at),
+    # The provider is first asked at `next_at`, after the call; each later time it is asked moves that on.
+    (
+        (messages.c.state == MessageState.UNKNOWN.value) & (messages.c.next_at < messages.c.valid_until),
+        messages.c.next_at,
+    ),
     else_=messages.c.valid_until,
 )
 """When a message went, or at the latest will go."""

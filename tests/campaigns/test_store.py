@@ -185,6 +185,7 @@ def test_recent_messages_are_those_that_may_have_reached_someone(connection):
         ({"state": "due"}, 900),
         ({"state": "sending"}, 900),
         ({"state": "unknown", "next_at": NOW + timedelta(seconds=70)}, 70),
+        ({"state": "unknown", "next_at": NOW + HOUR}, 900),
         ({"state": "sent", "sent_at": NOW + HOUR}, 3600),
     ],
 )

@@ -15,13 +15,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from consent.standard_webhook import key_of, signed_headers
 from engine import metrics
 from engine.events_out import feed, queue, subscription_store
 from engine.events_out.change import Change
 from engine.events_out.payload import Discretion, payloads
 from engine.events_out.queue import Delivery
 from engine.events_out.subscription import Subscription, SubscriptionState
-from engine.events_out.webhook import GONE, pause_seconds, signed_headers
+from engine.events_out.webhook import GONE, pause_seconds
 from engine.outbound import CallFailed, Outbound
 from engine.records import Records
 
@@ -148,7 +149,11 @@ class WebhookCourier:
 
     async def _call(self, subscription: Subscription, delivery: Delivery, body: bytes) -> Result:
         now = self._now()
-        headers = signed_headers(subscription.keys(now), delivery.id, now, body)
+        keys = [key_of(each) for each in subscription.keys(now)]
+        headers = {
+            "content-type": "application/json",
+            **signed_headers(keys, delivery.id, now, body),
+        }
         try:
             answer = await self._outbound.post_async(subscription.url, body, headers)
         except CallFailed as failed:

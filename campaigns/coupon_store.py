@@ -27,6 +27,7 @@ from campaigns.coupon import (
     plain_code,
 )
 from campaigns.coupon_tables import coupon_pools, coupons
+from campaigns.dead_letter import is_dead
 from campaigns.gates import Reason
 from campaigns.message import MessageState
 from campaigns.paging import Page, read_cursor, write_cursor
@@ -185,7 +186,7 @@ def claim(conn: Connection, pool_id: str, wanted: Wanted, now: datetime) -> Coup
     if pool is None or (pool.expires_at is not None and pool.expires_at <= now):
         return None
     free = _next_free(conn, pool_id)
-    if free is None and give_back(conn, pool_id):
+    if free is None and give_back(conn, now, pool_id):
         free = _next_free(conn, pool_id)
     if free is None:
         return None
@@ -218,9 +219,9 @@ def release(conn: Connection, message_id: str) -> None:
     conn.execute(update(coupons).where(coupons.c.message == message_id).values(_UNCLAIMED))
 
 
-def give_back(conn: Connection, pool_id: str | None = None) -> int:
-    """Free the codes of messages that never went: expired, cancelled, or refused by the provider at every call. Answers
-    how many; up to a limit at once.
+def give_back(conn: Connection, now: datetime, pool_id: str | None = None) -> int:
+    """Free the codes of messages that never went: expired, cancelled, or refused by the provider at every call, and not
+    to be let go again. Answers how many; up to a limit at once.
 
     Of a message whose fate nobody knows the code stays claimed, as of one that was not delivered: it may have been read.
     """
@@ -228,6 +229,7 @@ def give_back(conn: Connection, pool_id: str | None = None) -> int:
         (messages.c.state == MessageState.FAILED.value)
         & messages.c.provider_id.is_(None)
         & messages.c.reason.is_distinct_from(Reason.NO_TRACE.value)  # the provider was only asked later
+        & ~is_dead(now)
     )
     theirs = (
         select(coupons.c.code)

@@ -51,6 +51,13 @@ class NotToRedrive(CampaignError):
     code = "message_not_to_redrive"
 
 
+class BudgetSpent(CampaignError):
+    """A budget has no room for the message any more."""
+
+    status = 409
+    code = "budget_spent"
+
+
 class CampaignExists(CampaignError):
     """A copy was to be made under an id that is taken."""
 

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Path
 from sqlalchemy import Engine
 
 from campaigns import dead_letter
+from campaigns.account import Account
 from campaigns.message import message_json
 from campaigns.routes import MESSAGE_EXAMPLE, Now
 
 
-def router(*, writes: Engine, now: Now) -> APIRouter:
+def router(*, writes: Engine, now: Now, account: Account) -> APIRouter:
     """The routes of single messages."""
     api = APIRouter()
 
@@ -24,6 +25,6 @@ def router(*, writes: Engine, now: Now) -> APIRouter:
     )
     def redrive(message_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]) -> dict[str, Any]:
         with writes.begin() as connection:
-            return message_json(dead_letter.redrive(connection, message_id, now()))
+            return message_json(dead_letter.redrive(connection, message_id, now(), account))
 
     return api

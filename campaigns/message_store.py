@@ -23,8 +23,11 @@ from consent.vault import DataKey
 
 _WENT = case(
     (messages.c.sent_at.is_not(None), messages.c.sent_at),
-    # The call began after the message was taken, and `next_at` lies a minute behind that.
-    (messages.c.state == MessageState.UNKNOWN.value, messages.c.next_at),
+    # The provider is first asked at `next_at`, after the call; each later time it is asked moves that on.
+    (
+        (messages.c.state == MessageState.UNKNOWN.value) & (messages.c.next_at < messages.c.valid_until),
+        messages.c.next_at,
+    ),
     else_=messages.c.valid_until,
 )
 """When a message went, or at the latest will go."""
@@ -51,7 +54,9 @@ def sent_to(
 ) -> dict[str, list[Sent]]:
     """Each subject's messages that went after `since`, or will go, oldest first; an empty list for one without any.
 
-    Those that never reached anyone do not count, nor do tests; those that still wait count as of their last instant. With `before`, only those made before that message.
+    Those that never reached anyone do not count, nor do tests; those that still wait count as of their last instant.
+    With `before`, not that message itself, and of those made later only what is under way already: it is no longer merely
+    due. Of two that are due, the later one thus gives way, also where the earlier was let go again.
     """
     found: dict[str, list[Sent]] = {subject: [] for subject in subjects}
     went = _WENT.label("went")
@@ -66,10 +71,12 @@ def sent_to(
         )
         if before is not None:
             query = query.where(
+                messages.c.id != before.id,
                 or_(
                     messages.c.created_at < before.created_at,
                     and_(messages.c.created_at == before.created_at, messages.c.id < before.id),
-                )
+                    messages.c.state != MessageState.DUE.value,
+                ),
             )
         for row in conn.execute(query.order_by(went)):
             sent = Sent(row.went, row.event, row.campaign, row.geofence, Channel(row.channel), row.visit)

@@ -3,7 +3,7 @@
 None of them is ever sent again. Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from campaigns.message import Message, MessageState
 from campaigns.message_store import messages_of_rows
 from campaigns.outbox import FIRST_LOOK_SECONDS
 from campaigns.tables import attempts, messages
+from consent.entry import Channel
 
 NO_TRACE_AFTER = timedelta(minutes=15)
 """After its shelf life, which is also how long the provider may hold it, a message without a trace was never taken."""
@@ -34,14 +35,22 @@ def pause_after(called_at: datetime, now: datetime) -> timedelta:
     return min(max(now - called_at, timedelta(seconds=FIRST_LOOK_SECONDS)), LONGEST_PAUSE)
 
 
-def take_unsettled(conn: Connection, now: datetime, limit: int) -> list[Unsettled]:
-    """Those whose turn it is, the longest waiting first; nobody else is told of them before their next turn."""
+def take_unsettled(
+    conn: Connection, now: datetime, limit: int, channels: Collection[Channel]
+) -> list[Unsettled]:
+    """Those on these channels whose turn it is, the longest waiting first; nobody else is told of them before their next
+    turn.
+    """
     called = (
         select(func.max(attempts.c.started_at)).where(attempts.c.message == messages.c.id).scalar_subquery()
     )
     query = (
         select(messages, called.label("called_at"))
-        .where(messages.c.state == MessageState.UNKNOWN.value, messages.c.next_at <= now)
+        .where(
+            messages.c.state == MessageState.UNKNOWN.value,
+            messages.c.next_at <= now,
+            messages.c.channel.in_([channel.value for channel in channels]),
+        )
         .order_by(messages.c.next_at, messages.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=messages)

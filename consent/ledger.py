@@ -78,8 +78,9 @@ def record_all(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
 def _end_addresses(conn: Connection, entries: Sequence[Entry]) -> None:
     """Whoever no longer allows offers by push is not to be reached by push."""
     for entry in entries:
-        if entry.action is Action.WITHDRAW and entry.channel is Channel.PUSH:
-            stands = standing_of(conn, entry.subject, entry.purpose, entry.channel, entry.recorded_at)
+        ends = (entry.action, entry.purpose) == (Action.WITHDRAW, Purpose.MARKETING)
+        if ends and entry.channel in (None, Channel.PUSH):  # None: of every channel
+            stands = standing_of(conn, entry.subject, entry.purpose, Channel.PUSH, entry.recorded_at)
             if not stands.allowed:
                 forget_addresses(conn, entry.subject)
 

@@ -4,10 +4,8 @@ Signed as Standard Webhooks are: HMAC-SHA256 over id, time and body, so that a p
 repetition from news. An SMS provider that has an interface of its own for erasing gets a function beside `post`.
 """
 
-import hmac
 import json
 import logging
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +17,7 @@ from sqlalchemy import Engine
 from consent import processor_store
 from consent.processor import Processor
 from consent.processor_store import ErasureNotice
+from consent.standard_webhook import signed_headers
 
 BATCH = 20
 TIMEOUT_SECONDS = 10.0
@@ -97,10 +96,4 @@ def post(processor: Processor, notice: ErasureNotice, now: datetime) -> CallResu
 
 def signature(secret: bytes, notice_id: str, now: datetime, body: bytes) -> dict[str, str]:
     """The headers of Standard Webhooks 1.0."""
-    timestamp = str(int(now.timestamp()))
-    code = hmac.digest(secret, b".".join((notice_id.encode(), timestamp.encode(), body)), sha256)
-    return {
-        "webhook-id": notice_id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": f"v1,{b64encode(code).decode()}",
-    }
+    return signed_headers([secret], notice_id, now, body)

@@ -401,7 +401,7 @@ class Engine:
                 approval=self.approval,
                 may_speak=lambda connection, campaign: check_audience(connection, campaign, minimum, now()),
             ),
-            campaigns.message_routes.router(writes=writes, now=now),
+            campaigns.message_routes.router(writes=writes, now=now, account=self.house.account),
             campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
             campaigns.list_routes.router(reads=reads, writes=writes, now=now, minimum=minimum),

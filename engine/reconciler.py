@@ -1,4 +1,6 @@
-"""Settles messages whose outcome is unknown: asks the provider what became of the call, and never sends again."""
+"""Settles messages whose outcome is unknown: asks the provider what became of the call, and never sends again. What no
+provider can be asked about stays unknown, and counts: it may have been shown.
+"""
 
 import logging
 from collections import Counter
@@ -25,13 +27,13 @@ class Reconciler:
 
     def __init__(self, records: Records, channels: Mapping[consent.Channel, Channel], now: Now) -> None:
         self._records = records
-        self._channels = channels
         self._now = now
+        self._askable = {name: channel for name, channel in channels.items() if isinstance(channel, Findable)}
 
     def run_once(self, limit: int = BATCH) -> int:
         """Ask about those whose turn it is; how many were settled. A provider that does not answer ends the run."""
         with self._records.writes.begin() as connection:
-            taken = take_unsettled(connection, self._now(), limit)
+            taken = take_unsettled(connection, self._now(), limit, self._askable)
         settled: Counter[str] = Counter()
         for each in taken:
             try:
@@ -39,21 +41,22 @@ class Reconciler:
             except DeliveryError as error:
                 _logger.warning("message %s is still unknown: %s", each.message.id, error)
                 break
-            if as_what := self._settle(each, traces):
+            if traces is not None and (as_what := self._settle(each, traces)):
                 settled[as_what] += 1
         for as_what, count in settled.items():
             metrics.UNKNOWN_SETTLED.labels(as_what).inc(count)
         return settled.total()
 
-    def _traces(self, unsettled: Unsettled) -> list[Trace]:
+    def _traces(self, unsettled: Unsettled) -> list[Trace] | None:
+        """What the provider holds; None where there is no address to ask it about."""
         message = unsettled.message
-        channel = self._channels.get(message.channel)
         with self._records.reads.connect() as connection:
             address = (
                 phone_of(connection, message.subject) if message.channel is consent.Channel.SMS else None
             )
-        if address is None or not isinstance(channel, Findable):
-            return []
+        if address is None:
+            return None
+        channel = self._askable[message.channel]
         return list(channel.find(Sought(address, message.text, unsettled.called_at)))
 
     def _settle(self, unsettled: Unsettled, traces: list[Trace]) -> str | None:

@@ -1,21 +1,20 @@
-"""Calls that an app's server signs in place of showing a key: Standard Webhooks 1.0 (github.com/standard-webhooks), the
-scheme ``v1``: HMAC-SHA256 over id, time and the very bytes of the body.
+"""Calls that an app's server signs in place of showing a key: Standard Webhooks 1.0 (`consent/standard_webhook.py`).
 
 What is shared with an app follows from its key's id and a secret of this installation, so that nothing is kept of it, and a
 stranger's name costs the same work as a known one.
 """
 
 import hmac
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
+
+from consent import standard_webhook
 
 TOLERANCE_SECONDS = 300
 """A call is heard so long before and after the time that it names."""
 ID_LIMIT_CHARS = 255
 SIGNATURES_LIMIT = 10
-PREFIX = "whsec_"
 _LABEL = b"chaland app webhook "
 
 
@@ -26,12 +25,7 @@ def shared_key(master: bytes, app: str) -> bytes:
 
 def secret_text(master: bytes, app: str) -> str:
     """The same, as the libraries of Standard Webhooks take it."""
-    return PREFIX + b64encode(shared_key(master, app)).decode()
-
-
-def signature(key: bytes, call: str, at: int, body: bytes) -> str:
-    """What the header ``webhook-signature`` must hold."""
-    return "v1," + b64encode(hmac.digest(key, f"{call}.{at}.".encode() + body, sha256)).decode()
+    return standard_webhook.secret_text(shared_key(master, app))
 
 
 def signed_id(
@@ -46,7 +40,7 @@ def signed_id(
         return None
     if not 1 <= len(call) <= ID_LIMIT_CHARS or not (written.isdecimal() and len(written) <= 12):
         return None
-    wanted = [signature(key, call, int(written), body).encode() for key in keys]
+    wanted = [standard_webhook.code(key, call, int(written), body).encode() for key in keys]
     fits = [hmac.compare_digest(each, one) for each in wanted for one in shown]
     in_time = abs(now.timestamp() - int(written)) <= TOLERANCE_SECONDS
     return call if any(fits) and in_time else None

@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
+from consent.standard_webhook import key_of, signed_headers
 from engine import metrics
 from engine.events_out import feed, queue, subscription_store
 from engine.events_out.change import Change
 from engine.events_out.payload import Discretion, payloads
 from engine.events_out.queue import Delivery
 from engine.events_out.subscription import Subscription, SubscriptionState
-from engine.events_out.webhook import GONE, pause_seconds, signed_headers
+from engine.events_out.webhook import GONE, pause_seconds
 from engine.outbound import CallFailed, Outbound
 from engine.records import Records
 
@@ -73,8 +73,8 @@ class WebhookCourier:
                             pool.submit(self._turns_alone, subscription, stop)
                     if not placed:
                         stop.wait(IDLE_SECONDS)
-                except SQLAlchemyError as error:
-                    logger.warning("webhooks: the records store did not answer (%s)", type(error).__name__)
+                except Exception as error:  # noqa: BLE001  # nobody would deliver any more
+                    logger.warning("webhooks: a round failed (%s)", type(error).__name__)
                     stop.wait(RETRY_SECONDS)
 
     def run_once(self) -> int:
@@ -105,7 +105,9 @@ class WebhookCourier:
                 return 0
             taken = queue.take(connection, subscription_id, now, 1 if subscription.failing else TURN)
         with self._records.reads.connect() as connection:
-            said = payloads(connection, [each.change for each in taken], self._discretion, now)
+            # What is not wanted any more was queued for an earlier wish, maybe for another address.
+            wanted = [each.change for each in taken if subscription.wanted.has(each.change)]
+            said = payloads(connection, wanted, self._discretion, now)
         bodies = [
             (each, json.dumps(said[each.change.seq]).encode()) for each in taken if each.change.seq in said
         ]
@@ -147,7 +149,11 @@ class WebhookCourier:
 
     async def _call(self, subscription: Subscription, delivery: Delivery, body: bytes) -> Result:
         now = self._now()
-        headers = signed_headers(subscription.keys(now), delivery.id, now, body)
+        keys = [key_of(each) for each in subscription.keys(now)]
+        headers = {
+            "content-type": "application/json",
+            **signed_headers(keys, delivery.id, now, body),
+        }
         try:
             answer = await self._outbound.post_async(subscription.url, body, headers)
         except CallFailed as failed:
@@ -215,7 +221,13 @@ def _condition(subscription: Subscription, results: Sequence[Result], now: datet
 
 
 def resumed(subscription: Subscription, now: datetime) -> Subscription:
-    """The subscription, active again, and tried at once."""
+    """The subscription, active again, and tried at once; what it missed is known now."""
     return replace(
-        subscription, state=SubscriptionState.ACTIVE, because=None, changed_at=now, failing=0, rest_until=None
+        subscription,
+        state=SubscriptionState.ACTIVE,
+        because=None,
+        changed_at=now,
+        missed=0,
+        failing=0,
+        rest_until=None,
     )

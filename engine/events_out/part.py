@@ -20,6 +20,8 @@ from engine.scheduler import Job
 from engine.web import requires_now
 from geofences.sensitive import SensitivePlaces
 
+WAKE_SECONDS = 3600
+
 
 class EventsOut:
     """Tells others what happened."""
@@ -49,11 +51,14 @@ class EventsOut:
             destinations=self._outbound.destinations,
             consent_permitted=consent_permitted,
         )
-        return calls, stream_call(self.reader, consent_permitted)
+        return calls, stream_call(self.reader, requires_now(keys, Scope.SUBSCRIBE), consent_permitted)
 
     def jobs(self) -> tuple[Job, ...]:
         """The timed jobs."""
-        return (Job("events out watched", 60, self.watch),)
+        return (
+            Job("events out watched", 60, self.watch),
+            Job("events out woken", WAKE_SECONDS, self.wake),
+        )
 
     def attention(self) -> list[str]:
         """What an operator should look at."""
@@ -63,13 +68,30 @@ class EventsOut:
             f"subscription {each} was ended by its receiver; POST /v1/subscriptions/{each}/resume"
             for each in ended
         ]
-        return told + [f"subscription {each} missed changes, as its queue was full" for each in missing]
+        return told + [
+            f"subscription {each} missed changes, as its queue was full; POST /v1/subscriptions/{each}/resume once you know"
+            for each in missing
+        ]
+
+    def wake(self) -> int:
+        """Let go what waits behind deliveries that were kept for too long. Answers how many subjects' that was."""
+        woken = 0
+        while found := self._orphans():
+            with self._records.writes.begin() as connection:
+                queue.wake_orphans(connection, found, self._now())
+            woken += len(found)
+        return woken
+
+    def _orphans(self) -> list[tuple[str, str]]:
+        with self._records.reads.connect() as connection:
+            return queue.orphans(connection)
 
     def watch(self) -> None:
         """Stop writing changes down that nobody wants, and tell the metrics what waits."""
         self.courier.place()  # also where no process delivers: what has no position would be kept for ever
         with self._records.writes.begin() as connection:
             feed.judge_wanted(connection, self._now())
+        with self._records.reads.connect() as connection:
             counts = queue.counts(connection)
         for state in DeliveryState:
             metrics.WEBHOOKS_WAITING.labels(state).set(sum(each.get(state, 0) for each in counts.values()))

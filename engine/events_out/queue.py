@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
@@ -22,6 +23,7 @@ QUEUE_LIMIT = 100_000
 """Deliveries that wait for one receiver; what comes on top is missed, and counted."""
 DEAD_LIMIT = 10_000
 """Dead letters of one receiver; beyond it the oldest go."""
+ORPHANS_AT_ONCE = 500
 TAKEN_FOR = timedelta(seconds=60)
 """How long a delivery that one process took is left alone by the others: longer than a call can last."""
 
@@ -126,6 +128,29 @@ def redrive(conn: Connection, subscription: str, ids: Collection[str] | None, no
     moved = conn.execute(update(deliveries).where(dead).values(values)).rowcount
     _wake(conn, subscription, sorted(subjects), now)
     return moved
+
+
+def orphans(conn: Connection) -> list[tuple[str, str]]:
+    """Subscription and subject of deliveries that wait for one that is not there any more, as it was kept for too long;
+    up to a limit at once. Locks nothing.
+    """
+    of_subject = deliveries.c.subscription, deliveries.c.subject
+    query = (
+        select(*of_subject)
+        .where(deliveries.c.state == DeliveryState.WAITING.value)
+        .group_by(*of_subject)
+        .having(func.count(deliveries.c.next_at) == 0)
+        .order_by(*of_subject)
+        .limit(ORPHANS_AT_ONCE)
+    )
+    return [(row.subscription, row.subject) for row in conn.execute(query)]
+
+
+def wake_orphans(conn: Connection, several: Sequence[tuple[str, str]], now: datetime) -> None:
+    """Give the oldest of each its time, unless somebody else did."""
+    for subscription, theirs in groupby(sorted(several), key=lambda each: each[0]):
+        conn.execute(select(subscriptions.c.id).where(subscriptions.c.id == subscription).with_for_update())
+        _wake(conn, subscription, [subject for _, subject in theirs], now)
 
 
 def dead_letters(conn: Connection, subscription: str, after: int, limit: int) -> list[Delivery]:

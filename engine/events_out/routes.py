@@ -139,6 +139,8 @@ def _add_keeping(
             subscription_store.hold(connection)
             known = subscription_store.get(connection, subscription_id, lock=True)
             if known is not None:
+                if known.wanted.concerns_consent:
+                    consent_permitted(request)  # what is queued may be sent to another address now
                 changed = replace(known, url=form.url, wanted=wanted, changed_at=at)
                 subscription_store.put(connection, changed, new=False)
                 return _shown(connection, changed, at)

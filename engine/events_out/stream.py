@@ -79,10 +79,24 @@ class FeedReader:
                 feed.want(connection, now)
 
 
+class _NotPermitted(Exception):
+    """The listener may not hear this any more."""
+
+
 class EventStream(Response):
     """One stream, from its start to its end."""
 
-    def __init__(self, reader: FeedReader, wanted: Wanted, after: int, *, gap: bool, pace: Pace) -> None:
+    def __init__(
+        self,
+        reader: FeedReader,
+        wanted: Wanted,
+        after: int,
+        *,
+        permitted: Callable[[], None],
+        gap: bool,
+        pace: Pace,
+    ) -> None:
+        """`permitted` raises `Problem` once the listener may not hear this any more."""
         super().__init__(
             media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
@@ -90,11 +104,12 @@ class EventStream(Response):
         self._reader = reader
         self._wanted = wanted
         self._after = after
+        self._permitted = permitted
         self._gap = gap
         self._pace = pace
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the stream until its listener goes or is too slow."""
+        """Serve the stream until its listener goes, is too slow, or loses its key."""
         if self._reader.open_streams >= STREAMS_LIMIT:
             raise Problem(503, "too_many_streams", f"{STREAMS_LIMIT} streams are open here; close one")
         self._reader.open_streams += 1
@@ -102,6 +117,8 @@ class EventStream(Response):
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await self._tell_all(send, gone)
+        except _NotPermitted:
+            await self._end(send, "unauthorized")
         except TimeoutError:
             await self._end(send, "too_slow")
         except asyncio.CancelledError:  # the server stops; this task ends here in any case
@@ -114,8 +131,11 @@ class EventStream(Response):
         await self._send(send, f"retry: {RECONNECT_MS}\n\n")
         if self._gap:
             await self._send(send, _block("gap", self._after, {"reason": "older changes are not kept"}))
-        said_at = time.monotonic()
+        said_at = asked_at = time.monotonic()
         while not gone.done():
+            if time.monotonic() - asked_at >= self._pace.heartbeat_seconds:
+                await self._ask()
+                asked_at = time.monotonic()
             found, said = await run_in_threadpool(self._reader.read, self._after)
             told = [
                 _block(change.type, change.position, said[change.seq])
@@ -131,6 +151,13 @@ class EventStream(Response):
                 said_at = time.monotonic()
             if len(found) < PORTION:
                 await asyncio.wait([gone], timeout=self._pace.poll_seconds)
+
+    async def _ask(self) -> None:
+        """Raises _NotPermitted when the listener's key was revoked, or lost its scope."""
+        try:
+            await run_in_threadpool(self._permitted)
+        except Problem as problem:
+            raise _NotPermitted from problem
 
     async def _send(self, send: Send, text: str) -> None:
         """Raises TimeoutError when the listener does not take it."""
@@ -157,9 +184,14 @@ def _block(event: str, position: int, data: dict[str, Any]) -> str:
 
 
 def stream_call(
-    reader: FeedReader, consent_permitted: Callable[[Request], None], pace: Pace | None = None
+    reader: FeedReader,
+    permitted: Callable[[Request], None],
+    consent_permitted: Callable[[Request], None],
+    pace: Pace | None = None,
 ) -> APIRouter:
-    """The call that opens a stream. `consent_permitted` raises `Problem` unless the caller may hear of consent."""
+    """The call that opens a stream. `permitted` raises `Problem` unless the caller may listen, and `consent_permitted`
+    unless it may hear of consent; both are asked again while a stream is open.
+    """
     api = APIRouter(tags=["events out"])
     example = (
         'retry: 3000\n\nevent: event.enter\nid: 17\ndata: {"type": "event.enter", "position": 17, ...}\n\n'
@@ -181,10 +213,15 @@ def stream_call(
         if not wanted.kinds:
             said = "at least one kind, such as event or message.delivered"
             raise Problem(422, "unknown_kind", f"kinds: {said}", [FieldProblem("kinds", said)])
-        if wanted.concerns_consent:
-            consent_permitted(request)
+
+        def still_permitted() -> None:
+            permitted(request)
+            if wanted.concerns_consent:
+                consent_permitted(request)
+
+        still_permitted()
         after, gap = reader.begin(_position(last_event_id))
-        return EventStream(reader, wanted, after, gap=gap, pace=pace or Pace())
+        return EventStream(reader, wanted, after, permitted=still_permitted, gap=gap, pace=pace or Pace())
 
     return api
 

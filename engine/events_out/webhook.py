@@ -1,13 +1,10 @@
-"""How a webhook is signed and when it is tried again: Standard Webhooks 1.0 (standardwebhooks.com). Pure."""
+"""The secrets of webhooks, and when one is tried again, as Standard Webhooks 1.0 has it (standardwebhooks.com). Pure."""
 
-import hmac
 import secrets
-from base64 import b64decode, b64encode
-from collections.abc import Sequence
-from datetime import datetime
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 
-PREFIX = "whsec_"
+from consent.standard_webhook import secret_text
+
 SECRET_BYTES = 32
 PAUSES_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """After the first, second, ... failed call, as the specification suggests: ten calls over three days and a bit."""
@@ -21,20 +18,7 @@ GONE = 410
 
 def new_secret() -> str:
     """A secret as it is shown to its receiver."""
-    return PREFIX + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-
-
-def signed_headers(keys: Sequence[str], webhook_id: str, at: datetime, body: bytes) -> dict[str, str]:
-    """The headers of one call, signed with every secret that is in use."""
-    timestamp = str(int(at.timestamp()))
-    content = b".".join((webhook_id.encode(), timestamp.encode(), body))
-    codes = (hmac.digest(b64decode(key.removeprefix(PREFIX)), content, sha256) for key in keys)
-    return {
-        "content-type": "application/json",
-        "webhook-id": webhook_id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": " ".join(f"v1,{b64encode(code).decode()}" for code in codes),
-    }
+    return secret_text(secrets.token_bytes(SECRET_BYTES))
 
 
 def pause_seconds(webhook_id: str, attempts: int, asked: str | None = None) -> float | None:

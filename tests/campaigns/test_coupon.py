@@ -230,7 +230,17 @@ def test_the_code_of_a_message_that_never_went_is_free_again(records, state, pro
         connection.execute(update(messages).where(messages.c.id == message.id).values(ended))
         decision, _ = given(connection, "fix-2")  # the pool seems empty until it is looked
         assert (decision.outcome is Outcome.MESSAGE) == bool(back)
-        assert coupon_store.give_back(connection) == 0
+        assert coupon_store.give_back(connection, NOW) == 0
+
+
+def test_the_code_of_a_message_that_may_go_again_is_kept_until_it_may_not(records):
+    with records.writes.begin() as connection:
+        fill(connection, "BREAD-1")
+        _, message = given(connection, "fix-1")
+        ended = {"state": MessageState.FAILED.value, "reason": Reason.CONFIGURATION.value}
+        connection.execute(update(messages).where(messages.c.id == message.id).values(ended))
+        assert coupon_store.give_back(connection, message.valid_until - timedelta(seconds=1)) == 0
+        assert coupon_store.give_back(connection, message.valid_until) == 1
 
 
 def test_a_pool_that_is_over_gives_nothing_and_its_end_ends_coupons(records):

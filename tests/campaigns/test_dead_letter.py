@@ -1,13 +1,16 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from campaigns.budget import Budget, Key, owner_of
+from campaigns.budget_store import lock_counters, read_counters, settle
 from campaigns.dead_letter import count_dead, redrive
 from campaigns.decision_store import record_decision
-from campaigns.errors import MessageNotFound, NotToRedrive
+from campaigns.errors import BudgetSpent, MessageNotFound, NotToRedrive
 from campaigns.gates import Reason
 from campaigns.message import MessageState
-from campaigns.message_store import messages_of
+from campaigns.message_store import messages_of, sent_to
 from campaigns.outbox import (
     AttemptOutcome,
     begin_attempt,
@@ -17,9 +20,10 @@ from campaigns.outbox import (
     record_sent,
     take_due,
 )
+from campaigns.store import put_campaign
 from consent.store import put_subject
 from consent.subject import Subject
-from tests.campaigns.cast import decided
+from tests.campaigns.cast import BREAD, decided
 from tests.conftest import MONDAY_NINE
 
 NOW = MONDAY_NINE
@@ -53,6 +57,52 @@ def test_a_message_that_failed_for_our_configuration_may_go_again(connection, me
     assert (stored.state, stored.reason, stored.error_code) == (MessageState.DUE, None, None)
     assert [due.message for due in take_due(connection, LATER, 10)] == [message.id]
     assert count_dead(connection, LATER) == 0
+
+
+def test_what_was_sent_meanwhile_counts_for_the_one_that_goes_again(connection, message):
+    fail(connection, message, AttemptOutcome.FAILED, Reason.CONFIGURATION)
+    record_decision(connection, *decided("fix-2", at=NOW + timedelta(seconds=1)))
+    other = next(each for each in messages_of(connection, "ana") if each.id != message.id)
+    again = redrive(connection, message.id, LATER)
+    assert sent_to(connection, ["ana"], NOW, before=again)["ana"] == [], "one that is due gives way itself"
+    record_sent(connection, other.id, begin_attempt(connection, other, LATER), "SM1", LATER)
+    assert [sent.at for sent in sent_to(connection, ["ana"], NOW, before=again)["ana"]] == [LATER]
+
+
+def test_it_goes_again_only_if_its_budget_still_has_room(connection):
+    campaign = replace(BREAD, budget=Budget(messages=1))
+    put_campaign(connection, campaign, NOW)
+
+    def reserved(cause, at):
+        counters = lock_counters(connection, [Key(owner_of("bread"))], ["bread"], at.date())
+        record_decision(connection, *(made := decided(cause, at=at)), counted=True)
+        counters.reserve(made[1])
+        counters.write(connection)
+        return made[1]
+
+    first = reserved("fix-1", NOW)
+    fail(connection, first, AttemptOutcome.FAILED, Reason.CONFIGURATION)
+    settle(connection)
+    second = reserved("fix-2", NOW + timedelta(seconds=1))
+    with pytest.raises(BudgetSpent, match="campaign bread may use 1 of messages, and 1 are used"):
+        redrive(connection, first.id, LATER)
+    fail(connection, second, AttemptOutcome.FAILED)
+    settle(connection)
+    redrive(connection, first.id, LATER)
+    assert settle(connection) == 0
+    assert read_counters(connection, ["bread"], NOW.date())[Key(owner_of("bread"))].messages == 1
+    with pytest.raises(NotToRedrive, match="is due"):
+        redrive(connection, first.id, LATER)
+
+
+def test_one_whose_count_was_not_given_back_yet_keeps_it(connection):
+    put_campaign(connection, replace(BREAD, budget=Budget(messages=1)), NOW)
+    record_decision(connection, *(made := decided("fix-1")))
+    lock_counters(connection, [Key(owner_of("bread"))], ["bread"], NOW.date())
+    fail(connection, made[1], AttemptOutcome.FAILED, Reason.CONFIGURATION)
+    redrive(connection, made[1].id, LATER)
+    assert settle(connection) == 0
+    assert read_counters(connection, ["bread"], NOW.date())[Key(owner_of("bread"))].messages == 1
 
 
 def test_what_may_have_reached_somebody_stays_as_it_is(connection, message):

@@ -172,6 +172,9 @@ def test_recent_messages_are_those_that_may_have_reached_someone(connection):
     assert [each.at for each in of_bread(connection, NOW - HOUR)] == counted
     assert [each.at for each in of_bread(connection, NOW)] == counted[1:]
     second = next(message for message in messages_of(connection, "ana") if message.created_at == counted[1])
+    others = [counted[0], *counted[2:]]
+    assert [each.at for each in of_bread(connection, NOW - HOUR, before=second)] == others
+    connection.execute(messages.update().where(messages.c.created_at > second.created_at).values(state="due"))
     assert [each.at for each in of_bread(connection, NOW - HOUR, before=second)] == counted[:1]
     of_all = sent_to(connection, ["ana", "ben", "zoe"], NOW - HOUR)
     assert {each.campaign for each in of_all["ana"]} == {"bread", "cake"}
@@ -185,6 +188,7 @@ def test_recent_messages_are_those_that_may_have_reached_someone(connection):
         ({"state": "due"}, 900),
         ({"state": "sending"}, 900),
         ({"state": "unknown", "next_at": NOW + timedelta(seconds=70)}, 70),
+        ({"state": "unknown", "next_at": NOW + HOUR}, 900),
         ({"state": "sent", "sent_at": NOW + HOUR}, 3600),
     ],
 )

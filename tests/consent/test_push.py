@@ -11,7 +11,7 @@ from consent.push import (
 )
 from consent.store import get_subject, put_subject
 from consent.subject import Device, Subject
-from tests.consent.cast import minute
+from tests.consent.cast import minute, withdraw
 
 DAY = timedelta(days=1)
 
@@ -73,6 +73,18 @@ def test_a_withdrawal_of_offers_by_push_ends_the_addresses_and_no_other_does(rec
         say(connection, Action.WITHDRAW, Channel.PUSH, 10)
         assert tokens(connection) == []
         assert get_subject(connection, "ana").devices == (Device("phone-1"),)
+
+
+def test_a_withdrawal_of_every_channel_ends_the_addresses_and_one_of_location_does_not(records):
+    with records.writes.begin() as connection:
+        put(connection, phone())
+        say(connection, Action.GRANT, Channel.PUSH, 1)
+        record(connection, withdraw(minute(2), purpose=Purpose.LOCATION))
+        say(connection, Action.GRANT, Channel.PUSH, 9)
+        record(connection, withdraw(minute(5), channel=None, recorded_at=minute(10)))  # before the grant
+        assert tokens(connection) == ["t-1"]
+        say(connection, Action.WITHDRAW, None, 11)
+        assert tokens(connection) == []
 
 
 def test_an_address_of_firebase_that_no_app_has_told_of_for_long_is_ended(records):

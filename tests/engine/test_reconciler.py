@@ -4,16 +4,20 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from campaigns.channels.channel import Sought, Trace
 from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.decision_store import record_decision
 from campaigns.message import MessageState
-from campaigns.message_store import messages_of
+from campaigns.message_store import messages_of, sent_to
 from campaigns.outbox import begin_attempt, record_sent
 from campaigns.store import put_campaign
+from campaigns.tables import messages
 from campaigns.unsettled import LONGEST_PAUSE, NO_TRACE_AFTER, Unsettled, own_trace, pause_after
 from consent.entry import Channel
+from consent.store import put_subject
+from consent.subject import Subject
 from engine.reconciler import Reconciler
 from tests.campaigns.cast import BREAD, decided
 from tests.conftest import MONDAY_NINE
@@ -118,6 +122,23 @@ def test_without_a_trace_it_fails_once_the_provider_would_have_one(
     clock.advance(hours=2)
     sender_to(records, clock, None).run_once()
     assert len(twilio.requests) == 1, "it was never sent again"
+
+
+@pytest.mark.parametrize("gone", ["channel", "number"])
+def test_what_nobody_can_be_asked_about_stays_unknown_and_counts(records, clock, unknown, reconciler, gone):
+    message = unknown(LOST)
+    clock.advance(seconds=30)
+    with records.writes.begin() as connection:
+        if gone == "number":
+            put_subject(connection, Subject("ana"), NOW)
+        else:
+            connection.execute(update(messages).values(channel=Channel.PUSH.value))
+    clock.advance(hours=2)
+    assert reconciler.run_once() == 0
+    assert stored(records).state is MessageState.UNKNOWN
+    with records.reads.connect() as connection:
+        [counted] = sent_to(connection, ["ana"], NOW)["ana"]
+    assert NOW < counted.at <= message.valid_until
 
 
 def test_messages_that_are_not_the_one_are_left_out(clock, twilio, sms):

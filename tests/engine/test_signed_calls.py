@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as NoConnection
 
+from consent.standard_webhook import code
 from engine.keys import Scope
 from engine.link_key import link_keys
-from engine.signed_call import TOLERANCE_SECONDS, secret_text, shared_key, signature, signed_id
+from engine.signed_call import TOLERANCE_SECONDS, secret_text, shared_key, signed_id
 from tests.conftest import MONDAY_NINE
 from tests.engine.test_worker import LAT, LON, town  # noqa: F401  # a fixture
 
@@ -25,7 +26,7 @@ def headers(call="call-1", at=AT, body=BODY, key=KEY):
     return {
         b"webhook-id": call.encode(),
         b"webhook-timestamp": str(at).encode(),
-        b"webhook-signature": signature(key, call, at, body).encode(),
+        b"webhook-signature": code(key, call, at, body).encode(),
     }
 
 
@@ -39,7 +40,7 @@ def test_a_signed_call_has_its_id():
 def test_it_is_signed_as_the_standard_has_it():
     """The example of the specification, github.com/standard-webhooks/standard-webhooks, its own test vector."""
     key = b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    told = signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    told = code(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert told == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -16,16 +18,18 @@ import geofences.store
 from campaigns.tables import messages
 from consent.entry import Action, Purpose
 from engine.destination import Destinations, Targets
-from engine.events_out import feed, queue, subscription_store
+from engine.events_out import courier, feed, queue, subscription_store
 from engine.events_out.change import Wanted
-from engine.events_out.courier import TURN
+from engine.events_out.courier import TURN, resumed
+from engine.events_out.part import EventsOut
 from engine.events_out.subscription import SubscriptionState, rotated
-from engine.events_out.tables import changes, deliveries
+from engine.events_out.tables import changes, deliveries, subscriptions
 from engine.events_out.triggers import TRIGGERS, _there
 from engine.events_out.webhook import PAUSES_SECONDS, new_secret
 from engine.outbound import Outbound
 from engine.schema import upgrade
 from geofences.event import Revision
+from geofences.sensitive import SensitivePlaces
 from geofences.tables import place_events
 from tests.engine.events_out.receiving import NotGenuine, verified
 from tests.engine.events_out.shop import SECRET_WORDS, Shop, told
@@ -275,7 +279,12 @@ def test_a_full_queue_misses_what_comes_and_says_so(shop, crm, monkeypatch):
     for _ in range(5):
         shop.visits("ana")
     shop.courier.place()
-    assert shop.subscription().missed == 3
+    missing = shop.subscription()
+    assert missing.missed == 3
+    with shop.records.writes.begin() as conn:
+        assert subscription_store.in_trouble(conn) == ([], ["crm"])
+        subscription_store.put(conn, resumed(missing, shop.clock()), new=False)
+        assert subscription_store.in_trouble(conn) == ([], [])
     shop.works()
     assert len(crm.heard) == 2
 
@@ -458,6 +467,73 @@ def rotate(shop):
             return None
         subscription_store.put(conn, replace(known, secrets=secrets), new=False)
     return new
+
+
+def test_what_waits_behind_a_delivery_that_was_kept_too_long_is_woken(shop, crm):
+    for subject in ("ana", "ben"):
+        shop.knows(subject)
+    shop.subscribes(crm)
+    visits = [shop.visits("ana").id for _ in range(3)]
+    shop.visits("ben")
+    shop.courier.place()
+    with shop.records.writes.begin() as conn:
+        conn.execute(delete(deliveries).where(deliveries.c.ref == visits[0]))  # as its retention does
+    shop.works()
+    assert [each["data"]["subject"] for each in told(crm)] == ["ben"]
+    part = EventsOut(shop.records, shop.outbound, SensitivePlaces(), shop.clock)
+    assert (part.wake(), part.wake()) == (1, 0)
+    shop.works()
+    assert [each["data"]["id"] for each in told(crm)][1:] == visits[1:]
+
+
+def test_what_was_queued_for_an_earlier_wish_is_not_told(shop, crm):
+    shop.knows("ana")
+    shop.subscribes(crm)
+    shop.says("ana", Action.GRANT, Purpose.PROFILING)
+    visit = shop.visits("ana")
+    shop.courier.place()
+    with shop.records.writes.begin() as conn:
+        known = subscription_store.get(conn, "crm", lock=True)
+        less = replace(known, wanted=Wanted(frozenset({"event"})))
+        subscription_store.put(conn, less, new=False)
+    shop.works()
+    assert [each["data"]["id"] for each in told(crm)] == [visit.id]
+    assert rows(shop, deliveries) == 0
+
+
+def test_the_courier_outlives_whatever_goes_wrong_in_a_round(shop, crm, caplog, monkeypatch):
+    monkeypatch.setattr(courier, "RETRY_SECONDS", 0.01)
+    shop.knows("ana")
+    shop.subscribes(crm)
+    url = update(subscriptions).where(subscriptions.c.id == "crm")
+    sealed = rows_of(shop, select(subscriptions.c.url))
+    with shop.records.writes.begin() as conn:
+        conn.execute(url.values(url="not sealed"))
+    shop.visits("ana")
+    stop = threading.Event()
+    run = threading.Thread(target=shop.courier.run, args=(stop,))
+    run.start()
+    try:
+        waited(lambda: "(Unsealable)" in caplog.text)
+        with shop.records.writes.begin() as conn:
+            conn.execute(url.values(url=sealed))
+        waited(lambda: crm.heard)
+    finally:
+        stop.set()
+        run.join()
+    assert types(crm) == ["event.enter"]
+
+
+def rows_of(shop, query):
+    with shop.records.reads.connect() as conn:
+        return conn.scalar(query)
+
+
+def waited(for_it):
+    until = time.monotonic() + 10
+    while not for_it():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_rows_of_a_purged_event_are_no_longer_told(shop, crm):

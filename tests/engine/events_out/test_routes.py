@@ -112,6 +112,15 @@ def test_each_call_takes_its_scope_and_consent_takes_one_more(client, engine):
         assert answer_to([Scope.PRIVACY, Scope.MARKETING], "GET", stream, None) == 403
 
 
+def test_a_key_without_privacy_cannot_redirect_what_tells_of_consent(client, engine):
+    client.put("/v1/subscriptions/dpo", json=HOOK | {"kinds": ["consent"]}).raise_for_status()
+    _, secret = engine.keys.create("curious", [Scope.SUBSCRIBE])
+    bearer = {"Authorization": f"Bearer {secret}"}
+    answer = client.put("/v1/subscriptions/dpo", json=HOOK | {"kinds": ["event"]}, headers=bearer)
+    assert answer.status_code == 403
+    assert client.get("/v1/subscriptions/dpo").json()["kinds"] == ["consent"]
+
+
 def test_from_a_consent_to_a_verified_call_pause_and_redrive(client, engine, clock):
     """The whole way; the address is put in afterwards, as the door takes none of this machine."""
     engine.outbound.destinations = Destinations(Targets.ANY)

@@ -4,11 +4,14 @@ import asyncio
 import json
 
 import pytest
+from starlette.requests import Request
 
 from consent.entry import Action
 from engine.events_out import feed
 from engine.events_out.stream import PORTION, EventStream, FeedReader, Pace
 from engine.events_out.tables import changes
+from engine.keys import Scope
+from engine.web import requires_now
 from tests.conftest import ADMIN_KEY
 from tests.engine.events_out.shop import EVERYTHING, SECRET_WORDS, Shop
 
@@ -57,10 +60,10 @@ def reader(shop):
     return FeedReader(shop.records, shop.discretion, shop.courier.place, shop.clock)
 
 
-def listens(reader, after, until, takes=None, *, gap=False, wanted=EVERYTHING):
+def listens(reader, after, until, takes=None, *, gap=False, wanted=EVERYTHING, permitted=lambda: None):
     async def run():
         listener = Listener(until, takes or (lambda message: asyncio.sleep(0)))
-        stream = EventStream(reader, wanted, after, gap=gap, pace=QUICK)
+        stream = EventStream(reader, wanted, after, permitted=permitted, gap=gap, pace=QUICK)
         async with asyncio.timeout(30):
             await stream({}, listener.receive, listener.send)
         return listener
@@ -134,7 +137,7 @@ def test_a_listener_that_takes_nothing_is_ended_with_a_word(shop, reader):
 def test_a_stream_ends_with_a_word_when_the_server_stops(reader):
     async def run():
         listener = Listener(lambda _: False)
-        stream = EventStream(reader, EVERYTHING, 0, gap=False, pace=QUICK)
+        stream = EventStream(reader, EVERYTHING, 0, permitted=lambda: None, gap=False, pace=QUICK)
         task = asyncio.create_task(stream({}, listener.receive, listener.send))
         await asyncio.sleep(0.1)
         task.cancel()
@@ -143,6 +146,23 @@ def test_a_stream_ends_with_a_word_when_the_server_stops(reader):
 
     heard = asyncio.run(run())
     assert (heard.ended, heard.events) == (True, [("end", None, {"reason": "closing"})])
+
+
+def test_a_stream_ends_when_its_key_is_revoked(reader, engine):
+    made, secret = engine.keys.create("ops", [Scope.SUBSCRIBE])
+    ask = requires_now(engine.keys, Scope.SUBSCRIBE)
+    request = Request({"type": "http", "headers": [(b"authorization", f"Bearer {secret}".encode())]})
+    beats = []
+
+    def permitted():
+        ask(request)
+        beats.append(1)
+        if len(beats) == 2:
+            engine.keys.revoke(made.id)
+
+    heard = listens(reader, 0, lambda _: False, permitted=permitted)
+    assert heard.events == [("end", None, {"reason": "unauthorized"})]
+    assert (heard.ended, len(beats), reader.open_streams) == (True, 2, 0)
 
 
 def test_the_door_checks_the_key_and_the_header_and_then_streams(engine, client):

@@ -2,9 +2,10 @@ from datetime import timedelta
 
 import pytest
 
+from consent.standard_webhook import key_of, signed_headers
 from engine.events_out.change import KINDS, TYPES, Change, ChangeKind, Wanted
 from engine.events_out.subscription import SECRETS_LIMIT, Secret, in_use, rotated
-from engine.events_out.webhook import PAUSES_SECONDS, SPREAD, new_secret, pause_seconds, signed_headers
+from engine.events_out.webhook import PAUSES_SECONDS, SPREAD, new_secret, pause_seconds
 from tests.conftest import MONDAY_NINE
 from tests.engine.events_out.receiving import NotGenuine, verified
 
@@ -13,14 +14,14 @@ DAY = timedelta(days=1)
 
 def test_a_signature_is_the_specifications():
     """Computed with another implementation: `printf 'msg_1.1795420800.{}' | openssl dgst -sha256 -hmac ...`."""
-    headers = signed_headers(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], "msg_1", MONDAY_NINE, b"{}")
+    headers = signed_headers([key_of("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")], "msg_1", MONDAY_NINE, b"{}")
     assert headers["webhook-timestamp"] == str(int(MONDAY_NINE.timestamp()))
     assert headers["webhook-signature"] == "v1,DdQMUwqELQDBz/oBXLJB9mypi6pn67w2YpLENQiHVVE="
 
 
 def test_each_secret_in_use_signs_and_any_of_them_is_enough():
     first, second = new_secret(), new_secret()
-    headers = signed_headers([second, first], "msg_1", MONDAY_NINE, b"{}")
+    headers = signed_headers([key_of(second), key_of(first)], "msg_1", MONDAY_NINE, b"{}")
     for known in (first, second):
         assert verified(known, headers, b"{}", MONDAY_NINE) == "msg_1"
     for known, body, at in (

@@ -43,6 +43,7 @@ from campaigns.store import get_campaign
 from consent import entry as consent
 from consent.address import is_dead
 from consent.countries.place import Origin
+from consent.errors import StillSending
 from consent.ledger import standing_of
 from consent.phone import country_of, origin_of, takes_texts
 from consent.push import PushAddress, addresses_of
@@ -176,12 +177,27 @@ class Sender:
     def _deal_with(self, due: Due, stop: Event | None) -> bool:
         """Send or end one message; False when it is left for later, because we stop or the line went down."""
         if (stop is not None and stop.is_set()) or (due.permitted and not self._lines.is_good(due.channel)):
-            self._lines.unused(due.channel, int(due.permitted))
+            self._give_back(due)
             return False
-        with self._handovers.under_way(due.subject):
-            if not self._send(due):
-                self._lines.unused(due.channel, int(due.permitted))
+        called = True  # unless we know better: a permit too few does no harm
+        try:
+            with self._handovers.under_way(due.subject):
+                called = self._send(due)
+        except StillSending:
+            called = False
+            _logger.warning("message %s is left for a minute: a withdrawal is being answered", due.message)
+        except Exception as error:  # noqa: BLE001  # one message must not take the others of its batch along
+            # A database error's own words hold the statement's values, so only its kind is logged.
+            _logger.error("message %s is left for a minute: %s", due.message, type(error).__name__)  # noqa: TRY400
+        if not called:
+            self._give_back(due)
         return True
+
+    def _give_back(self, due: Due) -> None:
+        try:
+            self._lines.unused(due.channel, int(due.permitted))
+        except Exception as error:  # noqa: BLE001  # the others of the batch go on
+            _logger.warning("a call that was not made stays counted: %s", type(error).__name__)
 
     def _send(self, due: Due) -> bool:
         """Whether the provider was called."""

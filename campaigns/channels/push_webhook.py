@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
 
-from campaigns.channels.push import Came, Notice, PushResult, asked_pause_seconds
+from campaigns.channels.channel import asked_pause_seconds
+from campaigns.channels.push import Came, Notice, PushResult
 from campaigns.channels.push_web import Post, Unposted
 from campaigns.message import derived_id
 from consent.processor_call import signature
@@ -88,7 +89,9 @@ def _result(status: int, headers: Mapping[str, str], call_id: str) -> PushResult
         case 401 | 403 | 410:
             return PushResult(Came.SHUT_OUT, str(status))
         case 429 | 503:
-            return PushResult(Came.RETRY, str(status), retry_after_seconds=asked_pause_seconds(headers))
+            return PushResult(
+                Came.RETRY, str(status), retry_after_seconds=asked_pause_seconds(headers.get("retry-after"))
+            )
         case _ if 300 <= status < 500:
             return PushResult(Came.REFUSED, str(status))
         case _:

@@ -38,21 +38,21 @@ from campaigns.outbox import (
     refuse,
     take_due,
 )
-from campaigns.segments import sms_size
 from campaigns.store import get_campaign
 from consent import entry as consent
 from consent.address import is_dead
 from consent.countries.place import Origin
 from consent.errors import StillSending
 from consent.ledger import standing_of
-from consent.phone import country_of, origin_of, takes_texts
+from consent.phone import origin_of
 from consent.push import PushAddress, addresses_of
 from consent.store import lock_subject, mark_of_subject, phone_of
 from consent.suppression import suppression_of
+from engine import texting
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
 from engine.history import done_since
-from engine.lines import Lines, NoLines, Short
+from engine.lines import Lines, NoLines
 from geofences.geofence import Geofence
 from geofences.store import event_facts
 
@@ -210,8 +210,13 @@ class Sender:
                 raise _StaleClaim("too long since consent was asked for", permanent=False)
             receipt = claim.channel.send(claim.outgoing)
         except DeliveryError as error:
-            self._record_failure(claim, _outcome(error), error)
-            self._tell_line(due, error)
+            outcome = _outcome(error)
+            self._record_failure(claim, outcome, error)
+            if outcome is AttemptOutcome.RETRY and due.channel is consent.Channel.SMS:
+                texting.give_back(self._lines, claim.outgoing.to, claim.outgoing.text)
+            if isinstance(error, _StaleClaim):
+                return False
+            self._lines.failed(due.channel, error)
         except Exception as error:  # noqa: BLE001  # a channel's bug: whether the message went out, nobody knows
             _logger.error("message %s: the channel failed: %s", due.message, type(error).__name__)  # noqa: TRY400
             self._record_failure(claim, AttemptOutcome.UNKNOWN, None)
@@ -222,14 +227,6 @@ class Sender:
             self._lines.count(due.channel, AttemptOutcome.SENT)
             self._lines.heard(due.channel, well=True)
         return True
-
-    def _tell_line(self, due: Due, error: DeliveryError) -> None:
-        if isinstance(error, _StaleClaim):
-            return
-        if error.busy:
-            self._lines.busy(due.channel, error.retry_after_seconds)
-        else:
-            self._lines.heard(due.channel, well=error.permanent and not error.shut_out)
 
     def _claim(self, due: Due) -> _Claim | None:
         """Lock, judge again, and mark as `sending`, in one transaction. The subject's lock comes first, as it does
@@ -256,7 +253,7 @@ class Sender:
             if reason is Reason.OK and channel is None:
                 reason = Reason.NO_CHANNEL
             if reason is Reason.OK and address is not None:
-                goes = self._goes(message, address)
+                goes = texting.may_go(self._lines, self._countries, address, message.text)
                 if goes is None:
                     put_off(connection, message, now + timedelta(seconds=NO_MONEY_SECONDS))
                     return None
@@ -337,23 +334,6 @@ class Sender:
             if message.test
             else clearance_of_message(connection, self._approval, message.campaign, message.version),
         )
-
-    def _goes(self, message: Message, address: str) -> Reason | None:
-        """Whether a text may go to that number: `OK`, or why it never may; None where today's money is used up."""
-        reason = Reason.OK
-        if self._countries is not None and country_of(address) not in self._countries:
-            reason = Reason.COUNTRY_NOT_ALLOWED
-        elif self._countries is not None and not takes_texts(address):
-            reason = Reason.NOT_A_MOBILE
-        else:
-            match self._lines.spend(message.channel, address, sms_size(message.text).segments):
-                case Short.SPEND:
-                    return None
-                case Short.PREFIX:
-                    reason = Reason.PREFIX_VELOCITY
-        if reason is not Reason.OK:
-            self._lines.count(message.channel, reason)
-        return reason
 
     def _record_failure(self, claim: _Claim, outcome: AttemptOutcome, error: DeliveryError | None) -> None:
         message, code = claim.message, error.code if error else None

@@ -2,11 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Event
+from threading import Event, Thread
 
 from sqlalchemy import Connection, Engine
 
@@ -57,8 +57,8 @@ from geofences.geofence import Geofence
 from geofences.store import event_facts
 
 BATCH = 50
-WORKERS = 4
-"""Calls of one process at a time. Each holds two connections of the records store, of fifteen."""
+WORKERS = 3
+"""Calls of one process and channel at a time. Each holds two connections of the records store, of fifteen."""
 NO_MONEY_SECONDS = 60.0
 """A message that today's money is not enough for is looked at again so often."""
 POLL_SECONDS = 0.5
@@ -134,15 +134,27 @@ class Sender:
         self._workers = workers
 
     def run(self, stop: Event) -> None:
-        """Send until `stop` is set. A store that fails is tried again after a growing pause."""
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="sending") as pool:
-            self._run(stop, pool)
+        """Send until `stop` is set, each channel in a loop of its own, so that a push service that hangs holds up no text.
+        A store that fails is tried again after a growing pause.
+        """
+        first, *others = [{channel} for channel in self._channels] or [set[consent.Channel]()]
+        first |= set(consent.Channel) - set(self._channels)  # what cannot be sent is ended too
+        loops = [Thread(target=self._run, args=(stop, channels), name="sender") for channels in others]
+        for loop in loops:
+            loop.start()
+        self._run(stop, first)
+        for loop in loops:
+            loop.join()
 
-    def _run(self, stop: Event, pool: ThreadPoolExecutor) -> None:
+    def _run(self, stop: Event, channels: Collection[consent.Channel]) -> None:
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="sending") as pool:
+            self._loop(stop, channels, pool)
+
+    def _loop(self, stop: Event, channels: Collection[consent.Channel], pool: ThreadPoolExecutor) -> None:
         failures = 0
         while not stop.is_set():
             try:
-                busy = self.run_once(stop=stop, pool=pool) > 0
+                busy = self.run_once(stop=stop, pool=pool, channels=channels) > 0
                 failures = 0
             except Exception as error:  # noqa: BLE001  # one bad message or a lost database must not end sending
                 failures += 1
@@ -154,17 +166,25 @@ class Sender:
                 stop.wait(POLL_SECONDS)
 
     def run_once(
-        self, limit: int = BATCH, stop: Event | None = None, pool: ThreadPoolExecutor | None = None
+        self,
+        limit: int = BATCH,
+        stop: Event | None = None,
+        pool: ThreadPoolExecutor | None = None,
+        channels: Collection[consent.Channel] = tuple(consent.Channel),
     ) -> int:
-        """Deal with up to `limit` due messages of each channel, side by side with a `pool`; how many there were."""
+        """Deal with up to `limit` due messages of each of the channels, side by side with a `pool`; how many there were."""
         now = self._now()
         with self._reads.connect() as connection:
-            if not has_work(connection, now):
+            if not has_work(connection, now, channels):
                 return 0
         with self._writes.begin() as connection:
             left = give_up(connection, now - timedelta(seconds=ABANDONED_SECONDS), now)
             due = take_due(
-                connection, now, limit, lambda channel, wanted: self._lines.grant(channel, wanted).count
+                connection,
+                now,
+                limit,
+                lambda channel, wanted: self._lines.grant(channel, wanted).count,
+                channels,
             )
         for message_id in left:
             _logger.warning("message %s was left half sent; its outcome is unknown", message_id)

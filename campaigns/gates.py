@@ -401,8 +401,10 @@ def _channel_health(campaign: Campaign, moment: Moment) -> Answer:
         return Answer({"breaker": None})
     until = breaker.until.isoformat() if breaker.until else None
     told = {"channel": campaign.channel.value, "breaker": breaker.state.value, "until": until}
-    ends_at = moment.event.at + timedelta(seconds=campaign.shelf_life_seconds)
-    hopeless = breaker.state is BreakerState.OPEN and breaker.until is not None and breaker.until >= ends_at
+    too_late_at = valid_until(campaign, moment.event)
+    hopeless = (
+        breaker.state is BreakerState.OPEN and breaker.until is not None and breaker.until >= too_late_at
+    )
     return Answer(told, Reason.CHANNEL_DOWN if hopeless else Reason.OK)
 
 

@@ -4,7 +4,7 @@ Every function takes an open connection in a transaction of the caller's. A mess
 twice: only a claim makes it `sending`, and from there it returns to `due` only where the provider surely refused.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -72,9 +72,11 @@ class ProviderReport:
     """When the provider took the message, where it says so."""
 
 
-def has_work(conn: Connection, now: datetime) -> bool:
-    """Whether a message is due, or was left `sending`; a quick look that locks nothing."""
+def has_work(conn: Connection, now: datetime, channels: Iterable[Channel] = Channel) -> bool:
+    """Whether a message of the channels is due, or was left `sending`; a quick look that locks nothing."""
     due = (messages.c.state == MessageState.DUE.value) & (messages.c.next_at <= now)
+    if (names := {channel.value for channel in channels}) != {channel.value for channel in Channel}:
+        due &= messages.c.channel.in_(names)
     waiting = select(messages.c.id).where(or_(due, messages.c.state == MessageState.SENDING.value)).limit(1)
     return conn.scalar(waiting) is not None
 
@@ -98,16 +100,20 @@ Permits = Callable[[Channel, int], int]
 
 
 def take_due(
-    conn: Connection, now: datetime, limit: int, permits: Permits = lambda _channel, wanted: wanted
+    conn: Connection,
+    now: datetime,
+    limit: int,
+    permits: Permits = lambda _channel, wanted: wanted,
+    channels: Iterable[Channel] = Channel,
 ) -> list[Due]:
-    """Take messages whose time has come, of each channel the oldest first, as many as may be sent; another sender does
+    """Take messages whose time has come, of each of the channels the oldest first, as many as may be sent; another sender does
     not see them for a minute. Those past their validity need no permit.
 
     Taking is no claim: it spares senders each other's work, and keeps one bad message from being tried all the
     time. It holds no subject's lock and waits for none.
     """
     taken: list[Due] = []
-    for channel in Channel:
+    for channel in channels:
         waiting = _due(conn, channel, now, limit)
         fresh = [due for due in waiting if due.permitted]
         ended = [due for due in waiting if not due.permitted]

@@ -24,6 +24,8 @@ from consent.tables import metadata
 
 ANSWERED_WITHIN = timedelta(hours=48)
 ASKED_AGAIN_AFTER = timedelta(days=30)
+TRIED_FOR = timedelta(hours=12)
+"""So long a text that did not go out is tried again; then the number counts as asked."""
 SOURCE = "sms, second yes"
 SUBJECT_ACTOR = "subject"
 
@@ -95,6 +97,18 @@ def claim(conn: Connection, subject: str, now: datetime) -> Request | None:
     fit = _waits(row, now) and known is not None and known.phone is not None
     conn.execute(_update(subject).values(state=State.ASKED.value if fit else State.DROPPED.value))
     return Request(known, row.asked_at + ANSWERED_WITHIN) if fit and known is not None else None
+
+
+def put_back(conn: Connection, subject: str, now: datetime) -> bool:
+    """The text of a claimed request surely did not go out: it is due again, unless it was tried for long enough, or
+    somebody said no meanwhile.
+    """
+    lock_subject(conn, subject)
+    row = _row(conn, subject)
+    again = row is not None and row.state == State.ASKED.value and now - row.asked_at < TRIED_FOR
+    if again:
+        conn.execute(_update(subject).values(state=State.DUE.value))
+    return again
 
 
 def confirm(conn: Connection, sid: str, subject: str, at: datetime) -> bool:

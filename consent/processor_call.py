@@ -76,7 +76,7 @@ def post(processor: Processor, notice: ErasureNotice, now: datetime) -> CallResu
             "data": {"subject": notice.subject},
         }
     ).encode()
-    headers = {"Content-Type": "application/json", **signature(processor.secret, notice.id, now, body)}
+    headers = {"Content-Type": "application/json", **signed_headers([processor.secret], notice.id, now, body)}
     try:
         with (
             httpx2.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client,
@@ -92,8 +92,3 @@ def post(processor: Processor, notice: ErasureNotice, now: datetime) -> CallResu
             return CallResult(str(answer.status_code), proof)
     except httpx2.HTTPError as error:
         return CallResult(type(error).__name__, None)
-
-
-def signature(secret: bytes, notice_id: str, now: datetime, body: bytes) -> dict[str, str]:
-    """The headers of Standard Webhooks 1.0."""
-    return signed_headers([secret], notice_id, now, body)

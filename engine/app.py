@@ -211,7 +211,13 @@ class Engine:
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
-            self.records, channels[Channel.SMS], self.handovers, self._inbound_policy(), self.now
+            self.records,
+            channels[Channel.SMS],
+            self.handovers,
+            self._inbound_policy(),
+            self.now,
+            lines=self.lines,
+            countries=self._sms_countries(),
         )
         self.sender = Sender(
             reads=self.records.reads,

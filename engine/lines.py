@@ -12,6 +12,7 @@ from typing import cast
 
 from campaigns import breaker
 from campaigns.breaker import NEW, Breaker, BreakerPolicy, BreakerState
+from campaigns.channels.channel import DeliveryError
 from consent.entry import Channel
 from engine.clock import Now
 from engine.live import Live
@@ -113,6 +114,13 @@ class Lines:
 
     def spend(self, channel: Channel, address: str, segments: int) -> Short:
         """Count a message that is about to go; or what is used up, and then it must not."""
+        return self._count_spending(channel, address, segments, 1)
+
+    def unspend(self, channel: Channel, address: str, segments: int) -> None:
+        """A message that was counted surely did not go."""
+        self._count_spending(channel, address, segments, -1)
+
+    def _count_spending(self, channel: Channel, address: str, segments: int, sign: int) -> Short:
         limits = self._limits.get(channel)
         if limits is None:
             return Short.NOTHING
@@ -129,6 +137,7 @@ class Lines:
                 limits.texts_per_prefix,
                 DAY_KEPT_MS,
                 limits.prefix_window_seconds * 1000,
+                sign,
             ],
         )
         return Short(answer.decode())
@@ -138,6 +147,13 @@ class Lines:
         if channel in self._limits:
             now = self._now()
             self._change(channel, lambda was: breaker.heard(was, now, self._policy, well=well))
+
+    def failed(self, channel: Channel, error: DeliveryError) -> None:
+        """A call has ended in that error."""
+        if error.busy:
+            self.busy(channel, error.retry_after_seconds)
+        else:
+            self.heard(channel, well=error.permanent and not error.shut_out)
 
     def count(self, channel: Channel, outcome: str) -> None:
         """A call has ended so: told to the metrics of all processes."""

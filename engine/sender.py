@@ -2,11 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Event
+from threading import Event, Thread
 
 from sqlalchemy import Connection, Engine
 
@@ -38,26 +38,27 @@ from campaigns.outbox import (
     refuse,
     take_due,
 )
-from campaigns.segments import sms_size
 from campaigns.store import get_campaign
 from consent import entry as consent
 from consent.address import is_dead
 from consent.countries.place import Origin
+from consent.errors import StillSending
 from consent.ledger import standing_of
-from consent.phone import country_of, origin_of, takes_texts
+from consent.phone import origin_of
 from consent.push import PushAddress, addresses_of
 from consent.store import lock_subject, mark_of_subject, phone_of
 from consent.suppression import suppression_of
+from engine import texting
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
 from engine.history import done_since
-from engine.lines import Lines, NoLines, Short
+from engine.lines import Lines, NoLines
 from geofences.geofence import Geofence
 from geofences.store import event_facts
 
 BATCH = 50
-WORKERS = 4
-"""Calls of one process at a time. Each holds two connections of the records store, of fifteen."""
+WORKERS = 3
+"""Calls of one process and channel at a time. Each holds two connections of the records store, of fifteen."""
 NO_MONEY_SECONDS = 60.0
 """A message that today's money is not enough for is looked at again so often."""
 POLL_SECONDS = 0.5
@@ -133,15 +134,27 @@ class Sender:
         self._workers = workers
 
     def run(self, stop: Event) -> None:
-        """Send until `stop` is set. A store that fails is tried again after a growing pause."""
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="sending") as pool:
-            self._run(stop, pool)
+        """Send until `stop` is set, each channel in a loop of its own, so that a push service that hangs holds up no text.
+        A store that fails is tried again after a growing pause.
+        """
+        first, *others = [{channel} for channel in self._channels] or [set[consent.Channel]()]
+        first |= set(consent.Channel) - set(self._channels)  # what cannot be sent is ended too
+        loops = [Thread(target=self._run, args=(stop, channels), name="sender") for channels in others]
+        for loop in loops:
+            loop.start()
+        self._run(stop, first)
+        for loop in loops:
+            loop.join()
 
-    def _run(self, stop: Event, pool: ThreadPoolExecutor) -> None:
+    def _run(self, stop: Event, channels: Collection[consent.Channel]) -> None:
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="sending") as pool:
+            self._loop(stop, channels, pool)
+
+    def _loop(self, stop: Event, channels: Collection[consent.Channel], pool: ThreadPoolExecutor) -> None:
         failures = 0
         while not stop.is_set():
             try:
-                busy = self.run_once(stop=stop, pool=pool) > 0
+                busy = self.run_once(stop=stop, pool=pool, channels=channels) > 0
                 failures = 0
             except Exception as error:  # noqa: BLE001  # one bad message or a lost database must not end sending
                 failures += 1
@@ -153,17 +166,25 @@ class Sender:
                 stop.wait(POLL_SECONDS)
 
     def run_once(
-        self, limit: int = BATCH, stop: Event | None = None, pool: ThreadPoolExecutor | None = None
+        self,
+        limit: int = BATCH,
+        stop: Event | None = None,
+        pool: ThreadPoolExecutor | None = None,
+        channels: Collection[consent.Channel] = tuple(consent.Channel),
     ) -> int:
-        """Deal with up to `limit` due messages of each channel, side by side with a `pool`; how many there were."""
+        """Deal with up to `limit` due messages of each of the channels, side by side with a `pool`; how many there were."""
         now = self._now()
         with self._reads.connect() as connection:
-            if not has_work(connection, now):
+            if not has_work(connection, now, channels):
                 return 0
         with self._writes.begin() as connection:
             left = give_up(connection, now - timedelta(seconds=ABANDONED_SECONDS), now)
             due = take_due(
-                connection, now, limit, lambda channel, wanted: self._lines.grant(channel, wanted).count
+                connection,
+                now,
+                limit,
+                lambda channel, wanted: self._lines.grant(channel, wanted).count,
+                channels,
             )
         for message_id in left:
             _logger.warning("message %s was left half sent; its outcome is unknown", message_id)
@@ -176,12 +197,27 @@ class Sender:
     def _deal_with(self, due: Due, stop: Event | None) -> bool:
         """Send or end one message; False when it is left for later, because we stop or the line went down."""
         if (stop is not None and stop.is_set()) or (due.permitted and not self._lines.is_good(due.channel)):
-            self._lines.unused(due.channel, int(due.permitted))
+            self._give_back(due)
             return False
-        with self._handovers.under_way(due.subject):
-            if not self._send(due):
-                self._lines.unused(due.channel, int(due.permitted))
+        called = True  # unless we know better: a permit too few does no harm
+        try:
+            with self._handovers.under_way(due.subject):
+                called = self._send(due)
+        except StillSending:
+            called = False
+            _logger.warning("message %s is left for a minute: a withdrawal is being answered", due.message)
+        except Exception as error:  # noqa: BLE001  # one message must not take the others of its batch along
+            # A database error's own words hold the statement's values, so only its kind is logged.
+            _logger.error("message %s is left for a minute: %s", due.message, type(error).__name__)  # noqa: TRY400
+        if not called:
+            self._give_back(due)
         return True
+
+    def _give_back(self, due: Due) -> None:
+        try:
+            self._lines.unused(due.channel, int(due.permitted))
+        except Exception as error:  # noqa: BLE001  # the others of the batch go on
+            _logger.warning("a call that was not made stays counted: %s", type(error).__name__)
 
     def _send(self, due: Due) -> bool:
         """Whether the provider was called."""
@@ -194,8 +230,13 @@ class Sender:
                 raise _StaleClaim("too long since consent was asked for", permanent=False)
             receipt = claim.channel.send(claim.outgoing)
         except DeliveryError as error:
-            self._record_failure(claim, _outcome(error), error)
-            self._tell_line(due, error)
+            outcome = _outcome(error)
+            self._record_failure(claim, outcome, error)
+            if outcome is AttemptOutcome.RETRY and due.channel is consent.Channel.SMS:
+                texting.give_back(self._lines, claim.outgoing.to, claim.outgoing.text)
+            if isinstance(error, _StaleClaim):
+                return False
+            self._lines.failed(due.channel, error)
         except Exception as error:  # noqa: BLE001  # a channel's bug: whether the message went out, nobody knows
             _logger.error("message %s: the channel failed: %s", due.message, type(error).__name__)  # noqa: TRY400
             self._record_failure(claim, AttemptOutcome.UNKNOWN, None)
@@ -206,14 +247,6 @@ class Sender:
             self._lines.count(due.channel, AttemptOutcome.SENT)
             self._lines.heard(due.channel, well=True)
         return True
-
-    def _tell_line(self, due: Due, error: DeliveryError) -> None:
-        if isinstance(error, _StaleClaim):
-            return
-        if error.busy:
-            self._lines.busy(due.channel, error.retry_after_seconds)
-        else:
-            self._lines.heard(due.channel, well=error.permanent and not error.shut_out)
 
     def _claim(self, due: Due) -> _Claim | None:
         """Lock, judge again, and mark as `sending`, in one transaction. The subject's lock comes first, as it does
@@ -240,7 +273,7 @@ class Sender:
             if reason is Reason.OK and channel is None:
                 reason = Reason.NO_CHANNEL
             if reason is Reason.OK and address is not None:
-                goes = self._goes(message, address)
+                goes = texting.may_go(self._lines, self._countries, address, message.text)
                 if goes is None:
                     put_off(connection, message, now + timedelta(seconds=NO_MONEY_SECONDS))
                     return None
@@ -321,23 +354,6 @@ class Sender:
             if message.test
             else clearance_of_message(connection, self._approval, message.campaign, message.version),
         )
-
-    def _goes(self, message: Message, address: str) -> Reason | None:
-        """Whether a text may go to that number: `OK`, or why it never may; None where today's money is used up."""
-        reason = Reason.OK
-        if self._countries is not None and country_of(address) not in self._countries:
-            reason = Reason.COUNTRY_NOT_ALLOWED
-        elif self._countries is not None and not takes_texts(address):
-            reason = Reason.NOT_A_MOBILE
-        else:
-            match self._lines.spend(message.channel, address, sms_size(message.text).segments):
-                case Short.SPEND:
-                    return None
-                case Short.PREFIX:
-                    reason = Reason.PREFIX_VELOCITY
-        if reason is not Reason.OK:
-            self._lines.count(message.channel, reason)
-        return reason
 
     def _record_failure(self, claim: _Claim, outcome: AttemptOutcome, error: DeliveryError | None) -> None:
         message, code = claim.message, error.code if error else None

@@ -92,7 +92,7 @@ class Stage:
         self._move_to(at)
         if who in self._people:
             return
-        self._people[who] = f"+336390{len(self._people):05d}"
+        self._people[who] = f"+3363998{len(self._people):04d}"
         self._phones[who] = Handset(f"{who}-phone")
         subject = {
             "phone": self._people[who],

@@ -8,6 +8,18 @@ from typing import Protocol, runtime_checkable
 from campaigns.message import MessageState
 from consent.push import PushAddress
 
+LONGEST_ASKED_SECONDS = 86_400.0
+"""Whoever asks for a longer pause gets this one."""
+
+
+def asked_pause_seconds(said: str | None) -> float | None:
+    """The pause that a ``Retry-After`` header asks for, a day at most; None for a date, which is passed over, and for what
+    is no number of seconds or has more than nine digits.
+    """
+    if not said or not (said.isascii() and said.isdecimal() and len(said) < 10):
+        return None
+    return min(float(said), LONGEST_ASKED_SECONDS)
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:

@@ -1,22 +1,29 @@
 """Offers by push: to every address of the subject, each over its own service; one that is dead is told to `bury`."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from campaigns.channels.channel import DeliveryError, Outgoing, Receipt
 from consent.push import PushAddress, PushKind
 
 CALL_SECONDS = 8.0
 """The longest that one call may last."""
-START_WITHIN_SECONDS = 30.0
-"""No call begins later than this, so that a message with many addresses, too, ends while its claim is good."""
+START_WITHIN_SECONDS = 2.0
+"""No call begins later than this. Whoever withdraws waits 12 s for a hand-over to end (`engine/handover.py`), and a call
+that began within these takes at most `CALL_SECONDS` more.
+"""
 PAUSE_SECONDS = 900.0
 """An app whose credentials were refused is left alone for so long."""
+PAUSES_LIMIT = 1000
+"""Pauses that are kept at once: an endpoint's host is whatever a browser said."""
+PAUSED = "paused"
 
 _logger = logging.getLogger(__name__)
 
@@ -64,6 +71,8 @@ class PushService(Protocol):
 
 
 App = tuple[PushKind, str]
+Paused = tuple[PushKind, str, str]
+"""An app, and of browsers the host of their push service: each looks at our key by itself."""
 
 
 class Push:
@@ -83,7 +92,8 @@ class Push:
         self._title = title
         self._bury = bury
         self._ticks = ticks
-        self._paused_until: dict[App, float] = {}
+        self._lock = threading.Lock()
+        self._paused_until: dict[Paused, float] = {}
 
     def send(self, message: Outgoing) -> Receipt:
         """Push to every address; taken once any service took it. Raises `DeliveryError`."""
@@ -106,29 +116,39 @@ class Push:
         return _receipt(results)
 
     def paused(self) -> tuple[App, ...]:
-        """The apps that are left alone, for their credentials were refused."""
-        return tuple(app for app, until in self._paused_until.items() if until > self._ticks())
+        """The apps that are left alone, for their credentials were refused; by one push service of browsers at least."""
+        now, pauses = self._ticks(), dict(self._paused_until)
+        return tuple(dict.fromkeys((kind, app) for (kind, app, _), until in pauses.items() if until > now))
 
     def _push(self, address: PushAddress, notice: Notice) -> PushResult:
         app = address.kind, address.app
         service = self._services.get(app)
         if service is None:
             return PushResult(Came.REFUSED, "no_such_app")
-        if self._paused_until.get(app, 0.0) > self._ticks():
-            return PushResult(Came.RETRY, "paused")
+        own = *app, _host(address)
+        if (left_seconds := self._paused_until.get(own, 0.0) - self._ticks()) > 0:
+            return PushResult(Came.RETRY, PAUSED, retry_after_seconds=left_seconds)
         result = service.push(address, notice)
         if result.came is Came.DEAD:
-            self._bury(address, result.code)
+            self._end(address, result.code)
         elif result.came is Came.SHUT_OUT:
-            self._paused_until[app] = self._ticks() + PAUSE_SECONDS
+            self._pause(own)
             _logger.error("%s refuses the credentials of app %s: %s", address.kind, address.app, result.code)
         return result
 
+    def _pause(self, own: Paused) -> None:
+        with self._lock:
+            if len(self._paused_until) >= PAUSES_LIMIT:
+                self._paused_until = {}
+            self._paused_until[own] = self._ticks() + PAUSE_SECONDS
 
-def asked_pause_seconds(headers: Mapping[str, str]) -> float | None:
-    """When to come again, by an answer's ``retry-after`` in seconds; a date is passed over. Names are in lower case."""
-    said = headers.get("retry-after", "")
-    return float(said) if said.isascii() and said.isdigit() else None
+    def _end(self, address: PushAddress, code: str | None) -> None:
+        """Bury it. Where that fails the next message will, and this one goes on to the other devices."""
+        try:
+            self._bury(address, code)
+        except Exception as error:  # noqa: BLE001  # of whatever store the address is in
+            # A database error's own words hold the statement's values, so only its kind is logged.
+            _logger.error("a dead address of %s is kept: %s", address.kind, type(error).__name__)  # noqa: TRY400
 
 
 def collapse_key(campaign: str) -> str:
@@ -136,11 +156,22 @@ def collapse_key(campaign: str) -> str:
     return sha256(campaign.encode()).hexdigest()[:32]
 
 
+def _host(address: PushAddress) -> str:
+    """Of a browser's push service; empty for other kinds, and for what is no URL."""
+    if address.kind is not PushKind.WEBPUSH:
+        return ""
+    try:
+        return urlsplit(address.value["endpoint"]).netloc.lower()
+    except ValueError:
+        return ""
+
+
 def _receipt(results: Sequence[PushResult]) -> Receipt:
     """What became of the message as a whole: the best that came of any address. Unknown outdoes a retry, for one who
-    may have seen it is not to see it twice.
+    may have seen it is not to see it twice. Of several to be tried again, the one that may be soonest counts.
     """
-    by_came = {result.came: result for result in results}
+    latest_first = sorted(results, key=lambda result: -(result.retry_after_seconds or 0))
+    by_came = {result.came: result for result in latest_first}
     if taken := by_came.get(Came.TAKEN):
         return Receipt(provider_id=taken.provider_id)
     for came in (Came.UNKNOWN, Came.RETRY, Came.SHUT_OUT, Came.REFUSED, Came.DEAD):
@@ -150,7 +181,7 @@ def _receipt(results: Sequence[PushResult]) -> Receipt:
                 permanent=came in (Came.REFUSED, Came.DEAD),
                 code=result.code,
                 outcome_unknown=came is Came.UNKNOWN,
-                busy=result.retry_after_seconds is not None,
+                busy=result.retry_after_seconds is not None and result.code != PAUSED,
                 retry_after_seconds=result.retry_after_seconds,
             )
     raise DeliveryError("there is no address to push to", permanent=True, code="no_address")

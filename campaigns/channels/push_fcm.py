@@ -24,6 +24,8 @@ API_URL = "https://fcm.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+OTHERS_AUTH = "THIRD_PARTY_AUTH_ERROR"
+"""A 401 that is about Apple's or the browser's credentials behind one registration, not about ours with Google."""
 GRANT_SECONDS = 3600
 RENEW_BEFORE_SECONDS = 120
 TTL_LIMIT_SECONDS = 28 * 86_400
@@ -44,9 +46,18 @@ class ServiceAccount:
         """From the console's file. Raises OSError, ValueError."""
         raw = json.loads(path.read_text(encoding="utf-8"))
         try:
-            return cls(raw["project_id"], raw["client_email"], raw["private_key"], raw["token_uri"])
+            account = cls(raw["project_id"], raw["client_email"], raw["private_key"], raw["token_uri"])
         except (KeyError, TypeError):
             raise ValueError("it must hold project_id, client_email, private_key and token_uri") from None
+        try:
+            account.signed({})
+        except (ValueError, TypeError, AttributeError, jwt.PyJWTError):
+            raise ValueError("its private_key is no RSA key in PEM") from None
+        return account
+
+    def signed(self, claims: dict[str, Any]) -> str:
+        """A JSON Web Token with these claims."""
+        return jwt.encode(claims, self.private_key, algorithm="RS256")
 
 
 class FcmPush:
@@ -82,9 +93,10 @@ class FcmPush:
         )
         if isinstance(answer, PushResult):
             return answer
-        if answer.status == 401:
+        result = _result(answer)
+        if answer.status == 401 and result.came is Came.SHUT_OUT:
             self._token = None
-        return _result(answer)
+        return result
 
     def _access(self) -> str | PushResult:
         """The access token, a new one if the old is about to end."""
@@ -118,7 +130,7 @@ class FcmPush:
             "iat": made,
             "exp": made + GRANT_SECONDS,
         }
-        return jwt.encode(claims, account.private_key, algorithm="RS256")
+        return account.signed(claims)
 
 
 def fcm_message(address: PushAddress, notice: Notice, now: datetime) -> dict[str, Any]:
@@ -170,7 +182,7 @@ def _result(answer: ServiceAnswer) -> PushResult:
         case 404 if code == "UNREGISTERED":
             return PushResult(Came.DEAD, code)
         case 401:
-            return PushResult(Came.SHUT_OUT, code)
+            return PushResult(Came.REFUSED if code == OTHERS_AUTH else Came.SHUT_OUT, code)
         case 403:
             return PushResult(Came.REFUSED if code == "SENDER_ID_MISMATCH" else Came.SHUT_OUT, code)
         case 429 | 503:

@@ -16,7 +16,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from campaigns.channels.push import Came, Notice, PushResult, asked_pause_seconds
+from campaigns.channels.channel import asked_pause_seconds
+from campaigns.channels.push import Came, Notice, PushResult
 from campaigns.channels.web_push_crypt import encrypt, in_base64url, public_bytes
 from consent.push import PushAddress
 
@@ -141,7 +142,9 @@ def _result(status: int, headers: Mapping[str, str]) -> PushResult:
         case 401 | 403:
             return PushResult(Came.SHUT_OUT, str(status))
         case 429 | 503:
-            return PushResult(Came.RETRY, str(status), retry_after_seconds=asked_pause_seconds(headers))
+            return PushResult(
+                Came.RETRY, str(status), retry_after_seconds=asked_pause_seconds(headers.get("retry-after"))
+            )
         case _ if 300 <= status < 500:
             return PushResult(Came.REFUSED, str(status))
         case _:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
 
-from campaigns.channels.push import Came, Notice, PushResult, asked_pause_seconds
+from campaigns.channels.channel import asked_pause_seconds
+from campaigns.channels.push import Came, Notice, PushResult
 from campaigns.channels.push_web import Post, Unposted
 from campaigns.message import derived_id
-from consent.processor_call import signature
 from consent.push import PushAddress
+from consent.standard_webhook import signed_headers
 
 SECRET_START = "whsec_"  # noqa: S105  # how every secret begins
 SECRET_BYTES = range(24, 65)
@@ -52,7 +53,10 @@ class WebhookPush:
         now = self._now()
         body = json.dumps(offer_event(address, notice, now), ensure_ascii=False).encode()
         call_id = f"msg_{derived_id('webhook', notice.message, address.device)}"
-        headers = {"Content-Type": "application/json", **signature(self._target.secret, call_id, now, body)}
+        headers = {
+            "Content-Type": "application/json",
+            **signed_headers([self._target.secret], call_id, now, body),
+        }
         try:
             status, answered = self._post(self._target.url, body, headers)
         except Unposted as failure:
@@ -88,7 +92,9 @@ def _result(status: int, headers: Mapping[str, str], call_id: str) -> PushResult
         case 401 | 403 | 410:
             return PushResult(Came.SHUT_OUT, str(status))
         case 429 | 503:
-            return PushResult(Came.RETRY, str(status), retry_after_seconds=asked_pause_seconds(headers))
+            return PushResult(
+                Came.RETRY, str(status), retry_after_seconds=asked_pause_seconds(headers.get("retry-after"))
+            )
         case _ if 300 <= status < 500:
             return PushResult(Came.REFUSED, str(status))
         case _:

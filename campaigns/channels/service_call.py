@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx2
 
-from campaigns.channels.push import CALL_SECONDS, Came, PushResult, asked_pause_seconds
+from campaigns.channels.channel import asked_pause_seconds
+from campaigns.channels.push import CALL_SECONDS, Came, PushResult
 
 TIMEOUT = httpx2.Timeout(CALL_SECONDS / 2, connect=CALL_SECONDS / 4)
 
@@ -22,7 +23,7 @@ class ServiceAnswer:
     @property
     def retry_after_seconds(self) -> float | None:
         """From the header, where it is there."""
-        return asked_pause_seconds(self.headers)
+        return asked_pause_seconds(self.headers.get("retry-after"))
 
 
 def call(

@@ -15,7 +15,7 @@ from twilio.rest import Client
 from twilio.rest.api.v2010.account.message import MessageInstance
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from campaigns.channels.channel import DeliveryError, Outgoing, Receipt, Sought, Trace
+from campaigns.channels.channel import DeliveryError, Outgoing, Receipt, Sought, Trace, asked_pause_seconds
 from campaigns.channels.twilio_status import STATES
 from campaigns.message import MessageState
 
@@ -121,9 +121,8 @@ class _RetryAfter(threading.local):
     seconds: float | None = None
 
     def note(self, response: Response, **_: object) -> None:
-        """Called by the HTTP client with every answer. A date in place of seconds is passed over."""
-        said = response.headers.get("Retry-After", "")
-        self.seconds = float(said) if said.isascii() and said.isdigit() else None
+        """Called by the HTTP client with every answer."""
+        self.seconds = asked_pause_seconds(response.headers.get("Retry-After"))
 
 
 def _is_ours(listed: MessageInstance, sought: Sought) -> bool:

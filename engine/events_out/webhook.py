@@ -3,6 +3,7 @@
 import secrets
 from hashlib import blake2b
 
+from campaigns.channels.channel import asked_pause_seconds
 from consent.standard_webhook import secret_text
 
 SECRET_BYTES = 32
@@ -10,8 +11,6 @@ PAUSES_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """After the first, second, ... failed call, as the specification suggests: ten calls over three days and a bit."""
 SPREAD = 0.25
 """A pause is up to a quarter longer, so that a crowd does not return at once."""
-LONGEST_ASKED_SECONDS = 86_400
-"""A receiver may ask for a longer pause by Retry-After, up to this."""
 GONE = 410
 """By the specification: the receiver wants no more."""
 
@@ -22,11 +21,9 @@ def new_secret() -> str:
 
 
 def pause_seconds(webhook_id: str, attempts: int, asked: str | None = None) -> float | None:
-    """How long to wait after so many failed calls; None when there were enough. `asked` is a Retry-After in seconds."""
+    """How long to wait after so many failed calls; None when there were enough. `asked` is what Retry-After said."""
     if attempts > len(PAUSES_SECONDS):
         return None
     drawn = blake2b(f"{webhook_id} {attempts}".encode(), digest_size=2).digest()
     pause = PAUSES_SECONDS[attempts - 1] * (1 + SPREAD * int.from_bytes(drawn) / 0xFFFF)
-    if asked and asked.isascii() and asked.isdecimal() and len(asked) < 10:
-        return max(pause, min(int(asked), LONGEST_ASKED_SECONDS))
-    return pause
+    return max(pause, asked_pause_seconds(asked) or 0.0)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from campaigns.channels.channel import DeliveryError, Outgoing
+from campaigns.channels.channel import LONGEST_ASKED_SECONDS, DeliveryError, Outgoing, asked_pause_seconds
 from campaigns.channels.log import LogChannel
 from campaigns.channels.sms_twilio import TwilioSms
 from tests.support.twilio_api import ACCOUNT_SID, AUTH_TOKEN, Fault, TwilioApi
@@ -111,6 +111,32 @@ def test_where_nobody_listens_nothing_was_sent():
     with pytest.raises(DeliveryError) as raised:
         sms.send(OFFER)
     assert (raised.value.permanent, raised.value.outcome_unknown) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("37", 37),
+        ("999999999", LONGEST_ASKED_SECONDS),
+        ("999999999999", None),
+        ("9" * 5000, None),
+        ("-1", None),
+        ("1.5", None),
+        ("²", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_provider_may_ask_for_a_pause_within_reason(said, seconds):
+    assert asked_pause_seconds(said) == seconds
+
+
+def test_an_absurd_pause_is_passed_over(twilio):
+    twilio.fail_next(Fault(429, 20429, retry_after_seconds=999_999_999_999))
+    with pytest.raises(DeliveryError) as raised:
+        channel(twilio).send(OFFER)
+    assert (raised.value.busy, raised.value.retry_after_seconds) == (True, None)
 
 
 def test_the_environment_does_not_move_the_address(twilio, monkeypatch):

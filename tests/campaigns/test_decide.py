@@ -182,6 +182,18 @@ def test_an_offer_waits_for_a_line_that_is_down_unless_it_would_be_too_late(stat
     assert told.input == {"channel": "sms", "breaker": state.value, "until": until.isoformat()}
 
 
+def test_an_offer_with_a_delay_waits_for_a_line_that_opens_before_it_is_too_late():
+    delay_seconds, shelf_life_seconds = 3600, BREAD.shelf_life_seconds
+    later, now = waiting(delay_seconds=delay_seconds), NOW + timedelta(seconds=delay_seconds)
+
+    def reason(seconds):
+        down = Breaker(BreakerState.OPEN, now + timedelta(seconds=seconds))
+        return decide(later, moment(breakers={Channel.SMS: down}), now).reason
+
+    assert reason(30) is reason(shelf_life_seconds - 1) is Reason.OK
+    assert reason(shelf_life_seconds) is Reason.CHANNEL_DOWN
+
+
 def test_a_stranger_is_asked_nothing_personal():
     decision = decide(BREAD, moment(recipient=None), NOW)
     skipped = {gate.gate for gate in decision.gates if gate.verdict is Verdict.SKIP}

@@ -8,7 +8,9 @@ import pytest
 
 from campaigns.channels.channel import DeliveryError, Outgoing
 from campaigns.channels.push import (
+    CALL_SECONDS,
     PAUSE_SECONDS,
+    PAUSES_LIMIT,
     START_WITHIN_SECONDS,
     Came,
     Notice,
@@ -19,6 +21,7 @@ from campaigns.channels.push import (
 from campaigns.channels.push_fcm import FcmPush, ServiceAccount
 from campaigns.driving import is_driving
 from consent.push import Environment, PushAddress, PushKind, push_address
+from engine.handover import WAIT_LIMIT_SECONDS
 from engine.provider.fault import Fault
 from engine.provider.provider import Provider
 from geofences.event import EventKind
@@ -133,6 +136,18 @@ def test_each_word_of_firebase_is_told_apart(fcm, value, came, code):
     assert (result.came, result.code) == (came, code)
 
 
+THIRD_PARTY = json.dumps(
+    {
+        "error": {
+            "details": [
+                {
+                    "@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError",
+                    "errorCode": "THIRD_PARTY_AUTH_ERROR",
+                }
+            ]
+        }
+    }
+).encode()
 BARE = b'{"error": {"code": 404, "message": "Not found", "status": "NOT_FOUND"}}'
 OTHER = json.dumps(
     {
@@ -152,6 +167,7 @@ OTHER = json.dumps(
         (Fault(404, body=b'{"error": {"details": ["UNREGISTERED"]}}'), Came.REFUSED),
         (Fault(400, body=b"{}"), Came.REFUSED),
         (Fault(401, body=b"{}"), Came.SHUT_OUT),
+        (Fault(401, body=THIRD_PARTY), Came.REFUSED),
         (Fault(403, body=b"{}"), Came.SHUT_OUT),
         (Fault(500, body=b"{}"), Came.UNKNOWN),
         (Fault(503, body=b"{}"), Came.RETRY),
@@ -199,11 +215,69 @@ def test_a_wrong_account_pauses_its_app_and_ends_no_address(provider, clock, tic
             with pytest.raises(DeliveryError) as raised:
                 channel.send(offer(token()))
             codes.append((raised.value.permanent, raised.value.outcome_unknown, raised.value.code))
+            ticks.seconds += 100
     assert codes == [(False, False, "invalid_grant"), (False, False, "paused")]
+    assert (raised.value.retry_after_seconds, raised.value.busy) == (PAUSE_SECONDS - 100, False)
     assert channel.paused() == ((PushKind.FCM_TOKEN, "default"),)
     ticks.seconds += PAUSE_SECONDS
     assert channel.paused() == ()
     assert buried == []
+
+
+def browser(host):
+    return PushAddress("row", None, PushKind.WEBPUSH, "site", None, {"endpoint": f"https://{host}/x"})
+
+
+def test_one_push_service_of_browsers_that_refuses_our_key_pauses_no_other(ticks):
+    called = []
+
+    class Told:
+        def push(self, address, _notice):
+            called.append(address.value["endpoint"])
+            return PushResult(Came.TAKEN if "fine" in called[-1] else Came.SHUT_OUT, "403")
+
+    channel = Push({(PushKind.WEBPUSH, "site"): Told()}, title="B", bury=lambda *_: None, ticks=ticks)
+    for _ in range(2):
+        assert channel.send(offer(browser("Evil.example"), browser("fine.example")))
+    assert called == [f"https://{host}/x" for host in ("Evil.example", "fine.example", "fine.example")]
+    for number in range(PAUSES_LIMIT + 1):
+        with pytest.raises(DeliveryError):
+            channel.send(offer(browser(f"{number}.example")))
+    assert len(channel._paused_until) <= PAUSES_LIMIT
+    assert channel.paused() == ((PushKind.WEBPUSH, "site"),)
+
+
+def test_of_several_devices_the_soonest_says_when_to_try_again():
+    results = iter([PushResult(Came.RETRY, "a", retry_after_seconds=90), PushResult(Came.RETRY, "b")])
+
+    class Told:
+        def push(self, _address, _notice):
+            return next(results)
+
+    channel = Push({(PushKind.FCM_TOKEN, "default"): Told()}, title="B", bury=lambda *_: None)
+    with pytest.raises(DeliveryError) as raised:
+        channel.send(offer(token("1"), token("2")))
+    assert (raised.value.code, raised.value.retry_after_seconds) == ("b", None)
+
+
+def test_an_address_that_cannot_be_buried_keeps_no_other_device_from_the_offer(fcm, caplog):
+    def bury(address, _code):
+        raise RuntimeError(f"no room for {address.value}")
+
+    channel = Push({(PushKind.FCM_TOKEN, "default"): fcm}, title="B", bury=bury)
+    assert channel.send(offer(token("unregistered-1"), token())).provider_id
+    assert "RuntimeError" in caplog.text
+    assert "unregistered-1" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "key", ["", "-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n", None, 7]
+)
+def test_an_account_whose_key_cannot_sign_is_refused_at_once(provider, tmp_path, key):
+    file = tmp_path / "account.json"
+    file.write_text(json.dumps(provider.fcm.account() | {"private_key": key}))
+    with pytest.raises(ValueError, match="private_key"):
+        ServiceAccount.read(file)
 
 
 def test_one_address_that_takes_it_is_enough_and_the_dead_are_buried(channel, buried):
@@ -246,6 +320,7 @@ def test_no_call_begins_once_the_time_is_over(ticks):
     with pytest.raises(DeliveryError):
         channel.send(offer(*[token(str(number)) for number in range(20)]))
     assert ticks.seconds <= 2 * START_WITHIN_SECONDS
+    assert START_WITHIN_SECONDS + CALL_SECONDS < WAIT_LIMIT_SECONDS, "or a withdrawal is answered too late"
 
 
 @pytest.mark.parametrize(

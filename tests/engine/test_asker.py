@@ -1,13 +1,20 @@
+from contextlib import contextmanager
+from dataclasses import replace
+
 import pytest
 
 from campaigns.channels.channel import DeliveryError, Receipt
 from consent import opt_in
+from consent.entry import Channel
+from consent.errors import StillSending
 from consent.inbound import InboundPolicy
 from consent.store import put_subject
 from consent.subject import Subject
 from engine.asker import Asker
 from engine.handover import open_handovers
+from engine.lines import Lines
 from tests.consent.cast import grant, minute
+from tests.engine.test_lines import LIMITS
 
 POLICY = InboundPolicy(brand="Bäckerei", contact="030 990000")
 
@@ -27,13 +34,15 @@ class Phone:
 
 
 @pytest.fixture
-def asking(records, clock):
+def asking(records, clock, live):
     with records.writes.begin() as connection:
         put_subject(connection, Subject("ute", phone="+4915112345678", locale="de"), minute(0))
         opt_in.ask(connection, grant(minute(0), subject="ute"), minute(0))
 
-    def asker(phone):
-        return Asker(records, phone, open_handovers(records), POLICY, clock)
+    def asker(phone, handovers=None, **limits):
+        lines = Lines(live, {Channel.SMS: replace(LIMITS, **limits)}, clock)
+        countries = frozenset({"DE"})
+        return Asker(records, phone, handovers or open_handovers(records), POLICY, clock, lines, countries)
 
     return asker
 
@@ -48,9 +57,79 @@ def test_a_number_is_asked_once_in_its_language_without_an_offer(asking):
     assert "http" not in message.text
 
 
-@pytest.mark.parametrize("unknown", [False, True])
-def test_a_number_that_could_not_be_asked_is_not_asked_again(asking, unknown):
-    phone = Phone(DeliveryError("no", permanent=False, outcome_unknown=unknown))
+@pytest.fixture
+def more(records):
+    def add(*names, phone="+491511234567{}"):
+        with records.writes.begin() as connection:
+            for number, name in enumerate(names):
+                put_subject(connection, Subject(name, phone=phone.format(number), locale="de"), minute(0))
+                opt_in.ask(connection, grant(minute(1), subject=name), minute(1))
+
+    return add
+
+
+@pytest.mark.parametrize(("permanent", "unknown"), [(True, False), (False, True)])
+def test_a_number_that_may_have_been_asked_or_never_can_be_is_not_asked_again(asking, permanent, unknown):
+    phone = Phone(DeliveryError("no", permanent=permanent, outcome_unknown=unknown))
     asking(phone).run_once()
     assert asking(phone).run_once() == 0
     assert len(phone.messages) == 1
+
+
+def test_a_text_that_surely_did_not_go_is_tried_again_for_a_while_and_costs_nothing(asking, more, clock):
+    more("eva")
+    phone = Phone(DeliveryError("no", permanent=False, busy=True, retry_after_seconds=7))
+    once = {"texts_per_prefix": 1, "spend_per_day": 0.5}
+    assert asking(phone, **once).run_once() == 1, "the first that fails ends the run"
+    assert asking(phone, **once).run_once() == 0, "the line is left alone"
+    clock.advance(seconds=8)
+    phone.error = None
+    assert asking(phone, **once).run_once() == 1
+    assert [message.id for message in phone.messages] == ["ute", "ute"]
+
+
+def test_it_is_not_tried_for_ever(asking, clock):
+    phone = Phone(DeliveryError("no", permanent=False))
+    clock.advance(seconds=opt_in.TRIED_FOR.total_seconds())
+    assert [asking(phone).run_once() for _ in range(2)] == [1, 0]
+
+
+def test_requests_keep_to_the_line(asking, more, clock):
+    more("eva", "ida")
+    phone = Phone()
+    poor = {"spend_per_day": 0.3, "segment_price": 0.2}
+    assert asking(phone, messages_per_day=1, **poor).run_once() == 1
+    assert asking(phone, messages_per_day=1, **poor).run_once() == 0
+    assert asking(phone, **poor).run_once() == 0, "the money is used up"
+    clock.advance(seconds=600)
+    assert asking(phone).run_once() == 2
+    assert len({message.id for message in phone.messages}) == 3
+
+
+def test_numbers_that_get_no_texts_are_not_asked(asking, more):
+    more("zoe", phone="+4179120000{}")
+    more("eva", "ida")
+    phone = Phone()
+    own = asking(phone, texts_per_prefix=2)
+    own.run_once()
+    assert [message.id for message in phone.messages] == ["ute", "eva"]
+    assert own.run_once() == 0
+
+
+def test_one_number_that_cannot_be_had_keeps_no_other_from_being_asked(asking, more, records, caplog):
+    class Handovers:
+        @contextmanager
+        def under_way(self, subject):
+            if subject == "ute":
+                raise StillSending
+            if subject == "eva":
+                raise RuntimeError("+4915112345670")
+            yield
+
+    more("eva", "ida")
+    phone = Phone()
+    asking(phone, Handovers()).run_once()
+    assert [message.id for message in phone.messages] == ["ida"]
+    assert "+49" not in caplog.text
+    with records.reads.connect() as connection:
+        assert opt_in.due(connection, 9) == ["ute", "eva"]

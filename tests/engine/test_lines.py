@@ -86,6 +86,19 @@ def test_a_day_has_so_much_money(lines, clock):
     assert several.spend(SMS, "+33639980001", 10) is Short.NOTHING
 
 
+def test_what_did_not_go_is_not_spent(lines, clock):
+    several = lines()
+    for _ in range(9):
+        assert several.spend(SMS, "+33639980001", 2) is Short.NOTHING
+        several.unspend(SMS, "+33639980001", 2)
+    several.unspend(SMS, "+33639980001", 2)
+    assert [several.spend(SMS, "+33639980001", 2) for _ in range(4)] == [Short.NOTHING] * 3 + [Short.PREFIX]
+    clock.advance(days=1)
+    several.unspend(SMS, "+33639980001", 3)
+    several = lines(texts_per_prefix=100)
+    assert [several.spend(SMS, "+33639980001", 5) for _ in range(3)] == [Short.NOTHING] * 2 + [Short.SPEND]
+
+
 def test_numbers_of_one_prefix_get_so_many_texts_within_a_window(lines, clock):
     several = lines(spend_per_day=1000)
     pumped = [several.spend(SMS, f"+99636398{number:04d}", 1) for number in range(5)]

@@ -4,9 +4,11 @@ import json
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 
 import pytest
 
+from campaigns.channels.channel import Receipt
 from campaigns.channels.push import Push
 from campaigns.decide import compose, decide
 from campaigns.decision_store import record_decision
@@ -26,8 +28,9 @@ from engine.push_apps import InvalidPushApps, PushApps
 from engine.sender import Sender
 from geofences.event import EventKind
 from geofences.store import add_events
-from tests.campaigns.cast import ANA, BAKERY, BREAD, event, moment
+from tests.campaigns.cast import ANA, BAKERY, BREAD, decided, event, moment
 from tests.conftest import MONDAY_NINE
+from tests.engine.test_sender import welcome
 
 NOW = MONDAY_NINE
 PUSHED = replace(BREAD, channel=Channel.PUSH)
@@ -122,6 +125,44 @@ def test_an_offer_goes_to_every_device_and_a_dead_address_is_buried_but_no_conse
     assert {(each.body, each.silent) for each in provider.notifications.shown()} == {(message.text, False)}
     assert held == ["good-1", "good-2"]
     assert entries == [Action.GRANT, Action.GRANT]
+
+
+def test_a_push_service_that_hangs_holds_up_no_text(records, clock):
+    pushing, texted, stop = Event(), Event(), Event()
+
+    class Hanging:
+        def send(self, _message):
+            pushing.set()
+            heard.append(texted.wait(20))
+            stop.set()
+            return Receipt("push-1")
+
+    class Texts:
+        def send(self, _message):
+            heard.append(pushing.wait(20))
+            texted.set()
+            return Receipt("text-1")
+
+    heard = []
+    due(records, "good-1")
+    cake = replace(BREAD, id="cake")
+    with records.writes.begin() as connection:
+        welcome(connection, "ben")
+        put_campaign(connection, cake, NOW)
+        record_decision(connection, *decided("fix-2", campaign=cake, subject="ben"))
+    Sender(
+        reads=records.reads,
+        writes=records.writes,
+        channels={Channel.PUSH: Hanging(), Channel.SMS: Texts()},
+        place_of=lambda connection, geofence: {"bakery": BAKERY}.get(geofence),
+        handovers=open_handovers(records),
+        now=clock,
+        workers=1,
+    ).run(stop)
+    assert heard == [True, True]
+    with records.reads.connect() as connection:
+        sent = [messages_of(connection, subject)[0].state for subject in ("ana", "ben")]
+    assert sent == [MessageState.SENT] * 2
 
 
 def test_a_driver_is_not_disturbed(records, provider, sender):

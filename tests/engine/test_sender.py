@@ -1,6 +1,7 @@
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,6 +20,7 @@ from campaigns.tables import attempts
 from consent import suppression
 from consent.countries.hours import window_from_json
 from consent.entry import Action, Channel, Entry, Purpose
+from consent.errors import StillSending
 from consent.ledger import record
 from consent.store import delete_subject, mark_of_subject, put_subject
 from consent.subject import Subject
@@ -45,9 +47,8 @@ def sender_to(records, clock, channel, **more):
         writes=records.writes,
         channels={Channel.SMS: channel} if channel else {},
         place_of=lambda connection, geofence: places.get(geofence),
-        handovers=open_handovers(records),
         now=clock,
-        **more,
+        **({"handovers": open_handovers(records)} | more),
     )
 
 
@@ -275,6 +276,35 @@ def test_a_channel_s_bug_leaves_the_outcome_unknown_and_the_log_clean(records, c
     assert "RuntimeError" in caplog.text
     assert PHONE not in caplog.text
     assert due.text not in caplog.text
+
+
+def test_one_message_that_fails_takes_no_other_along(records, clock, due, caplog):
+    class Handovers:
+        """Cannot be had for Ana, and has a bug for Ben."""
+
+        @contextmanager
+        def under_way(self, subject):
+            if subject == "ana":
+                raise StillSending
+            if subject == "ben":
+                raise OperationalError("SELECT", {"phone": PHONE}, Exception("gone"))
+            yield
+
+    with records.writes.begin() as connection:
+        for number, name in enumerate(("ben", "eve"), 2):
+            welcome(connection, name, f"+3363998000{number}")
+            record_decision(connection, *decided(name, subject=name))
+    channel = CountingChannel()
+    own = sender_to(records, clock, channel, handovers=Handovers())
+    with ThreadPoolExecutor(2) as pool:
+        assert own.run_once(pool=pool) == 3
+    assert len(channel.sent) == 1
+    assert [stored(records, name).state.value for name in ("ana", "ben", "eve")] == ["due", "due", "sent"]
+    assert "OperationalError" in caplog.text
+    assert PHONE not in caplog.text
+    clock.advance(seconds=TAKEN_SECONDS)
+    sender_to(records, clock, channel).run_once()
+    assert len(channel.sent) == 3
 
 
 def test_the_log_of_a_full_life_holds_nothing_personal(records, clock, twilio, sender, due, caplog):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
@@ -199,6 +200,30 @@ def test_too_many_to_one_prefix_are_not_sent(records, sender, due, switch):
         == ["", "", ""] + ["prefix_velocity"] * 2
     )
     assert switch.calls == 3
+
+
+@pytest.mark.parametrize("limits", [{"spend_per_day": 0.2}, {"texts_per_prefix": 2}])
+def test_attempts_that_did_not_go_are_not_paid_for(records, clock, sender, due, switch, limits):
+    made = due(2)
+    own = sender(replace(WIDE, **limits))
+    switch.works = False
+    for seconds in BACKOFF_SECONDS[:2]:
+        own.run_once()
+        clock.advance(seconds=seconds * 1.5)
+    assert switch.calls == 4
+    switch.works = True
+    own.run_once()
+    assert by_state(records, made) == ["sent"] * 2
+
+
+def test_a_claim_that_got_too_old_uses_up_nothing(records, clock, sender, due, switch):
+    made = due(1)
+    once = {"messages_per_day": 1, "spend_per_day": 0.1, "texts_per_prefix": 1}
+    sender(replace(WIDE, **once), ticks=count(step=10).__next__).run_once()
+    assert switch.calls == 0
+    clock.advance(seconds=BACKOFF_SECONDS[0] * 1.5)
+    sender(replace(WIDE, **once)).run_once()
+    assert by_state(records, made) == ["sent"]
 
 
 def test_without_money_messages_wait_and_expire(records, clock, sender, due, switch):

@@ -123,3 +123,5 @@ def test_who_has_left_before_the_message_goes_gets_none(held: Releaser, records:
         happen(connection, event(NOW + timedelta(seconds=610), kind=EventKind.EXIT))
         assert done_since(connection, message, LATER, clock()) == {Deed.EXIT}
         assert done_since(connection, message, BREAD, clock()) == frozenset()
+        clock.advance(days=7)  # the line was down for so long
+        assert done_since(connection, message, LATER, clock()) == {Deed.EXIT}

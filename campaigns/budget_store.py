@@ -59,8 +59,13 @@ class Counters:
 
 
 def lock_counters(conn: Connection, wanted: Iterable[Key], campaigns: Iterable[str], day: date) -> Counters:
-    """Hold the counters that are wanted, made where there is none, and those that count the campaigns for other reasons."""
-    for key in sorted(set(wanted)):
+    """Hold the counters that are wanted, made where there is none, and those that count the campaigns for other reasons.
+    Without a campaign nothing is held.
+    """
+    campaigns = set(campaigns)
+    if not campaigns:
+        return Counters({})
+    for key in sorted(set(wanted) - _read(conn, campaigns, day, lock=False).keys()):
         if insert_if_new(conn, budget_counters, {"owner": key.owner, "day": key.day, **_EMPTY}):
             _begin(conn, key)
     return Counters(_read(conn, campaigns, day, lock=True))

@@ -182,18 +182,22 @@ def codes_of_csv(body: bytes) -> Iterator[tuple[int, str]]:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise _invalid("must be UTF-8") from None
-    head = text.splitlines()[0] if text.strip() else ""
+    lines = text.splitlines()
+    first, head = next(((at, line) for at, line in enumerate(lines, start=1) if line.strip()), (0, ""))
     if not head:
         raise _invalid(f"one code a line is expected; {CODE_RULE}")
     apart = ";" if ";" in head else ","
-    names = [name.strip().lower() for name in next(csv.reader([head], delimiter=apart))]
+    try:
+        names = [name.strip().lower() for name in next(csv.reader([head], delimiter=apart))]
+    except csv.Error:
+        raise _invalid(f"line {first} cannot be read") from None
     if "code" not in names and len(names) > 1:
         raise _invalid("of several columns one must be named code, in the first line")
     column = names.index("code") if "code" in names else 0
-    rows, found = csv.reader(text.splitlines(), delimiter=apart), 0
+    rows, found = csv.reader(lines, delimiter=apart), 0
     try:
         for row in rows:
-            if not any(map(str.strip, row)) or (rows.line_num == 1 and "code" in names):
+            if not any(map(str.strip, row)) or (rows.line_num == first and "code" in names):
                 continue
             found += 1
             if found > MAX_CODES:

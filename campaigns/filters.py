@@ -60,7 +60,10 @@ def day_and_hour(value: object, form: str, *, context: RenderContext) -> str:
         return ""
     locale = _locale(context)
     if isinstance(at, datetime) and at.tzinfo is not None:
-        at = at.astimezone(_zone(context))
+        try:
+            at = at.astimezone(_zone(context))
+        except OverflowError:  # the very first or last hours that a calendar here knows
+            return ""
     if form == "time":
         return (
             _plainly_spaced(format_time(at.time(), "short", locale=locale))

@@ -38,18 +38,20 @@ def fulfil(
     if not was_held and is_decided(conn, decision.id):
         return decision, None
     if offer is None:
-        return decision, _with_links(conn, decision, campaign, moment)
+        return decision, compose_with_links(conn, decision, campaign, moment)
     wanted = _wanted(decision, campaign, offer, moment, who)
     coupon = coupon_store.claim(conn, offer.pool, wanted, now)
     told = replace(moment, coupon=coupon, pool_is_empty=coupon is None)
     again = decide(campaign, told, now)
-    message = _with_links(conn, again, campaign, told)
+    message = compose_with_links(conn, again, campaign, told)
     if coupon is not None and (message is None or coupon.code not in message.text):
         coupon_store.release(conn, wanted.message)
     return again, message
 
 
-def _with_links(conn: Connection, decision: Decision, campaign: Campaign, moment: Moment) -> Message | None:
+def compose_with_links(
+    conn: Connection, decision: Decision, campaign: Campaign, moment: Moment
+) -> Message | None:
     """The message, its links shortened if the campaign asks for it; where they lead is kept."""
     if decision.outcome is not Outcome.MESSAGE or not campaign.short_links:
         return compose(decision, campaign, moment)

@@ -130,6 +130,7 @@ class Reason(StrEnum):
     COUNTRY_NOT_ALLOWED = "country_not_allowed"
     NOT_A_MOBILE = "not_a_mobile"
     PREFIX_VELOCITY = "prefix_velocity"
+    NOT_JUDGED = "not_judged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def render(
         asked = _names_of(text)
         known = {name: clean for name in asked if (clean := _clean(values.get(name))) is not None}
         rendered = _parse(text).render({**_NO_VALUES, **known, LOCALE: locale, ZONE: zone}).strip()
-    except LiquidError:
+    except (LiquidError, ArithmeticError, ValueError):  # whatever a value brings, it stops this text alone
         raise TextRefused("the template does not render with these values") from None
     if not rendered:
         raise TextRefused("the text comes out empty")

@@ -657,6 +657,10 @@ class Engine:
         told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(self.coupon_watch.low)]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
+        if unjudged := self.decider.unjudged + self.releaser.unjudged:
+            told.append(
+                f"{unjudged} events or held moments could not be judged since the start; the log says how they failed"
+            )
         told += self.events_out.attention()
         told += [
             f"push app {app} ({kind}) is paused: its credentials are refused"

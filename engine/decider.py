@@ -12,9 +12,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import cast
 
-from redis.exceptions import RedisError
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from campaigns import held_store, outbox
 from campaigns import store as campaign_store
@@ -32,7 +30,7 @@ from engine.facts import HOUSE, House, gather_known, hold_counters
 from engine.judgement import Keep, judge_all, record_new
 from engine.leases import Leases
 from engine.live import Live, events_key
-from engine.records import Records
+from engine.records import Records, is_away
 from engine.worker import decode_event
 from geofences import store as geofence_store
 from geofences import visit_store
@@ -41,7 +39,8 @@ from geofences.geofence import Geofence
 
 logger = logging.getLogger(__name__)
 
-Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
+Entry = tuple[bytes, Mapping[bytes, bytes]]
+Entries = Sequence[Entry]
 BATCH_EVENTS = 100
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 0.05
@@ -70,6 +69,8 @@ class Decider:
         self._leases = leases
         self._now = now
         self._of_each = BATCH_EVENTS
+        self.unjudged = 0
+        """Events that could not be judged."""
         self._judge = Judge(house, breakers, dropped=metrics.EVENTS_DROPPED.inc)
 
     def run(self, stop: threading.Event) -> None:
@@ -81,29 +82,75 @@ class Decider:
                 if taken < BATCH_EVENTS:
                     took = time.monotonic() - began
                     stop.wait(min(REST * took, IDLE_SECONDS) if taken else IDLE_SECONDS)
-            except (RedisError, SQLAlchemyError) as error:
-                logger.warning("decider: a store did not answer (%s); trying again", type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # nothing ends this thread while its leases are renewed
+                logger.warning("decider: no batch was taken (%s); trying again", type(error).__name__)
                 stop.wait(RETRY_SECONDS)
 
     def run_once(self) -> int:
-        """Decide on a batch of events, of all held partitions together. Answers how many events it took."""
+        """Decide on a batch of events, of all held partitions together. Answers how many events it took. Where they cannot
+        be judged together each is judged alone, so that one of them holds up no other. Raises what a store says that is away.
+        """
         waiting = self._waiting()
         if not waiting:
             return 0
+        try:
+            return self._take(waiting)
+        except Exception as error:
+            if is_away(error):
+                raise
+            # The type alone: a message may quote a value, and a value may be personal.
+            logger.warning(
+                "decider: a batch could not be judged (%s); each event alone now", type(error).__name__
+            )
+        return sum(
+            self._take_alone(partition, entry) for partition, entries in waiting.items() for entry in entries
+        )
+
+    def _take_alone(self, partition: int, entry: Entry) -> int:
+        """Decide on one event. One that cannot be judged is kept without a decision if it can be, and else left out."""
+        for only_keep in (False, True):
+            try:
+                taken = self._take({partition: [entry]}, only_keep=only_keep)
+            except Exception as error:
+                if is_away(error):
+                    raise
+                logger.warning(
+                    "decider: an event could not be %s (%s)",
+                    "kept" if only_keep else "judged",
+                    type(error).__name__,
+                )
+                continue
+            if only_keep and taken:
+                self._count_unjudged("event_kept")
+            return taken
+        ours = self._leases.ours([partition])
+        self._acknowledge({each: [entry] for each in ours})
+        for _ in ours:
+            self._count_unjudged("event_dropped")
+        return len(ours)
+
+    def _count_unjudged(self, became: str) -> None:
+        self.unjudged += 1
+        metrics.UNJUDGED.labels(became).inc()
+
+    def _take(self, waiting: Mapping[int, Entries], *, only_keep: bool = False) -> int:
         events = {
             partition: [decode_event(parts[b"e"]) for _, parts in entries]
             for partition, entries in waiting.items()
         }
         with self._records.writes.begin() as connection:
-            ours, decisions = self._decide_all(connection, events)
+            ours, decisions = self._decide_all(connection, events, only_keep=only_keep)
         # Acknowledged only now: a crash before this line decides again, and finds everything recorded.
-        with self._live.pipeline() as pipeline:
-            for partition in ours:
-                pipeline.xdel(events_key(partition), *(entry_id for entry_id, _ in waiting[partition]))
-            pipeline.execute()
+        self._acknowledge({partition: waiting[partition] for partition in ours})
         for decision in decisions:
             metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
         return sum(len(waiting[partition]) for partition in ours)
+
+    def _acknowledge(self, done: Mapping[int, Entries]) -> None:
+        with self._live.pipeline() as pipeline:
+            for partition, entries in done.items():
+                pipeline.xdel(events_key(partition), *(entry_id for entry_id, _ in entries))
+            pipeline.execute()
 
     def _waiting(self) -> dict[int, Entries]:
         """The oldest undecided events of each held partition that has any, so many that they make a batch together."""
@@ -117,7 +164,7 @@ class Decider:
         return waiting
 
     def _decide_all(
-        self, connection: Connection, waiting: Mapping[int, Sequence[PlaceEvent]]
+        self, connection: Connection, waiting: Mapping[int, Sequence[PlaceEvent]], *, only_keep: bool
     ) -> tuple[AbstractSet[int], list[Decision]]:
         """The partitions that are still ours, and the decisions on their events."""
         devices = {event.device for events in waiting.values() for event in events}
@@ -127,16 +174,21 @@ class Decider:
         # ago, is not written over what has been learned since.
         ours = self._leases.ours(waiting)
         events = [event for partition in waiting if partition in ours for event in waiting[partition]]
-        return ours, self.decide_on(connection, events, owners)
+        return ours, self.decide_on(connection, events, owners, only_keep=only_keep)
 
     def decide_on(
-        self, connection: Connection, events: Sequence[PlaceEvent], owners: Mapping[str, str]
+        self,
+        connection: Connection,
+        events: Sequence[PlaceEvent],
+        owners: Mapping[str, str],
+        *,
+        only_keep: bool = False,
     ) -> list[Decision]:
-        """Keep the events of one transaction and decide on them; the new decisions. The caller holds the locks of the
-        devices' owners.
+        """Keep the events of one transaction and, unless `only_keep`, decide on them; the new decisions. The caller holds
+        the locks of the devices' owners.
         """
         now = self._now()
-        return self._judge.judge(connection, events, owners, lambda _event: now)
+        return self._judge.judge(connection, events, owners, lambda _event: now, only_keep=only_keep)
 
 
 class Judge:
@@ -162,15 +214,17 @@ class Judge:
         events: Sequence[PlaceEvent],
         owners: Mapping[str, str],
         at: Callable[[PlaceEvent], datetime],
+        *,
+        only_keep: bool = False,
     ) -> list[Decision]:
-        """The decisions on these events, each at its instant. `owners` tells whose each device is; the caller holds their
-        locks. Instants never go back, and nobody has events at two of them.
+        """The decisions on these events, each at its instant; none where they are `only_keep`. `owners` tells whose each
+        device is; the caller holds their locks. Instants never go back, and nobody has events at two of them.
         """
         if not events:
             return []
         subjects = consent_store.reachable(connection, owners.values())
         entries = ledger.entries_of_many(connection, subjects)
-        campaigns = campaign_store.live_campaigns(connection)
+        campaigns = [] if only_keep else campaign_store.live_campaigns(connection)
         now = max(at(event) for event in events)
         allowed: dict[str, str] = {}
         for event in events:
@@ -194,10 +248,13 @@ class Judge:
         claims = _claims(
             campaigns, [(_as_it_stands(event, heard), subject) for event, subject in kept], places
         )
+        if not claims:
+            return []
         judged = {claim.subject: subjects[claim.subject] for claim in claims}
         concerned = {claim.campaign.id: claim.campaign for claim in claims}
-        counters = hold_counters(connection, list(concerned.values()), now, house)
-        facts = gather_known(connection, judged, entries, campaigns, counters, at(events[0]), house)
+        asking = list(concerned.values())
+        counters = hold_counters(connection, asking, now, house)
+        facts = gather_known(connection, judged, entries, asking, counters, at(events[0]), house)
         return [
             decision
             for instant, together in groupby(claims, key=lambda claim: at(claim.event))

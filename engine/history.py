@@ -111,7 +111,7 @@ def read_history(
     redeemed = [each.since for each in asked if each.act is Act.REDEEMED]
     for trigger in (campaign.trigger for campaign in campaigns):
         visited += [KEPT_FOR] if trigger.looks_back else []
-        visited += [trigger.delay + STAY_LIMIT] if Deed.EXIT in trigger.called_off_by else []
+        visited += [trigger.delay + WAITING + STAY_LIMIT] if Deed.EXIT in trigger.called_off_by else []
         redeemed += [KEPT_FOR] if Deed.REDEEMED in trigger.called_off_by else []
     paid = [
         trigger.delay + WAITING

@@ -24,6 +24,11 @@ CARTS_DROPPED = Counter(
 DECISIONS = Counter(
     "chaland_decisions_total", "Decisions recorded, by outcome and reason.", ["outcome", "reason"]
 )
+UNJUDGED = Counter(
+    "chaland_unjudged_total",
+    "What could not be judged, by what became of it: event_kept without a decision, event_dropped, moment_refused; alarm on any.",
+    ["became"],
+)
 BUDGETS_AT = Gauge(
     "chaland_budgets_at",
     "Limits of budgets, of live campaigns and of the account, used up to so many percent or more; alarm above 0.",

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from consent.data_keys import VAULT_OPTION
 from consent.keyring import Keyring
@@ -77,6 +78,19 @@ def open_records(url: str, keys: Path | None = None) -> Records:
         event.listen(writes, "connect", _prepare_sqlite)
         event.listen(writes, "begin", _begin_sqlite)
     return Records(writes=writes, reads=writes.execution_options(reads_only=True))
+
+
+def is_away(error: Exception) -> bool:
+    """Whether a store, or this machine, did not do its part, so that the same may go through later. A store that refuses
+    what it is given did.
+    """
+    if isinstance(error, DataError | IntegrityError):
+        return False
+    if isinstance(error, StatementError) and not isinstance(
+        error, DBAPIError
+    ):  # a value that cannot be written
+        return False
+    return isinstance(error, RedisError | SQLAlchemyError | OSError)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -1,6 +1,8 @@
 """Lets go the moments whose delay is over: each is decided anew, by the facts of then."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,7 +12,7 @@ from campaigns import held_store
 from campaigns import store as campaign_store
 from campaigns.arbitration import Claim
 from campaigns.breaker import Breaker
-from campaigns.decide import Outcome
+from campaigns.decide import Decision, Outcome
 from campaigns.gates import Reason
 from campaigns.held_store import Held
 from consent import store as consent_store
@@ -18,8 +20,10 @@ from consent.entry import Channel
 from engine import metrics
 from engine.facts import House, gather, hold_counters
 from engine.judgement import Judged, judge_all
-from engine.records import Records
+from engine.records import Records, is_away
 from geofences import store as geofence_store
+
+logger = logging.getLogger(__name__)
 
 BATCH = 100
 
@@ -38,6 +42,8 @@ class Releaser:
         self._now = now
         self._house = house
         self._breakers = breakers
+        self.unjudged = 0
+        """Moments that could not be judged."""
 
     def run_once(self) -> int:
         """Decide the moments that are due, the oldest first; how many there were, `BATCH` at most."""
@@ -45,12 +51,47 @@ class Releaser:
             waiting = dict(held_store.due(connection, self._now(), BATCH))
         if not waiting:
             return 0
-        with self._records.writes.begin() as connection:
-            consent_store.lock_subjects(connection, set(waiting.values()))
-            self._release(connection, held_store.still_held(connection, waiting))
+        try:
+            self._take(waiting)
+        except Exception as error:
+            if is_away(error):
+                raise
+            # The type alone: a message may quote a value, and a value may be personal.
+            logger.warning("held moments could not be judged (%s); each alone now", type(error).__name__)
+            for decision, subject in waiting.items():
+                self._take_alone({decision: subject})
         return len(waiting)
 
-    def _release(self, connection: Connection, several: list[Held]) -> None:
+    def _take_alone(self, waiting: Mapping[str, str]) -> None:
+        """Decide one moment; one that cannot be judged ends, as it would fail again each second."""
+        try:
+            self._take(waiting)
+        except Exception as error:
+            if is_away(error):
+                raise
+            logger.warning("a held moment could not be judged (%s)", type(error).__name__)
+        else:
+            return
+        with self._locked(waiting) as (connection, held):
+            for each in held:
+                held_store.drop(connection, each, Reason.NOT_JUDGED, self._now())
+                self.unjudged += 1
+                metrics.UNJUDGED.labels("moment_refused").inc()
+
+    def _take(self, waiting: Mapping[str, str]) -> None:
+        with self._locked(waiting) as (connection, held):
+            decisions = self._release(connection, held)
+        for decision in decisions:
+            metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
+
+    @contextmanager
+    def _locked(self, waiting: Mapping[str, str]) -> Iterator[tuple[Connection, list[Held]]]:
+        """A transaction that holds the subjects, and what still waits."""
+        with self._records.writes.begin() as connection:
+            consent_store.lock_subjects(connection, set(waiting.values()))
+            yield connection, held_store.still_held(connection, waiting)
+
+    def _release(self, connection: Connection, several: list[Held]) -> list[Decision]:
         now = self._now()
         campaigns = {
             name: campaign
@@ -70,8 +111,7 @@ class Releaser:
                 held_store.drop(connection, each, Reason.CAMPAIGN_NOT_ACTIVE, now)
             else:
                 claims.append(Claim(campaign, each.event, places.get(each.event.geofence), each.subject))
-        for decision in judge_all(connection, claims, facts, now, _settle):
-            metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
+        return judge_all(connection, claims, facts, now, _settle)
 
 
 def _settle(connection: Connection, judged: Judged) -> bool:

@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from campaigns.campaign import Campaign
 from campaigns.change import By, tested
 from campaigns.change_store import record_change
-from campaigns.decide import Decision, compose, decide, decision_json
+from campaigns.decide import Decision, decide, decision_json
 from campaigns.decision_store import record_decision
 from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, TooManyTests
+from campaigns.fulfilment import compose_with_links
 from campaigns.message import Message
 from campaigns.message_store import tests_to
 from campaigns.store import get_campaign
@@ -81,7 +82,7 @@ def test_send(
     facts = gather(conn, [subject], [campaign], by.at, house)
     moment = facts.moment(campaign, trial.place_event(f"test {uuid4().hex}"), geofence, subject)
     decision = decide(campaign, moment, by.at, test=True)
-    message = compose(decision, campaign, moment)
+    message = compose_with_links(conn, decision, campaign, moment)
     record_decision(conn, decision, message)
     record_change(conn, tested(campaign, by))
     return decision, message

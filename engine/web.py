@@ -249,5 +249,8 @@ def _on_store_away(request: Request, error: Exception) -> Response:
 
 def _on_bug(request: Request, error: Exception) -> Response:
     # The type alone: a message may quote a value, and a value may be personal.
-    logger.error("%s %s failed: %s", request.method, request.scope["route_path_format"], type(error).__name__)
+    path = getattr(
+        request.scope.get("route"), "path", "?"
+    )  # as the route is written, without what a caller put in it
+    logger.error("%s %s failed: %s", request.method, path, type(error).__name__)
     return problem_response(500, "internal_error", "something went wrong on our side; it was logged")

@@ -96,6 +96,11 @@ def test_a_counter_counts_on_while_no_budget_asks_for_it(connection):
     assert used(connection)[LIFE].messages == 2
 
 
+def test_where_no_campaign_asks_nothing_is_made_or_held(connection):
+    assert lock_counters(connection, [ALL_TODAY], [], DAY).used == {}
+    assert connection.execute(select(budget_counters)).all() == []
+
+
 def test_who_is_erased_takes_no_reservation_along(connection):
     decide(connection)
     forget_subject(connection, "ana")

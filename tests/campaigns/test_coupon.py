@@ -120,10 +120,16 @@ def test_a_pool_holds_so_many_codes_and_no_more(records, monkeypatch):
         (b"\xef\xbb\xbfcode\r\nAAAA\r\n\r\nBBBB\r\n", [(2, "AAAA"), (4, "BBBB")]),
         (b"id;Code\n1;AAAA\n2\n", [(2, "AAAA"), (3, "")]),
         (b'"AAAA"\n', [(1, "AAAA")]),
+        (b"\n \ncode\nAAAA\n", [(4, "AAAA")]),
     ],
 )
 def test_a_csv_file_of_codes(body, found):
     assert list(codes_of_csv(body)) == found
+
+
+def test_a_line_that_is_too_long_is_named():
+    with pytest.raises(InvalidCsv, match="line 1 cannot be read"):
+        list(codes_of_csv(b"A" * 131_073 + b"\n"))
 
 
 @pytest.mark.parametrize("body", [b"", b" \n", b"\xff\xfe", b"a,b\n1,2", b"code\n" + b"AAAA\n" * 50_001])

@@ -47,6 +47,8 @@ def test_an_amount_of_money(value, locale, text):
         ("day", "tomorrow", ""),
         ("day", 12, ""),
         ("day", "9999-99-99", ""),
+        ("short", "9999-12-31T23:59:59Z", ""),
+        ("time", "0001-01-01T00:00:00+02:00", ""),
     ],
 )
 def test_a_date_is_told_by_the_clock_of_the_place(form, value, text):

@@ -1,5 +1,7 @@
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
+from campaigns.budget_form import Money
 from campaigns.costs import Costs, costs_from_text
 from campaigns.money import micros_of, money_text
 from consent.entry import Channel
@@ -22,10 +24,18 @@ def test_amounts_are_exact(text, micros, shown):
     assert money_text(micros) == shown
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1,5", "1.", ".5", "1e3", "1234567890", "0.0000001", "١", "NaN"])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1,5", "1.", ".5", "1e3", "1234567890", "0.0000001", "١", "１", "NaN"]
+)
 def test_what_is_no_amount_is_refused(text):
     with pytest.raises(ValueError, match="no amount"):
         micros_of(text)
+
+
+def test_a_form_takes_no_other_digits_either():
+    assert TypeAdapter(Money).validate_python("12.50") == "12.50"
+    with pytest.raises(ValidationError):
+        TypeAdapter(Money).validate_python("１２")
 
 
 def test_an_sms_costs_by_segment_and_country_and_a_push_nothing():

@@ -1,9 +1,19 @@
+from dataclasses import replace
 from datetime import timedelta
 
+from sqlalchemy import event as sqlalchemy_event
+
+from campaigns.account import Account
+from campaigns.budget import Budget
 from campaigns.decide import compose, decide
 from campaigns.decision_store import record_decision
 from campaigns.gates import Reason
-from engine.facts import gather
+from campaigns.store import put_campaign
+from campaigns.trigger import Deed, Trigger
+from engine.decider import Decider
+from engine.facts import House, gather
+from geofences import store
+from geofences.event import EventKind
 from tests.campaigns.cast import BAKERY, BREAD, decided, event
 from tests.conftest import MONDAY_NINE
 from tests.engine.test_sender import welcome
@@ -34,3 +44,28 @@ def test_what_was_just_decided_counts(records):
     facts.count(compose(decide(BREAD, moment, NOW), BREAD, moment))
     full = facts.moment(BREAD, event(), BAKERY, "ana")
     assert decide(BREAD, full, NOW).reason is Reason.CAP_REACHED
+
+
+def test_what_no_campaign_of_the_event_asks_for_is_neither_read_nor_held(records):
+    calls_off = Trigger(EventKind.ENTER, ("elsewhere",), delay_seconds=600, cancel_if=(Deed.PURCHASE,))
+    house = House(account=Account(budget=Budget(messages_per_day=9)))
+    decider = Decider(None, records, None, lambda: NOW, house)
+    said: list[str] = []
+    with records.writes.begin() as connection:
+        welcome(connection)
+        store.put(connection, BAKERY, NOW)
+        put_campaign(connection, replace(BREAD, id="elsewhere", trigger=calls_off), NOW)
+        sqlalchemy_event.listen(connection, "before_cursor_execute", lambda *told: said.append(told[2]))
+        assert decider.decide_on(connection, [event(cause="1")], {"phone-1": "ana"}) == []
+        assert said
+        assert not [each for each in said if "budget_counters" in each or "carts" in each]
+        put_campaign(connection, BREAD, NOW)
+        later = [event(NOW + timedelta(seconds=number), cause=str(number)) for number in (2, 3)]
+        decider.decide_on(connection, later[:1], {"phone-1": "ana"})
+        assert [each for each in said if each.startswith("INSERT INTO budget_counters")]
+        said.clear()
+        decider.decide_on(connection, later[1:], {"phone-1": "ana"})
+        assert [each for each in said if "budget_counters" in each]
+        assert not [
+            each for each in said if each.startswith("INSERT INTO budget_counters") or "carts" in each
+        ]

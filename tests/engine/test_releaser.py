@@ -29,6 +29,9 @@ LATER = replace(
     BREAD, trigger=Trigger(EventKind.ENTER, ("bakery",), delay_seconds=600, cancel_if=(Deed.EXIT,))
 )
 
+BEYOND = 10**12
+"""Seconds of delay, no form's: no calendar here has an instant so late, so that every judgement fails."""
+
 
 def happen(connection, told: PlaceEvent) -> None:
     store.add_events(connection, [(told, "ana")], NOW)
@@ -79,6 +82,26 @@ def test_it_is_decided_by_the_facts_of_then(held: Releaser, records: Records, cl
     assert told(records) == ("refused", "consent_withdrawn", 0)
 
 
+def test_one_that_cannot_be_judged_ends_and_holds_up_no_other(
+    held: Releaser, records: Records, clock: SetClock
+):
+    tea, later = replace(LATER, id="tea"), event(NOW + timedelta(seconds=1))
+    with records.writes.begin() as connection:
+        put_campaign(connection, tea, NOW)
+        happen(connection, later)
+        moment = gather(connection, ["ana"], [tea], NOW).moment(tea, later, BAKERY, "ana")
+        waiting = decide(tea, moment, NOW)
+        assert record_decision(connection, waiting, None)
+        held_store.hold(connection, waiting, later, NOW + timedelta(seconds=600))
+    edited(records, replace(LATER, trigger=replace(LATER.trigger, delay_seconds=BEYOND)))
+    clock.advance(seconds=601)
+    assert (held.run_once(), held.run_once(), held.unjudged) == (2, 0, 1)
+    with records.reads.connect() as connection:
+        became = {each.campaign: each.reason.value for each in decisions_of(connection, "ana")}
+        assert became == {"bread": "not_judged", "tea": "ok"}
+        assert [each.campaign for each in messages_of(connection, "ana")] == ["tea"]
+
+
 def test_leaving_calls_it_off(held: Releaser, records: Records, clock: SetClock):
     with records.writes.begin() as connection:
         happen(connection, event(NOW + timedelta(seconds=200), kind=EventKind.EXIT))
@@ -123,3 +146,5 @@ def test_who_has_left_before_the_message_goes_gets_none(held: Releaser, records:
         happen(connection, event(NOW + timedelta(seconds=610), kind=EventKind.EXIT))
         assert done_since(connection, message, LATER, clock()) == {Deed.EXIT}
         assert done_since(connection, message, BREAD, clock()) == frozenset()
+        clock.advance(days=7)  # the line was down for so long
+        assert done_since(connection, message, LATER, clock()) == {Deed.EXIT}

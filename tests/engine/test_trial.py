@@ -133,6 +133,17 @@ def test_a_test_goes_out_although_the_campaign_may_not_speak_and_counts_nowhere(
 NOBODY = {"attribute": "tier", "in": ["nobody"]}
 
 
+def test_a_link_in_a_test_leads_where_it_will(client: TestClient):
+    text = {"template": "See https://shop.example/bread", "short_links": True}
+    client.put("/v1/campaigns/c", json=CAMPAIGN | text).raise_for_status()
+    assert send(client).json()["outcome"] == "message"
+    [made] = client.get("/v1/messages", params={"subject": "ana"}).json()["items"]
+    link = made["text"].removeprefix("See ")
+    assert link.startswith("https://offers.example.org/l/")
+    answer = client.get(link, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (302, "https://shop.example/bread")
+
+
 def test_the_law_holds_for_tests(client: TestClient, engine: Engine, clock: SetClock):
     clock.advance(hours=15)
     assert send(client).json()["reason"] == "country_hours"

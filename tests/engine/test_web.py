@@ -2,11 +2,13 @@ import json
 import re
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from engine.app import Engine, Role
 from engine.clock import SetClock
 from engine.keys import Scope
+from engine.web import speak_problem_json
 
 SUBJECT = {"locale": "fr", "devices": [{"device": "ana-phone"}]}
 CONSENT = {"purpose": "location", "action": "grant", "source": "app", "text_version": "v1"}
@@ -201,3 +203,19 @@ def test_nothing_personal_is_logged(
     )
     for secret in (phone, phone[3:], "48.83531", "98.83531", "Anastasia", "secret text"):
         assert secret not in said
+
+
+def test_a_mistake_of_ours_is_a_problem_and_the_log_repeats_no_value(caplog: pytest.LogCaptureFixture):
+    app = FastAPI()
+    speak_problem_json(app)
+
+    @app.get("/v1/subjects/{subject_id}")
+    def fail(subject_id: str) -> None:
+        raise RuntimeError(f"{subject_id} is not to be told")
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        answer = client.get("/v1/subjects/ana")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.json()["code"] == "internal_error"
+    told = [record.getMessage() for record in caplog.records if record.name == "engine.web"]
+    assert told == ["GET /v1/subjects/{subject_id} failed: RuntimeError"]

@@ -1,9 +1,16 @@
+from dataclasses import replace
+
 import pytest
 from fastapi.testclient import TestClient
 
+from campaigns.store import put_campaign as put_campaign_as_it_is
+from campaigns.trigger import Trigger
 from engine.app import Engine
 from engine.clock import SetClock
 from engine.live import cursor_key, done_key, due_key, events_key, lease_key, partition_of
+from geofences.event import EventKind
+from tests.campaigns.cast import BREAD
+from tests.engine.test_releaser import BEYOND
 
 LAT, LON = 48.8353, 2.2410
 
@@ -167,6 +174,30 @@ def test_a_decider_that_lost_its_lease_writes_nothing(town: TestClient, engine: 
     engine.live.client.set(lease_key(partition), lease)
     assert engine.decider.run_once() == 1
     assert len(items(town, "/v1/events")) == 1
+
+
+def test_an_event_that_cannot_be_judged_is_kept_and_holds_up_no_other(
+    town: TestClient, engine: Engine, clock: SetClock, caplog: pytest.LogCaptureFixture
+):
+    here = {"type": "Point", "coordinates": [LON, LAT]}
+    cafe = {"type": "Feature", "properties": {"name": "Cafe", "radius": 40}, "geometry": here}
+    town.put("/v1/geofences/cafe", json=cafe).raise_for_status()
+    broken = replace(BREAD, id="broken", trigger=Trigger(EventKind.ENTER, ("cafe",), delay_seconds=BEYOND))
+    with engine.records.writes.begin() as connection:
+        put_campaign_as_it_is(connection, broken, clock())
+    send(town, clock, WALK_IN)
+    engine.settle()
+    assert {event["geofence"] for event in items(town, "/v1/events")} == {"bakery", "cafe"}
+    assert [decision["campaign"] for decision in items(town, "/v1/decisions")] == ["bread"]
+    assert [message["state"] for message in items(town, "/v1/messages")] == ["sent"]
+    partition = partition_of("ana-phone", engine.live.partitions)
+    assert engine.live.client.xlen(events_key(partition)) == 0
+    assert engine.decider.unjudged == 1
+    [told] = [each for each in town.get("/readyz").json()["attention"] if "judged" in each]
+    assert told.startswith("1 events or held moments")
+    assert "an event could not be judged (OverflowError)" in caplog.text
+    engine.live.client.xadd(events_key(partition), {"e": b"no event"})
+    assert (engine.decider.run_once(), engine.decider.run_once(), engine.decider.unjudged) == (1, 0, 2)
 
 
 def test_a_worker_starts_from_where_the_live_store_is(town: TestClient, engine: Engine, clock: SetClock):

@@ -45,4 +45,4 @@ class CouponWatch:
 
     def _give_back(self) -> int:
         with self._records.writes.begin() as connection:
-            return coupon_store.give_back(connection)
+            return coupon_store.give_back(connection, self._now())

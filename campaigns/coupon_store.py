@@ -218,6 +218,11 @@ def release(conn: Connection, message_id: str) -> None:
     conn.execute(update(coupons).where(coupons.c.message == message_id).values(_UNCLAIMED))
 
 
+def unclaim_since(conn: Connection, at: datetime) -> None:
+    """Have every code that was claimed since then free again, whatever became of it; only for a store to try things in."""
+    conn.execute(update(coupons).where(coupons.c.claimed_at >= at).values(_UNCLAIMED))
+
+
 def give_back(conn: Connection, now: datetime) -> int:
     """Free the codes of messages that never went: expired, cancelled, or refused by the provider at every call. Answers
     how many; up to a limit at once.

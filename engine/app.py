@@ -70,6 +70,7 @@ from consent.twilio_signature import Algorithm
 from engine import events, idempotency, metrics
 from engine.account import account_of
 from engine.asker import Asker
+from engine.backtest import clear_leftovers
 from engine.backtest_routes import router as backtest_router
 from engine.budgets import Budgets
 from engine.clock import wall_clock
@@ -157,6 +158,7 @@ class Engine:
         settings = self.settings
         processors = declared_processors(settings)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(settings.data_dir, self.now())
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.ring = opened_ring(settings)
@@ -514,7 +516,6 @@ class Engine:
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
-                campaigns.decision_store.forget_subject,
                 campaigns.coupon_store.forget_subject,
                 campaigns.link_store.forget_subject,
                 campaigns.redemption_store.forget_subject,
@@ -528,6 +529,7 @@ class Engine:
                 idempotency.forget_subject,
                 pass_on_erasure(processors, self.now),
                 EventsOut.forget_subject,
+                campaigns.decision_store.forget_subject,  # last, as it locks the counters of budgets
             ),
             forget_devices=self.erasures.forget_devices,
             settle_erasures=self.erasures.settle,

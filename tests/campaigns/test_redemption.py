@@ -121,6 +121,9 @@ def test_a_code_is_taken_once_and_counted(till, records):
         assert history.done(waits, "ana", "bakery", NOW) == {Deed.REDEEMED}
         assert history.done(waits, "ana", "bakery", at + timedelta(seconds=1)) == frozenset()
         assert history.done(waits, "ben", "bakery", NOW) == frozenset()
+        then = replace(history, now=NOW)
+        assert then.done(waits, "ana", "bakery", NOW) == frozenset(), "not known then"
+        assert then.past(asks, "ana").times == {asks.audience: 0}
         assert [each["geofence"] for each in redemptions_of(connection, "ana")] == ["paris-2"]
         assert coupon_store.coupons_of(connection, "ana")[0]["state"] == "redeemed"
         forget_subject(connection, "ana")

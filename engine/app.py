@@ -42,6 +42,7 @@ import geofences.store
 from campaigns import breach_store, cart_store, list_store
 from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
+from campaigns.campaign import Campaign
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
 from campaigns.channels.push import CALL_SECONDS, Push
@@ -384,6 +385,10 @@ class Engine:
         carts = campaigns.cart_routes.router(writes=writes, now=now, dropped=metrics.CARTS_DROPPED.inc)
         app.include_router(carts, dependencies=self._permits(Scope.INGEST))
         figures_of, minimum = FleetFigures(self.live).read, self.settings.report_minimum_people
+
+        def may_speak(connection: Connection, campaign: Campaign) -> None:
+            check_audience(connection, campaign, minimum, now())
+
         for routes in (
             geofences.routes.router(
                 reads=reads, writes=writes, now=now, check=self.sensitive.faults, events_page=events.page
@@ -401,12 +406,14 @@ class Engine:
                 links=self.links,
                 rules=self._country_rules(),
                 approval=self.approval,
-                may_speak=lambda connection, campaign: check_audience(connection, campaign, minimum, now()),
+                may_speak=may_speak,
             ),
             campaigns.message_routes.router(writes=writes, now=now),
             campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
-            campaigns.list_routes.router(reads=reads, writes=writes, now=now, minimum=minimum),
+            campaigns.list_routes.router(
+                reads=reads, writes=writes, now=now, minimum=minimum, may_speak=may_speak
+            ),
             campaigns.reach_routes.router(
                 reads=reads,
                 now=now,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, func, select, true, update
 
 from campaigns.budget import ACCOUNT, EVER, Counted, Key, Used, owner_of
 from campaigns.message import NEVER_SENT, Message, MessageState
-from campaigns.tables import budget_counters, messages
+from campaigns.tables import UNSETTLED, budget_counters, messages
 from consent.store import insert_if_new
 
 SETTLED_AT_ONCE = 500
@@ -127,13 +127,7 @@ _COLUMNS = (
 
 
 def _unsettled(limit: int) -> Select[Any]:
-    waiting, never = [state.value for state in _WAITING], [state.value for state in NEVER_SENT]
-    wrong = or_(
-        and_(messages.c.counted == Counted.RESERVED.value, messages.c.state.not_in(waiting)),
-        and_(messages.c.counted == Counted.COMMITTED.value, messages.c.state.in_([*waiting, *never])),
-        and_(messages.c.counted == Counted.RELEASED.value, messages.c.state.not_in(never)),
-    )
-    return select(*_COLUMNS).where(wrong).order_by(messages.c.id).limit(limit)
+    return select(*_COLUMNS).where(UNSETTLED).order_by(messages.c.id).limit(limit)
 
 
 def _keys(campaign: str, day: date | None) -> Sequence[Key]:

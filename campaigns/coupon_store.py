@@ -42,6 +42,8 @@ MAX_POOL_CODES = 1_000_000
 MAX_TOLD_LINES = 100
 PORTION = 500
 GIVEN_BACK_AT_ONCE = 500
+GIVEN_BACK_WITHIN = timedelta(days=16)
+"""By then it is known of every message whether it went: a delay takes 7 days at most, and what is due is sent or expires in 8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +188,6 @@ def claim(conn: Connection, pool_id: str, wanted: Wanted, now: datetime) -> Coup
     if pool is None or (pool.expires_at is not None and pool.expires_at <= now):
         return None
     free = _next_free(conn, pool_id)
-    if free is None and give_back(conn, now, pool_id):
-        free = _next_free(conn, pool_id)
     if free is None:
         return None
     until = min(wanted.until, pool.expires_at) if pool.expires_at else wanted.until
@@ -219,7 +219,12 @@ def release(conn: Connection, message_id: str) -> None:
     conn.execute(update(coupons).where(coupons.c.message == message_id).values(_UNCLAIMED))
 
 
-def give_back(conn: Connection, now: datetime, pool_id: str | None = None) -> int:
+def unclaim_since(conn: Connection, at: datetime) -> None:
+    """Have every code that was claimed since then free again, whatever became of it; only for a store to try things in."""
+    conn.execute(update(coupons).where(coupons.c.claimed_at >= at).values(_UNCLAIMED))
+
+
+def give_back(conn: Connection, now: datetime) -> int:
     """Free the codes of messages that never went: expired, cancelled, or refused by the provider at every call, and not
     to be let go again. Answers how many; up to a limit at once.
 
@@ -235,10 +240,11 @@ def give_back(conn: Connection, now: datetime, pool_id: str | None = None) -> in
         select(coupons.c.code)
         .join(messages, messages.c.id == coupons.c.message)
         .where(coupons.c.state == CouponState.CLAIMED.value, never_went)
+        .where(coupons.c.claimed_at >= now - GIVEN_BACK_WITHIN)
         .limit(GIVEN_BACK_AT_ONCE)
         .with_for_update(of=coupons, skip_locked=True)
     )
-    codes = list(conn.scalars(theirs if pool_id is None else theirs.where(coupons.c.pool == pool_id)))
+    codes = list(conn.scalars(theirs))
     if codes:
         conn.execute(update(coupons).where(coupons.c.code.in_(codes)).values(_UNCLAIMED))
     return len(codes)

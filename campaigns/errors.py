@@ -100,6 +100,13 @@ class ListNotFound(CampaignError):
     code = "list_not_found"
 
 
+class ListInUse(CampaignError):
+    """A campaign that may speak asks who is on the list."""
+
+    status = 409
+    code = "list_in_use"
+
+
 class TooManyLists(CampaignError):
     """There are as many lists as are allowed."""
 

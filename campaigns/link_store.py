@@ -48,9 +48,7 @@ def record_opening(conn: Connection, token: str, opening: Opening) -> Opener | N
     """Keep that a link was opened, and by whom. Links of the same message that were opened in the same moment turn out
     to have been opened by a machine as well. None where enough openings are kept.
     """
-    link = conn.execute(
-        select(short_links).where(short_links.c.token == hashed(token)).with_for_update()
-    ).first()
+    link = _locked(conn, hashed(token))
     if link is None:
         return None
     mine = clicks.c.link == link.token
@@ -79,6 +77,16 @@ def record_opening(conn: Connection, token: str, opening: Opening) -> Opener | N
     return opener
 
 
+def _locked(conn: Connection, token: str) -> Any:
+    """The link, with every link of its message locked, in the order of tokens: of two that are opened in the same moment,
+    the later one sees the earlier. None if there is none.
+    """
+    message = conn.scalar(select(short_links.c.message).where(short_links.c.token == token))
+    theirs = select(short_links).where(short_links.c.message == message).order_by(short_links.c.token)
+    rows = conn.execute(theirs.with_for_update()).all() if message is not None else ()
+    return next((row for row in rows if row.token == token), None)
+
+
 def clicked_among(conn: Connection, ids: Collection[str]) -> set[str]:
     """Those of these messages in which a reader opened a link; to count them by whatever else is known of messages."""
     by_reader = clicks.c.opener == Opener.READER.value
@@ -89,21 +97,6 @@ def clicked_among(conn: Connection, ids: Collection[str]) -> set[str]:
             select(clicks.c.message).where(clicks.c.message.in_(some), by_reader).distinct()
         )
     }
-
-
-def count_clicked(
-    conn: Connection, campaign: str, *, version: int | None = None, geofence: str | None = None
-) -> int:
-    """In how many of a campaign's messages a reader opened a link; however often, it counts once."""
-    theirs = (short_links.c.campaign == campaign) & (clicks.c.opener == Opener.READER.value)
-    if version is not None:
-        theirs &= short_links.c.version == version
-    if geofence is not None:
-        theirs &= short_links.c.geofence == geofence
-    query = select(func.count(clicks.c.message.distinct())).join(
-        short_links, short_links.c.token == clicks.c.link
-    )
-    return conn.scalar(query.where(theirs)) or 0
 
 
 def links_of(conn: Connection, subject: str) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ short_links = Table(
     Column("geofence", Text),
     Column("target", Text, nullable=False),
     Column("made_at", UtcDateTime, nullable=False),
+    Index(None, "message"),
     Index(None, "subject"),
     Index(None, "campaign"),
     Index(None, "made_at"),

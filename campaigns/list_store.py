@@ -11,16 +11,21 @@ from sqlalchemy import Connection, delete, func, select
 from campaigns.errors import TooManyLists
 from campaigns.tables import list_members
 from consent.data_keys import batches
-from consent.store import known_subjects
+from consent.store import known_subjects, lock_subjects
 
 MAX_LISTS = 1000
+_LOCKS = 0x6C697374
+"""The family of PostgreSQL's advisory locks of lists, each by its name: one that is new has no row to lock."""
 
 
 def put_list(conn: Connection, name: str, members: Iterable[str], at: datetime) -> tuple[int, int]:
     """Have a list hold these subjects and nobody else; how many it holds, and how many are not known and left out.
-    Raises `TooManyLists`.
+    Raises `TooManyLists`. Of two at once, the second waits for the first.
     """
     wanted = set(members)
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(_LOCKS, func.hashtext(name))))
+    lock_subjects(conn, wanted)
     known = known_subjects(conn, wanted)
     if name not in (names := names_of(conn)) and len(names) >= MAX_LISTS:
         raise TooManyLists(f"{MAX_LISTS} lists are allowed; delete one first")

@@ -12,7 +12,6 @@ PEOPLE = (
     GateName.LOCATION_CONSENT,
     GateName.CONSENT,
     GateName.SUPPRESSION,
-    GateName.PROFILING,
     GateName.ADDRESS,
 )
 """What must hold of somebody in the audience for an offer to reach them."""
@@ -20,7 +19,9 @@ PEOPLE = (
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Counts over `examined` of the `subjects` that there are: in the audience, and of these whom an offer may reach."""
+    """Counts over `examined` of the `subjects` that there are: in the audience, and of these whom an offer may reach. Who did
+    not agree to be chosen by conduct is in no audience that chooses by it.
+    """
 
     subjects: int
     examined: int
@@ -37,7 +38,7 @@ def reach(campaign: Campaign, moments: Iterable[Moment], subjects: int, now: dat
     examined = in_audience = reachable = 0
     for moment in moments:
         examined += 1
-        if _passes(GateName.AUDIENCE, campaign, moment, now):
+        if all(_passes(name, campaign, moment, now) for name in (GateName.PROFILING, GateName.AUDIENCE)):
             in_audience += 1
             reachable += all(_passes(name, campaign, moment, now) for name in PEOPLE)
     return Reach(subjects, examined, in_audience, reachable)

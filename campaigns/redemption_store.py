@@ -1,15 +1,15 @@
-"""The redemptions: taken once, found again by their receipt, and counted.
+"""The redemptions: taken once, and found again by their receipt.
 
 Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from campaigns.coupon import CouponState, plain_code
 from campaigns.coupon_store import CODE_FIELD, code_key
@@ -36,14 +36,6 @@ class Taken:
 
     campaign: str
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Redeemed:
-    """How many codes were redeemed, and what was spent with them, by currency."""
-
-    count: int
-    spent: Mapping[str, Decimal]
 
 
 def redeem(conn: Connection, code: str, presented: Presented, now: datetime) -> tuple[Redemption, bool]:
@@ -105,40 +97,9 @@ def taken_by(conn: Connection, subjects: Collection[str], since: datetime) -> di
     return found
 
 
-def count_redeemed(
-    conn: Connection, campaign: str, *, version: int | None = None, geofence: str | None = None
-) -> Redeemed:
-    """How many codes of a campaign were redeemed, of one version, or at one store."""
-    mine = redemptions.c.campaign == campaign
-    if version is not None:
-        mine &= redemptions.c.version == version
-    if geofence is not None:
-        mine &= redemptions.c.geofence == geofence
-    count = conn.scalar(select(func.count()).select_from(redemptions).where(mine)) or 0
-    return Redeemed(count, _spent(conn, mine))
-
-
-def redeemed_among(conn: Connection, ids: Collection[str]) -> set[str]:
-    """Those of these messages whose code was redeemed; to count them by whatever else is known of messages."""
-    return {
-        found
-        for some in batches(ids)
-        for found in conn.scalars(select(redemptions.c.id).where(redemptions.c.id.in_(some)))
-    }
-
-
 def forget_subject(conn: Connection, subject: str) -> None:
     """Remove every redemption of a subject."""
     conn.execute(delete(redemptions).where(redemptions.c.subject == subject))
-
-
-def _spent(conn: Connection, mine: ColumnElement[bool]) -> dict[str, Decimal]:
-    total = func.sum(redemptions.c.amount_thousandths)
-    query = select(redemptions.c.currency, total).where(mine, redemptions.c.currency.is_not(None))
-    return {
-        row[0]: Decimal(int(row[1])) / THOUSANDTHS
-        for row in conn.execute(query.group_by(redemptions.c.currency))
-    }
 
 
 def _message_of(conn: Connection, message_id: str) -> Any:

@@ -16,9 +16,10 @@ from campaigns.campaign import Campaign
 from campaigns.coupon import CouponState
 from campaigns.coupon_tables import coupons
 from campaigns.decide import Outcome
-from campaigns.experiment import Experiment, experiment_from_json
+from campaigns.experiment import experiment_from_json
 from campaigns.funnel import Happening
 from campaigns.gates import Reason
+from campaigns.link_store import clicked_among
 from campaigns.message import MessageState
 from campaigns.report import Report, ReportPolicy
 from campaigns.results import Trial
@@ -34,25 +35,32 @@ def read_report(
 ) -> Report:
     """The report on what was decided from `since` until before `until`. Memory does not grow with the decisions."""
     places = _places(conn, campaign.id, since)
+    versions = _versions(conn, campaign.id)
+    linked = {number for number, definition in versions.items() if definition.get("short_links")}
     report = Report(
         policy,
-        Trial(campaign.experiment, _experiments(conn, campaign.id)),
+        Trial(
+            campaign.experiment,
+            {number: experiment_from_json(each.get("experiment")) for number, each in versions.items()},
+        ),
         {geofence: zone for geofence, (_, zone) in places.items()},
     )
     within = timedelta(hours=policy.visit_within_hours)
     for rows in _portions(conn, campaign.id, since, until):
         came = _visits(conn, rows, {store for store, _ in places.values()})
+        sent = [row.message for row in rows if row.message and row.version in linked]
+        readers = clicked_among(conn, sent)
+        clicked = {message: message in readers for message in sent}
         for _, own in groupby(rows, key=lambda row: row.subject):
-            report.add([_happening(row, places, came, within) for row in own])
+            report.add([_happening(row, places, came, within, clicked) for row in own])
     return report
 
 
-def _experiments(conn: Connection, campaign: str) -> dict[int, Experiment | None]:
+def _versions(conn: Connection, campaign: str) -> dict[int, Mapping[str, Any]]:
+    """The definitions of the campaign's versions."""
     table = campaign_versions.c
     query = select(table.version, table.definition).where(table.campaign == campaign)
-    return {
-        row.version: experiment_from_json(row.definition.get("experiment")) for row in conn.execute(query)
-    }
+    return {row.version: row.definition for row in conn.execute(query)}
 
 
 def _places(conn: Connection, campaign: str, since: datetime) -> dict[str, tuple[str, str]]:
@@ -75,6 +83,7 @@ def _portions(conn: Connection, campaign: str, since: datetime, until: datetime)
             table.reason,
             table.version,
             table.variant,
+            messages.c.id.label("message"),
             messages.c.state,
             messages.c.reason.label("why"),
             messages.c.segments,
@@ -121,6 +130,7 @@ def _happening(
     places: Mapping[str, tuple[str, str]],
     came: Mapping[tuple[str, str], Sequence[datetime]],
     within: timedelta,
+    clicked: Mapping[str, bool],
 ) -> Happening:
     store, _ = places.get(row.geofence, (row.geofence, ""))
     entered = came.get((row.subject, store), ())
@@ -135,6 +145,7 @@ def _happening(
         variant=row.variant,
         state=MessageState(row.state) if row.state else None,
         why=Reason(row.why) if row.why else None,
+        clicked=clicked.get(row.message),
         visited=following < len(entered) and entered[following] <= row.at + within,
         redeemed=None if row.coupon is None else row.coupon == CouponState.REDEEMED,
         segments=row.segments,

@@ -18,6 +18,7 @@ from campaigns.campaign import (
     CampaignState,
     campaign_json,
     due_state,
+    edited,
     finished_text,
     next_state,
     speaking,
@@ -53,6 +54,7 @@ FORM = "application/x-www-form-urlencoded"
 PROVIDER_ID = re.compile(r"[A-Za-z0-9]{1,64}")
 MAX_CODE_CHARS = 16
 MAX_PAGE = 200
+_SILENT = (CampaignState.DRAFT, CampaignState.ENDED)
 
 Now = Callable[[], datetime]
 MaySpeak = Callable[[Connection, Campaign], None]
@@ -98,7 +100,7 @@ def router(
     """
     api = APIRouter()
     _add_campaigns(api, reads, writes, now, Wording(links), rules, approval, may_speak)
-    _add_states(api, writes, now, approval, may_speak)
+    _add_states(api, reads, writes, now, approval, may_speak)
     _add_outcomes(api, reads, now, Wording(links))
     _add_history(api, reads)
     _add_reports(api, writes, now, twilio, unknown_report)
@@ -125,12 +127,18 @@ def _add_campaigns(
     def put(campaign_id: CampaignId, form: CampaignForm, response: Response, actor: Actor) -> dict[str, Any]:
         at = now()
         wanted = campaign_of(form, campaign_id, CampaignState.DRAFT, wording)
+        # Many subjects may be looked at, so before the transaction that nobody else can write in.
+        with reads.connect() as connection:
+            asked = edited(get_campaign(connection, campaign_id), wanted, at)
+            if asked.state not in _SILENT:
+                check_saved(connection, asked, rules, wording, at)
+                may_speak(connection, asked)
         with writes.begin() as connection:
             was = get_campaign(connection, campaign_id, lock=True)
             check_saved(connection, wanted, rules, wording, at)
             campaign = register.save(connection, was, wanted, By(actor, at), approval)
-            if campaign.state not in (CampaignState.DRAFT, CampaignState.ENDED):
-                may_speak(connection, campaign)
+            if asked.state in _SILENT and campaign.state not in _SILENT:
+                raise StateConflict(f"campaign {campaign_id} was let speak meanwhile; save it again")
         response.status_code = 201 if was is None else 200
         return campaign_json(campaign)
 
@@ -175,12 +183,12 @@ def _add_campaigns(
 
 
 def _add_states(
-    api: APIRouter, writes: Engine, now: Now, approval: ApprovalPolicy, may_speak: MaySpeak
+    api: APIRouter, reads: Engine, writes: Engine, now: Now, approval: ApprovalPolicy, may_speak: MaySpeak
 ) -> None:
     for action, summary in _ACTIONS.items():
         api.add_api_route(
             f"/v1/campaigns/{{campaign_id}}/{action}",
-            _state_change(action, writes, now, approval, may_speak),
+            _state_change(action, reads, writes, now, approval, may_speak),
             methods=["POST"],
             operation_id=f"{action}Campaign",
             summary=summary,
@@ -190,15 +198,23 @@ def _add_states(
 
 
 def _state_change(
-    action: Action, writes: Engine, now: Now, approval: ApprovalPolicy, may_speak: MaySpeak
+    action: Action, reads: Engine, writes: Engine, now: Now, approval: ApprovalPolicy, may_speak: MaySpeak
 ) -> Callable[..., dict[str, Any]]:
     def change(campaign_id: CampaignId, actor: Actor) -> dict[str, Any]:
         at = now()
+        asked = None
+        if action in (Action.ACTIVATE, Action.RESUME):
+            with reads.connect() as connection:
+                asked = known(connection, campaign_id)
+                next_state(asked, action, at)
+                may_speak(connection, asked)
         with writes.begin() as connection:
             campaign = known(connection, campaign_id, lock=True)
             state = next_state(campaign, action, at)
-            if action in (Action.ACTIVATE, Action.RESUME):
-                may_speak(connection, campaign)
+            if asked is not None and replace(asked, state=campaign.state) != campaign:
+                raise StateConflict(
+                    f"campaign {campaign_id} was changed meanwhile; look at it, and {action} it again"
+                )
             register.move(connection, campaign, state, action, By(actor, at), approval)
         return campaign_json(replace(campaign, state=state))
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from campaigns.audience import list_names
 from campaigns.campaign import UNSPOKEN, Campaign, CampaignState, campaign_from_json, campaign_json, due_state
 from campaigns.paging import Page, read_cursor, write_cursor
 from campaigns.tables import campaigns
@@ -76,6 +77,14 @@ def live_campaigns(conn: Connection) -> list[Campaign]:
     live = campaigns.c.state.in_([CampaignState.ACTIVE.value, CampaignState.SCHEDULED.value])
     query = select(campaigns.c.definition).where(live).order_by(campaigns.c.priority.desc(), campaigns.c.id)
     return [campaign_from_json(definition) for definition in conn.scalars(query)]
+
+
+def campaigns_naming(conn: Connection, name: str) -> list[Campaign]:
+    """Campaigns that were let speak, and have not ended, and ask who is on this list."""
+    over = [state.value for state in (*UNSPOKEN, CampaignState.ENDED)]
+    query = select(campaigns.c.definition).where(campaigns.c.state.not_in(over)).order_by(campaigns.c.id)
+    several = (campaign_from_json(definition) for definition in conn.scalars(query))
+    return [each for each in several if name in list_names(each.audience)]
 
 
 def due_moves(conn: Connection, now: datetime) -> list[tuple[Campaign, CampaignState]]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy_utc import UtcDateTime
 
@@ -97,6 +98,15 @@ decisions = Table(
     Index(None, "outcome", "at"),
 )
 
+UNSETTLED = text(
+    "CASE counted WHEN 'reserved' THEN state NOT IN ('due', 'sending')"
+    " WHEN 'committed' THEN state IN ('due', 'sending', 'failed', 'expired', 'cancelled')"
+    " WHEN 'released' THEN state NOT IN ('failed', 'expired', 'cancelled') END"
+)
+"""Messages whose counters do not agree with their state. Literals, as an index is only used for
+the very words that it is made of; and no OR, as SQLite would look into other indexes for each part.
+"""
+
 messages = Table(
     "messages",
     metadata,
@@ -133,6 +143,7 @@ messages = Table(
     Index(None, "campaign", "created_at"),
     Index(None, "geofence", "created_at"),
     Index(None, "provider_id"),
+    Index("ix_messages_unsettled", "id", postgresql_where=UNSETTLED, sqlite_where=UNSETTLED),
 )
 
 budget_counters = Table(

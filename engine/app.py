@@ -42,6 +42,7 @@ import geofences.store
 from campaigns import breach_store, cart_store, list_store
 from campaigns.approval import ApprovalPolicy
 from campaigns.breach import BreachCheck
+from campaigns.campaign import Campaign
 from campaigns.channels.channel import Channel as DeliveryChannel
 from campaigns.channels.log import LogChannel
 from campaigns.channels.push import CALL_SECONDS, Push
@@ -70,6 +71,7 @@ from consent.twilio_signature import Algorithm
 from engine import events, idempotency, metrics
 from engine.account import account_of
 from engine.asker import Asker
+from engine.backtest import clear_leftovers
 from engine.backtest_routes import router as backtest_router
 from engine.budgets import Budgets
 from engine.clock import wall_clock
@@ -157,6 +159,7 @@ class Engine:
         settings = self.settings
         processors = declared_processors(settings)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(settings.data_dir, self.now())
         listed = settings.sensitive_places
         self.sensitive = load_places(Path(listed)) if listed else SensitivePlaces()
         self.ring = opened_ring(settings)
@@ -388,6 +391,10 @@ class Engine:
         carts = campaigns.cart_routes.router(writes=writes, now=now, dropped=metrics.CARTS_DROPPED.inc)
         app.include_router(carts, dependencies=self._permits(Scope.INGEST))
         figures_of, minimum = FleetFigures(self.live).read, self.settings.report_minimum_people
+
+        def may_speak(connection: Connection, campaign: Campaign) -> None:
+            check_audience(connection, campaign, minimum, now())
+
         for routes in (
             geofences.routes.router(
                 reads=reads, writes=writes, now=now, check=self.sensitive.faults, events_page=events.page
@@ -405,12 +412,14 @@ class Engine:
                 links=self.links,
                 rules=self._country_rules(),
                 approval=self.approval,
-                may_speak=lambda connection, campaign: check_audience(connection, campaign, minimum, now()),
+                may_speak=may_speak,
             ),
             campaigns.message_routes.router(writes=writes, now=now, account=self.house.account),
             campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
             campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
-            campaigns.list_routes.router(reads=reads, writes=writes, now=now, minimum=minimum),
+            campaigns.list_routes.router(
+                reads=reads, writes=writes, now=now, minimum=minimum, may_speak=may_speak
+            ),
             campaigns.reach_routes.router(
                 reads=reads,
                 now=now,
@@ -520,7 +529,6 @@ class Engine:
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
-                campaigns.decision_store.forget_subject,
                 campaigns.coupon_store.forget_subject,
                 campaigns.link_store.forget_subject,
                 campaigns.redemption_store.forget_subject,
@@ -534,6 +542,7 @@ class Engine:
                 idempotency.forget_subject,
                 pass_on_erasure(processors, self.now),
                 EventsOut.forget_subject,
+                campaigns.decision_store.forget_subject,  # last, as it locks the counters of budgets
             ),
             forget_devices=self.erasures.forget_devices,
             settle_erasures=self.erasures.settle,

@@ -8,9 +8,10 @@ comes to the same as one after another.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
@@ -38,6 +39,7 @@ SPAN = timedelta(minutes=15)
 """A portion lies in one such stretch of the clock: what is read for it begins at its first instant, reaches an hour beyond,
 and is of one day.
 """
+LEFT_BEHIND = timedelta(days=1)
 JUST_AFTER = timedelta(microseconds=1)
 
 
@@ -175,6 +177,21 @@ class Backtest:
             pass
         with scratch.writes.begin() as connection:
             outbox.send_at_once(connection)
+
+
+def clear_leftovers(folder: Path, now: datetime) -> int:
+    """Remove the stores of backtests that were killed: nobody has written in them for a day. Answers how many."""
+    left = [
+        each for each in folder.glob(f"{PREFIX}*") if each.is_dir() and _written(each) < now - LEFT_BEHIND
+    ]
+    for each in left:
+        rmtree(each, ignore_errors=True)
+    return len(left)
+
+
+def _written(folder: Path) -> datetime:
+    times = [each.stat().st_mtime for each in (folder, *folder.iterdir())]
+    return datetime.fromtimestamp(max(times), UTC)
 
 
 def as_if_running(campaign: Campaign) -> Campaign:

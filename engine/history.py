@@ -26,6 +26,8 @@ WAITING = timedelta(days=8)
 """No message is due for longer after its delay."""
 AHEAD = timedelta(hours=1)
 """Clocks of phones may be ahead of ours."""
+TILL_AHEAD = timedelta(minutes=2)
+"""Clocks of shops may be, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,11 @@ class History:
             if visit is not None and (visit.left_at is not None or visit.until < self.now):
                 found.add(Deed.EXIT)
         if Deed.PURCHASE in campaign.trigger.called_off_by:
-            found |= {Deed.PURCHASE for when in self.bought.get(subject, ()) if when >= at}
+            found |= {
+                Deed.PURCHASE for when in self.bought.get(subject, ()) if self._is_known(when) and when >= at
+            }
         if Deed.REDEEMED in campaign.trigger.called_off_by:
-            found.update(
-                {Deed.REDEEMED} if any(each.at >= at for each in self.redeemed.get(subject, ())) else ()
-            )
+            found.update({Deed.REDEEMED} if any(each.at >= at for each in self._taken(subject)) else ())
         return frozenset(found)
 
     def past(self, campaign: Campaign, subject: str, more: Iterable[Sent] = ()) -> Past:
@@ -74,7 +76,14 @@ class History:
             case Act.RECEIVED:
                 return self._of_campaign(asked, sent)
             case Act.REDEEMED:
-                return self._of_campaign(asked, self.redeemed.get(subject, ()))
+                return self._of_campaign(asked, self._taken(subject))
+
+    def _taken(self, subject: str) -> list[Taken]:
+        return [each for each in self.redeemed.get(subject, ()) if self._is_known(each.at)]
+
+    def _is_known(self, at: datetime) -> bool:
+        """What is judged afterwards as of then must not know what came later."""
+        return at <= self.now + TILL_AHEAD
 
     def _visited(self, asked: Behaviour, subject: str) -> int:
         since = self.now - asked.since

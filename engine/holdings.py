@@ -160,7 +160,7 @@ def _period(said: Mapping[str, Any], settings: Settings) -> Period:
 
 
 def _in_words(period: Period) -> str:
-    unless = "".join(f", unless {column} is {value}" for column, value in period.unless.items())
+    unless = "".join(f", unless {column} is {value or 'empty'}" for column, value in period.unless.items())
     return (
         f"{period.days} days from `{period.start}`{unless}"
         if period.days

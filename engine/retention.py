@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Text, delete, func, select, tuple_
 from sqlalchemy_utc import UtcDateTime
 
 from consent import activity
@@ -115,7 +115,10 @@ class Retention:
 
 def _past(holding: Holding, period: Period, now: datetime) -> ColumnElement[bool]:
     columns = holding.table.c
-    past: ColumnElement[bool] = columns[period.start] < now - timedelta(days=period.days)
+    before, start = now - timedelta(days=period.days), columns[period.start]
+    past: ColumnElement[bool] = start < (
+        before.date().isoformat() if isinstance(start.type, Text) else before
+    )
     for column, value in period.unless.items():
         past &= columns[column] != value
     return past

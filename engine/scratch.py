@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, event, insert, select
 
 from campaigns.campaign import Campaign
+from campaigns.coupon_store import unclaim_since
 from campaigns.store import put_campaign
 from campaigns.tables import messages
 from engine.records import Records, open_records
@@ -19,7 +20,8 @@ ROWS_AT_ONCE = 2000
 _LEFT_OUT = frozenset(
     "place_events decisions attempts held_moments campaigns campaign_versions campaign_changes breach_checks "
     "consent_log consent_tree consent_checkpoints consent_erasures erasures erasure_notices access_log privacy_requests "
-    "inbound_messages inbound_subjects review_texts opt_in_requests idempotent_answers api_keys".split()
+    "inbound_messages inbound_subjects review_texts opt_in_requests idempotent_answers api_keys "
+    "budget_counters short_links clicks".split()
 )
 """What no judgement reads, or what a backtest brings about itself."""
 
@@ -28,7 +30,7 @@ def make_scratch(
     records: Records, keys: Path, folder: Path, campaigns: Sequence[Campaign], before: datetime
 ) -> Records:
     """A store in `folder` as things stood `before` the first event: subjects, consents and places of now, messages and
-    visits of until then, and these campaigns alone.
+    visits of until then, codes as free as then, and these campaigns alone. Budgets begin with the messages.
     """
     scratch = open_records(f"sqlite:///{folder / 'scratch.sqlite'}", keys)
     event.listen(scratch.writes, "connect", _in_a_hurry)
@@ -38,6 +40,7 @@ def make_scratch(
         for table in (table for metadata in METADATA for table in metadata.sorted_tables):
             if table.name not in _LEFT_OUT:
                 _copy(source, target, table, *_EARLIER[table.name](before) if table.name in _EARLIER else ())
+        unclaim_since(target, before)
         for campaign in campaigns:
             put_campaign(target, campaign, before)
     return scratch

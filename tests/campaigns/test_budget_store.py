@@ -2,14 +2,21 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import literal, select, text, update
 
 from campaigns.account import Account
-from campaigns.budget import ACCOUNT, Budget, Key, Used, limit_json, limits_of, owner_of
-from campaigns.budget_store import has_unsettled, lock_counters, read_counters, settle
+from campaigns.budget import ACCOUNT, Budget, Counted, Key, Used, limit_json, limits_of, owner_of
+from campaigns.budget_store import (
+    _unsettled,
+    has_unsettled,
+    lock_counters,
+    read_counters,
+    settle,
+    standing_of,
+)
 from campaigns.decision_store import forget_subject, record_decision
 from campaigns.message import MessageState
-from campaigns.tables import budget_counters, messages
+from campaigns.tables import UNSETTLED, budget_counters, messages
 from tests.campaigns.cast import decided
 from tests.conftest import MONDAY_NINE
 
@@ -129,3 +136,30 @@ def test_a_day_is_one_of_the_account_s_time_zone():
     assert Account(zone="Europe/Paris").day(late) == DAY
     assert Account(zone="Europe/Paris").day(late + timedelta(minutes=1)) == DAY + timedelta(days=1)
     assert Account(zone="Pacific/Auckland").day(late) == DAY + timedelta(days=1)
+
+
+def test_what_is_unsettled_is_what_stands_otherwise_than_its_state_says(connection):
+    for counted in Counted:
+        for state in MessageState:
+            row = select(literal(counted.value).label("counted"), literal(state.value).label("state"))
+            found = connection.execute(select(text("1")).select_from(row.subquery()).where(UNSETTLED)).first()
+            assert (found is not None) == (standing_of(state) is not counted), (counted, state)
+
+
+def test_settling_looks_at_no_message_that_is_settled(connection):
+    message = decide(connection)
+    connection.execute(update(messages).values(state="sent", counted="committed"))
+    kept = connection.execute(select(messages)).one()._asdict()
+    more = [kept | {"id": f"m{number:04}", "event": f"e{number}"} for number in range(3000)]
+    connection.execute(messages.insert(), more)
+    on_postgresql = connection.dialect.name == "postgresql"
+    if on_postgresql:
+        connection.execute(text("ANALYZE messages"))
+    asked = _unsettled(500).with_for_update(skip_locked=True)
+    said = str(asked.compile(connection, compile_kwargs={"literal_binds": True}))
+    explain = "EXPLAIN " if on_postgresql else "EXPLAIN QUERY PLAN "
+    plan = " ".join(str(row) for row in connection.execute(text(explain + said)))
+    assert "ix_messages_unsettled" in plan, plan
+    assert settle(connection) == 0
+    connection.execute(update(messages).where(messages.c.id == message.id).values(state="failed"))
+    assert settle(connection) == 1

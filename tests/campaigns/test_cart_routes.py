@@ -63,6 +63,8 @@ def test_a_purchase_since_the_event_calls_the_offer_off(ana: TestClient, engine:
     assert history.done(UNLESS_BOUGHT, "ana", "bakery", now + second) == frozenset(), "bought before it"
     assert history.done(UNLESS_BOUGHT, "ben", "bakery", now - second) == frozenset()
     assert history.done(BREAD, "ana", "bakery", now - second) == frozenset(), "nobody asked"
+    then = replace(history, now=now - timedelta(hours=1))
+    assert then.done(UNLESS_BOUGHT, "ana", "bakery", then.now) == frozenset(), "not known then"
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,18 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
 from campaigns import report_routes
+from campaigns.campaign import campaign_json
 from campaigns.coupon import CouponState
 from campaigns.coupon_tables import coupon_pools, coupons
 from campaigns.decide import compose, decide
 from campaigns.decision_store import record_decision
 from campaigns.experiment import NO_CONTROL, Experiment, Group, draw_lot
+from campaigns.link_tables import clicks, short_links
 from campaigns.message import MessageState
 from campaigns.report import ReportPolicy
 from campaigns.report_store import read_report
 from campaigns.store import put_campaign
-from campaigns.tables import messages
+from campaigns.tables import campaign_versions, messages
 from consent.store import put_subject
 from consent.subject import Device, Subject
 from engine.web import speak_problem_json
@@ -28,7 +30,7 @@ from tests.conftest import MONDAY_NINE
 
 NOW = MONDAY_NINE
 MINUTE = timedelta(minutes=1)
-TRIED = replace(BREAD, experiment=Experiment("bread", holdout_percent=50))
+TRIED = replace(BREAD, short_links=True, experiment=Experiment("bread", holdout_percent=50))
 PEOPLE = [f"person-{number:02}" for number in range(40)]
 HELD = {
     who for who in PEOPLE if draw_lot(TRIED.experiment, NO_CONTROL, who, "bakery", NOW).group is Group.HOLDOUT
@@ -50,6 +52,16 @@ def day(records):
             row = {"id": f"visit-{number}", "subject": who, "device": "sealed", "geofence": "bakery"}
             connection.execute(visits.insert().values(**row, entered_at=came))
         connection.execute(update(messages).values(state=MessageState.DELIVERED.value, sent_at=NOW))
+        for message, opener in zip(
+            connection.scalars(select(messages.c.id).order_by(messages.c.id)),
+            ("reader", "machine"),
+            strict=False,
+        ):
+            about = {"token": f"t-{opener}", "message": message, "subject": "person", "campaign": "bread"}
+            link = about | {"target": "https://shop.example", "made_at": NOW}
+            connection.execute(short_links.insert().values(link))
+            click = {"id": opener, "link": f"t-{opener}", "message": message, "at": NOW, "opener": opener}
+            connection.execute(clicks.insert().values(click))
         pool = {"id": "pool", "name": "Pool", "alert_below": 0, "longest_chars": 4, "made_at": NOW}
         connection.execute(coupon_pools.insert().values(pool))
         first = connection.scalar(select(messages.c.id).order_by(messages.c.id).limit(1))
@@ -71,12 +83,23 @@ def test_a_report_is_read_with_visits_and_adds_up(day):
     assert steps["delivered"]["count"] == len(sent)
     assert steps["visited"]["count"] == sum(number % 2 for number in sent)
     assert steps["redeemed"]["count"] == 1
+    assert steps["clicked"]["count"] == 1
+    assert steps["clicked"]["lost"] == {"not_clicked": len(sent) - 1}
     assert told["cost"]["segments"] == len(sent)
     arms = {each["arm"]: each for each in told["experiment"]["arms"]}
     held = [number for number, who in enumerate(PEOPLE) if who in HELD]
     assert arms["holdout"]["visited"]["count"] == sum(number % 2 for number in held)
     assert [each["hour"] for each in told["by_hour"]] == ["09"]
     assert later.json()["withheld"]
+
+
+def test_without_short_links_nothing_is_told_of_clicks(day):
+    plain = campaign_json(replace(TRIED, short_links=False))
+    with day.writes.begin() as connection:
+        connection.execute(update(campaign_versions).values(definition=plain))
+        told = read_report(connection, TRIED, ReportPolicy(), NOW, NOW + MINUTE).json()
+    [clicked] = [each for each in told["funnel"] if each["step"] == "clicked"]
+    assert (clicked["count"], clicked["lost"]) == (0, {"no_link": len(PEOPLE) - len(HELD)})
 
 
 def test_reports_come_as_json_and_csv(day):

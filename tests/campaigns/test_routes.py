@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from campaigns.decision_store import record_decision
 from campaigns.message_store import messages_of
 from campaigns.outbox import begin_attempt, lock_due, record_sent
 from campaigns.routes import STATUS_PATH, TwilioReports, router
-from campaigns.store import get_campaign
+from campaigns.store import get_campaign, put_campaign
 from consent.store import put_subject
 from consent.subject import Device, Subject
 from engine.web import speak_problem_json
@@ -387,3 +388,23 @@ def test_the_stored_campaign_is_the_one_that_was_answered(client, records):
     client.post("/v1/campaigns/bread/activate")
     with records.reads.connect() as connection:
         assert get_campaign(connection, "bread").state is CampaignState.ACTIVE
+
+
+def test_whether_a_campaign_may_speak_is_asked_while_others_can_write(records, clock):
+    def meanwhile(_connection, campaign):
+        with records.writes.begin() as connection:
+            put_campaign(connection, replace(campaign, name="Other", state=CampaignState.DRAFT), clock())
+
+    app = FastAPI()
+    quiet = router(reads=records.reads, writes=records.writes, now=clock)
+    app.include_router(router(reads=records.reads, writes=records.writes, now=clock, may_speak=meanwhile))
+    speak_problem_json(app)
+    plain = FastAPI()
+    plain.include_router(quiet)
+    with TestClient(app) as client, TestClient(plain) as other:
+        other.put("/v1/campaigns/bread", json=BREAD).raise_for_status()
+        changed = client.post("/v1/campaigns/bread/activate")
+        assert (changed.status_code, changed.json()["code"]) == (409, "campaign_state_conflict")
+        assert other.get("/v1/campaigns/bread").json()["state"] == "draft"
+        assert client.post("/v1/campaigns/bread/activate").json()["state"] == "active", "it is as it was seen"
+        assert client.put("/v1/campaigns/bread", json=BREAD).status_code == 200

@@ -1,23 +1,30 @@
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from campaigns import coupon_store
+from campaigns.budget import ACCOUNT
+from campaigns.coupon import Pool
+from campaigns.coupon_store import Wanted
+from campaigns.coupon_tables import coupons
 from campaigns.message import message_json
 from campaigns.message_store import messages_of_rows
 from campaigns.report import ReportPolicy
-from campaigns.tables import decisions, messages
+from campaigns.tables import budget_counters, decisions, messages
 from engine.app import Engine
-from engine.backtest import Backtest, portions, summary
+from engine.backtest import Backtest, clear_leftovers, portions, summary
 from engine.clock import SetClock
 from engine.handset import Handset, Spot
 from engine.past_events import Told, events_of_file, made_up_events, recorded_events
 from engine.recorded import Unreadable
 from engine.replay import line
+from engine.scratch import make_scratch
 from engine.trial_runs import NothingToTry, chosen_campaigns, source_of
 from geofences.event import EventKind, Revision
 from tests.campaigns.cast import event
@@ -307,3 +314,38 @@ def test_the_summary_tells_why_not_when_and_at_what_cost():
         "  cost         36 messages, 36 segments, 2.88 EUR",
     ]
     assert "nothing is told" in next(iter(summary("bread", {"withheld": True, "minimum_group": 10})))
+
+
+def test_a_scratch_store_has_codes_free_and_knows_no_budget_or_click_of_later(records, tmp_path):
+    with records.writes.begin() as connection:
+        coupon_store.put_pool(connection, Pool("bread", "Bread", 0, None), BEGIN)
+        coupon_store.import_codes(connection, "bread", [(1, "BREAD-1"), (2, "BREAD-2")])
+        for message, at in (("before", BEGIN - STEP), ("after", BEGIN + STEP)):
+            about = Wanted(message, "ana", "bread", None, (), BEGIN + timedelta(days=1))
+            assert coupon_store.claim(connection, "bread", about, at)
+        connection.execute(update(coupons).where(coupons.c.message == "after").values(state="redeemed"))
+        row = dict.fromkeys(("reserved_messages", "reserved_micros", "committed_micros"), 0)
+        connection.execute(
+            budget_counters.insert().values(owner=ACCOUNT, day="", committed_messages=9, **row)
+        )
+    scratch = make_scratch(records, tmp_path / "vault.keys", tmp_path, [], BEGIN)
+    with scratch.writes.begin() as connection:
+        kept = connection.execute(select(coupons.c.state, coupons.c.message).order_by(coupons.c.number)).all()
+        assert [tuple(row) for row in kept] == [("claimed", "before"), ("free", None)]
+        again = Wanted("after", "ana", "bread", None, (), BEGIN + timedelta(days=1))
+        assert coupon_store.claim(connection, "bread", again, BEGIN + STEP)
+        assert connection.execute(select(budget_counters)).all() == []
+    scratch.close()
+
+
+def test_what_a_killed_backtest_left_is_removed_and_a_running_one_stays(tmp_path):
+    left, running = tmp_path / "backtest-left", tmp_path / "backtest-running"
+    for folder, hours in ((left, 25), (running, 1)):
+        folder.mkdir()
+        written = folder / "scratch.sqlite"
+        written.write_text("x")
+        for path, ago in ((written, hours), (folder, 30)):
+            then = (BEGIN - timedelta(hours=ago)).timestamp()
+            os.utime(path, (then, then))
+    assert clear_leftovers(tmp_path, BEGIN) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["backtest-running"]

@@ -12,8 +12,9 @@ from sqlalchemy import delete, func, insert, select
 
 import campaigns.tables
 import geofences.tables
-from campaigns import cart_store, coupon_store, list_store, message_store
+from campaigns import cart_store, coupon_store, decision_store, list_store, message_store
 from campaigns.cart import CartEvent, CartStatus
+from campaigns.tables import budget_counters
 from config import Settings
 from consent import access_log, activity, address, opt_in, processor_store, request_store, review
 from consent.entry import Action, Channel, Entry, Purpose
@@ -560,3 +561,22 @@ def test_whose_rows_they_are_is_known_for_every_table_about_shoppers(settings: S
     for each in several:
         if each.is_exported:
             assert whose(each, several)[1] is not None
+
+
+def test_what_was_used_of_budgets_on_a_day_goes_and_over_a_life_stays(engine: Engine):
+    today = engine.now().date()
+    days = ["", *((today - timedelta(days=ago)).isoformat() for ago in (61, 60, 0))]
+    used = dict.fromkeys(
+        ("reserved_messages", "reserved_micros", "committed_messages", "committed_micros"), 1
+    )
+    with engine.records.writes.begin() as connection:
+        rows = [{"owner": "account", "day": day, **used} for day in days]
+        connection.execute(budget_counters.insert(), rows)
+    assert engine.privacy.retention.purge(engine.now()) == 1
+    with engine.records.reads.connect() as connection:
+        kept = connection.scalars(select(budget_counters.c.day).order_by(budget_counters.c.day)).all()
+    assert kept == [days[0], days[2], days[3]]
+
+
+def test_an_erasure_locks_the_counters_of_budgets_after_everything_else(engine: Engine):
+    assert engine.desk.on_erasure[-1] is decision_store.forget_subject

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -91,7 +92,9 @@ def test_reach_counts_whom_an_offer_may_reach(conn):
     assert (everyone.in_audience, everyone.reachable) == (2, 1)
     say(conn, Action.WITHDRAW, Purpose.PROFILING, "ben", at=NOW)
     chosen = reach_of(conn, speaking_to({"visited": {"any": True, "count": {"max": 0}}}), NOW)
-    assert (chosen.in_audience, chosen.reachable) == (1, 0)
+    assert (chosen.in_audience, chosen.reachable) == (0, 0), "ben is not looked at for what he did"
+    on_list = reach_of(conn, speaking_to({"list": "staff"}), NOW)
+    assert (on_list.in_audience, on_list.reachable) == (1, 1)
     assert reach_of(conn, replace(BREAD, channel=Channel.PUSH), NOW).reachable == 0
 
 
@@ -112,6 +115,32 @@ def test_lists_go_with_their_subject(conn):
     assert not list_store.delete_list(conn, "staff")
 
 
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+def test_a_list_that_is_put_twice_at_once_holds_what_the_later_one_said(records: Records):
+    with records.writes.begin() as connection:
+        for subject, phone in (("ana", "+33639980010"), ("ben", "+33639980012")):
+            welcome(connection, subject, phone)
+
+    def put(members):
+        with records.writes.begin() as other:
+            return list_store.put_list(other, "vip", members, NOW)
+
+    with ThreadPoolExecutor(1) as pool:
+        with records.writes.begin() as connection:
+            list_store.put_list(connection, "vip", ["ana"], NOW)
+            later = pool.submit(put, ["ben"])
+            with pytest.raises(TimeoutError):
+                later.result(timeout=0.3)
+        assert later.result(timeout=10) == (1, 0)
+    with records.reads.connect() as connection:
+        assert list_store.lists_of(connection, ["ana", "ben"], ["vip"]) == {
+            "ana": frozenset(),
+            "ben": {"vip"},
+        }
+
+
 def test_few_are_not_spoken_to_by_conduct_and_small_counts_are_withheld(client: TestClient):
     people = [f"s{number:02d}" for number in range(11)]
     for subject in people:
@@ -121,19 +150,27 @@ def test_few_are_not_spoken_to_by_conduct_and_small_counts_are_withheld(client: 
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["field"] == "audience"
     put = client.put("/v1/lists/vip", json={"subjects": [*people[:9], "stranger"]}).raise_for_status()
-    assert put.json() == {"list": "vip", "subjects": 9, "unknown": 1}
+    assert put.json() == {"list": "vip", "subjects": None, "unknown": None}
     assert client.get("/v1/lists").json()["items"] == [{"list": "vip", "subjects": None}]
     client.put("/v1/campaigns/few", json=body | {"audience": {"list": "vip"}}).raise_for_status()
     reach = client.post("/v1/campaigns/few/reach").raise_for_status().json()
     assert (reach["in_audience"], reach["reachable"], reach["minimum"]) == (None, None, 10)
     small = client.post("/v1/campaigns/few/activate")
     assert (small.status_code, small.json()["code"]) == (409, "audience_too_small")
-    client.put("/v1/lists/vip", json={"subjects": people}).raise_for_status()
+    put = client.put("/v1/lists/vip", json={"subjects": [*people, "stranger"]}).raise_for_status()
+    assert put.json() == {"list": "vip", "subjects": 11, "unknown": 1}
     reach = client.post("/v1/campaigns/few/reach").json()
     assert (reach["in_audience"], reach["reachable"], reach["estimated"]) == (11, None, False)
     client.post("/v1/campaigns/few/activate").raise_for_status()
     narrowed = client.put("/v1/campaigns/few", json=body | {"audience": {"visited": {"any": True}}})
     assert narrowed.json()["code"] == "audience_too_small"
+    fewer = client.put("/v1/lists/vip", json={"subjects": people[:9]})
+    assert (fewer.status_code, fewer.json()["code"]) == (409, "audience_too_small")
+    assert client.get("/v1/lists").json()["items"] == [{"list": "vip", "subjects": 11}], "nothing was changed"
+    named = client.delete("/v1/lists/vip")
+    assert (named.status_code, named.json()["code"]) == (409, "list_in_use")
+    assert "few" in named.json()["detail"]
+    client.post("/v1/campaigns/few/end").raise_for_status()
     assert client.delete("/v1/lists/vip").status_code == 204
     assert client.delete("/v1/lists/vip").status_code == 404
     assert client.put("/v1/lists/vip", json={"subjects": []}).status_code == 422

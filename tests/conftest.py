@@ -37,6 +37,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those with processes take longest: begun last, they would run alone at the end."""
+    items.sort(key=lambda item: "/service/" not in item.nodeid)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--interleavings", type=int, default=200, help="of opt-out and sending, on each database (200)"

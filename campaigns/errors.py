@@ -29,6 +29,9 @@ class CampaignNotFound(CampaignError):
     status = 404
     code = "campaign_not_found"
 
+    def __init__(self, campaign_id: str) -> None:
+        super().__init__(f"no campaign {campaign_id}; PUT /v1/campaigns/{campaign_id} makes it")
+
 
 class StateConflict(CampaignError):
     """The campaign's state does not allow this."""

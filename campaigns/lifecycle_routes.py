@@ -12,7 +12,8 @@ from campaigns.change import By, change_json
 from campaigns.change_store import changes_page
 from campaigns.errors import CampaignNotFound
 from campaigns.lifecycle_form import ApproveForm, CloneForm, RejectForm
-from campaigns.routes import CAMPAIGN_EXAMPLE, Actor, CampaignId, Cursor, Limit, Now, known
+from campaigns.routes import CAMPAIGN_EXAMPLE, Actor, CampaignId, Cursor, Limit, Now
+from campaigns.store import known_campaign
 from campaigns.version import version_json
 from campaigns.version_store import latest_version, versions_page
 
@@ -39,7 +40,7 @@ def _add_past(api: APIRouter, reads: Engine) -> None:
     def versions(campaign_id: CampaignId, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
         with reads.connect() as connection:
             if not latest_version(connection, campaign_id):
-                raise CampaignNotFound(f"no campaign {campaign_id}; PUT /v1/campaigns/{campaign_id} makes it")
+                raise CampaignNotFound(campaign_id)
             found = versions_page(connection, campaign_id, limit, cursor)
         return {"items": [version_json(version) for version in found.items], "next": found.next}
 
@@ -53,7 +54,7 @@ def _add_past(api: APIRouter, reads: Engine) -> None:
     def changes(campaign_id: CampaignId, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
         with reads.connect() as connection:
             if not latest_version(connection, campaign_id):
-                raise CampaignNotFound(f"no campaign {campaign_id}; PUT /v1/campaigns/{campaign_id} makes it")
+                raise CampaignNotFound(campaign_id)
             found = changes_page(connection, campaign_id, limit, cursor)
         return {"items": [change_json(change) for change in found.items], "next": found.next}
 
@@ -69,7 +70,7 @@ def _add_clone(api: APIRouter, writes: Engine, now: Now) -> None:
     )
     def clone(campaign_id: CampaignId, form: CloneForm, actor: Actor) -> dict[str, Any]:
         with writes.begin() as connection:
-            original = known(connection, campaign_id)
+            original = known_campaign(connection, campaign_id)
             made = register.clone(connection, original, form.id, form.name, By(actor, now()))
         return campaign_json(made)
 
@@ -78,7 +79,7 @@ def _add_filing(api: APIRouter, writes: Engine, now: Now) -> None:
     def filing(*, archived: bool) -> Callable[..., dict[str, Any]]:
         def file(campaign_id: CampaignId, actor: Actor) -> dict[str, Any]:
             with writes.begin() as connection:
-                was = known(connection, campaign_id, lock=True)
+                was = known_campaign(connection, campaign_id, lock=True)
                 campaign = register.file(connection, was, By(actor, now()), archived=archived)
             return campaign_json(campaign)
 
@@ -109,7 +110,7 @@ def _add_review(api: APIRouter, writes: Engine, now: Now) -> None:
     )
     def submit(campaign_id: CampaignId, actor: Actor) -> dict[str, Any]:
         with writes.begin() as connection:
-            campaign = known(connection, campaign_id, lock=True)
+            campaign = known_campaign(connection, campaign_id, lock=True)
             return campaign_json(register.submit(connection, campaign, By(actor, now())))
 
     @api.post(
@@ -121,7 +122,7 @@ def _add_review(api: APIRouter, writes: Engine, now: Now) -> None:
     )
     def approve(campaign_id: CampaignId, form: ApproveForm, actor: Actor) -> dict[str, Any]:
         with writes.begin() as connection:
-            campaign = known(connection, campaign_id, lock=True)
+            campaign = known_campaign(connection, campaign_id, lock=True)
             by = By(actor, now())
             return campaign_json(register.approve(connection, campaign, form.content_hash, form.comment, by))
 
@@ -134,7 +135,7 @@ def _add_review(api: APIRouter, writes: Engine, now: Now) -> None:
     )
     def reject(campaign_id: CampaignId, form: RejectForm, actor: Actor) -> dict[str, Any]:
         with writes.begin() as connection:
-            campaign = known(connection, campaign_id, lock=True)
+            campaign = known_campaign(connection, campaign_id, lock=True)
             return campaign_json(register.reject(connection, campaign, form.comment, By(actor, now())))
 
 

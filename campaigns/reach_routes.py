@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine
 
 from campaigns.campaign import Campaign
 from campaigns.reach import Reach, reach_json
-from campaigns.routes import CampaignId, known
+from campaigns.routes import CampaignId
+from campaigns.store import known_campaign
 
 ReachOf = Callable[[Connection, Campaign], Reach]
 
@@ -27,7 +28,7 @@ def router(*, reads: Engine, now: Callable[[], datetime], reach_of: ReachOf, min
     )
     def estimate(campaign_id: CampaignId) -> dict[str, Any]:
         with reads.connect() as connection:
-            campaign = known(connection, campaign_id)
+            campaign = known_campaign(connection, campaign_id)
             return reach_json(campaign, reach_of(connection, campaign), minimum, now())
 
     return api

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Header, Query, Response
 from sqlalchemy import Engine
 
 from campaigns.campaign import due_state
-from campaigns.errors import CampaignNotFound
 from campaigns.report import ReportPolicy, report_csv, stated
 from campaigns.report_store import read_report
 from campaigns.routes import CampaignId
-from campaigns.store import get_campaign
+from campaigns.store import known_campaign
 
 CSV = "text/csv"
 
@@ -45,9 +44,7 @@ def router(*, reads: Engine, now: Callable[[], datetime], policy: ReportPolicy) 
         at = now()
         since = at - timedelta(days=policy.days)
         with reads.connect() as connection:
-            campaign = get_campaign(connection, campaign_id)
-            if campaign is None:
-                raise CampaignNotFound(f"no campaign {campaign_id}; PUT /v1/campaigns/{campaign_id} makes it")
+            campaign = known_campaign(connection, campaign_id)
             found = read_report(connection, campaign, policy, since, at + timedelta(microseconds=1)).json()
         if written is Format.CSV or (written is None and accept.split(";")[0].split(",")[0].strip() == CSV):
             name = {"Content-Disposition": f'attachment; filename="report-{campaign_id}.csv"'}

@@ -29,7 +29,7 @@ from campaigns.country_rules import COUNTRY_RULES, CountryRules
 from campaigns.coupon_store import sample_for
 from campaigns.decide import Outcome, decision_json
 from campaigns.decision_store import decisions_page
-from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, NotSigned, StateConflict
+from campaigns.errors import FieldError, InvalidCampaign, NotSigned, StateConflict
 from campaigns.failure import heed_report
 from campaigns.form import ID_PATTERN, CampaignForm, Instant, Line, PreviewForm, campaign_of
 from campaigns.gates import Reason
@@ -40,7 +40,7 @@ from campaigns.message_store import messages_page
 from campaigns.outbox import ProviderReport
 from campaigns.saving import check_saved
 from campaigns.segments import outside_gsm, sms_size
-from campaigns.store import campaigns_page, get_campaign
+from campaigns.store import campaigns_page, get_campaign, known_campaign
 from campaigns.template import TextRefused
 from campaigns.trigger import Trigger
 from campaigns.wording import Wording
@@ -151,7 +151,7 @@ def _add_campaigns(
     )
     def get(campaign_id: CampaignId) -> dict[str, Any]:
         with reads.connect() as connection:
-            return campaign_json(known(connection, campaign_id))
+            return campaign_json(known_campaign(connection, campaign_id))
 
     @api.delete(
         "/v1/campaigns/{campaign_id}",
@@ -163,7 +163,7 @@ def _add_campaigns(
     def delete(campaign_id: CampaignId, actor: Actor) -> None:
         at = now()
         with writes.begin() as connection:
-            campaign = known(connection, campaign_id, lock=True)
+            campaign = known_campaign(connection, campaign_id, lock=True)
             state = due_state(campaign, at)
             if state not in (CampaignState.DRAFT, CampaignState.ENDED):
                 raise StateConflict(f"campaign {campaign_id} is {state}; end it before you delete it")
@@ -205,11 +205,11 @@ def _state_change(
         asked = None
         if action in (Action.ACTIVATE, Action.RESUME):
             with reads.connect() as connection:
-                asked = known(connection, campaign_id)
+                asked = known_campaign(connection, campaign_id)
                 next_state(asked, action, at)
                 may_speak(connection, asked)
         with writes.begin() as connection:
-            campaign = known(connection, campaign_id, lock=True)
+            campaign = known_campaign(connection, campaign_id, lock=True)
             state = next_state(campaign, action, at)
             if asked is not None and replace(asked, state=campaign.state) != campaign:
                 raise StateConflict(
@@ -231,7 +231,7 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> 
     )
     def preview(campaign_id: CampaignId, form: PreviewForm) -> dict[str, Any]:
         with reads.connect() as connection:
-            campaign = _in_variant(known(connection, campaign_id), form.variant)
+            campaign = _in_variant(known_campaign(connection, campaign_id), form.variant)
             coupon = sample_for(connection, campaign.coupon, now())
         until = now() + timedelta(seconds=campaign.shelf_life_seconds)
         place = {"geofence": form.geofence, "campaign": campaign.name, "valid_until": until.isoformat()}
@@ -386,14 +386,6 @@ def _in_variant(campaign: Campaign, name: str | None) -> Campaign:
         problem = FieldError("variant", f"one of {', '.join(names) or 'none'} is expected")
         raise InvalidCampaign(problem.detail, (problem,))
     return speaking(campaign, name)
-
-
-def known(connection: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:
-    """The campaign with this id. Raises `CampaignNotFound`."""
-    campaign = get_campaign(connection, campaign_id, lock=lock)
-    if campaign is None:
-        raise CampaignNotFound(f"no campaign {campaign_id}; PUT /v1/campaigns/{campaign_id} makes it")
-    return campaign
 
 
 def _example(example: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from campaigns.audience import list_names
 from campaigns.campaign import UNSPOKEN, Campaign, CampaignState, campaign_from_json, campaign_json, due_state
+from campaigns.errors import CampaignNotFound
 from campaigns.paging import Page, read_cursor, write_cursor
 from campaigns.tables import campaigns
 from campaigns.version_store import freeze_version, keep_version
@@ -38,6 +39,14 @@ def get_campaign(conn: Connection, campaign_id: str, *, lock: bool = False) -> C
     query = select(campaigns.c.definition).where(campaigns.c.id == campaign_id)
     definition = conn.scalar(query.with_for_update() if lock else query)
     return campaign_from_json(definition) if definition else None
+
+
+def known_campaign(conn: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:
+    """As `get_campaign`. Raises `CampaignNotFound`."""
+    campaign = get_campaign(conn, campaign_id, lock=lock)
+    if campaign is None:
+        raise CampaignNotFound(campaign_id)
+    return campaign
 
 
 def delete_campaign(conn: Connection, campaign_id: str) -> bool:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from campaigns.form import Instant
 from campaigns.report import ReportPolicy
-from campaigns.routes import CampaignId, known
+from campaigns.routes import CampaignId
+from campaigns.store import known_campaign
 from engine.backtest import Backtest
 from engine.facts import House
 from engine.past_events import count_recorded, recorded_events
@@ -58,7 +59,7 @@ def router(
         if begin >= end:
             raise _unfit("since", "must be earlier than until")
         with records.reads.connect() as connection:
-            campaign = known(connection, campaign_id)
+            campaign = known_campaign(connection, campaign_id)
             count = count_recorded(connection, begin, end)
         if count > EVENTS_LIMIT:
             raise _unfit(

@@ -12,11 +12,11 @@ from campaigns.change import By, tested
 from campaigns.change_store import record_change
 from campaigns.decide import Decision, decide, decision_json
 from campaigns.decision_store import record_decision
-from campaigns.errors import CampaignNotFound, FieldError, InvalidCampaign, TooManyTests
+from campaigns.errors import FieldError, InvalidCampaign, TooManyTests
 from campaigns.fulfilment import compose_with_links
 from campaigns.message import Message
 from campaigns.message_store import tests_to
-from campaigns.store import get_campaign
+from campaigns.store import known_campaign
 from consent.errors import SubjectNotFound
 from consent.store import lock_subject, reachable
 from engine.facts import House, gather
@@ -106,14 +106,6 @@ def test_send_json(decision: Decision, message: Message | None) -> dict[str, Any
         "reason": decision.reason.value,
         "message": message.id if message else None,
     }
-
-
-def known_campaign(conn: Connection, campaign_id: str) -> Campaign:
-    """The campaign with this id. Raises `CampaignNotFound`."""
-    campaign = get_campaign(conn, campaign_id)
-    if campaign is None:
-        raise CampaignNotFound(f"no campaign {campaign_id}; PUT /v1/campaigns/{campaign_id} makes it")
-    return campaign
 
 
 def known_geofence(conn: Connection, geofence_id: str) -> Geofence:

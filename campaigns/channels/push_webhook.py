@@ -14,9 +14,8 @@ from campaigns.channels.push import Came, Notice, PushResult
 from campaigns.channels.push_web import Post, Unposted
 from campaigns.message import derived_id
 from consent.push import PushAddress
-from consent.standard_webhook import signed_headers
+from consent.standard_webhook import PREFIX, signed_headers
 
-SECRET_START = "whsec_"  # noqa: S105  # how every secret begins
 SECRET_BYTES = range(24, 65)
 """As many as Standard Webhooks 1.0 asks for."""
 
@@ -32,10 +31,10 @@ class WebhookTarget:
     def read(cls, url: str, secret: str) -> Self:
         """From a URL and ``whsec_`` with base64. Raises ValueError."""
         try:
-            key = b64decode(secret.removeprefix(SECRET_START), validate=True)
+            key = b64decode(secret.removeprefix(PREFIX), validate=True)
         except ValueError:
             key = b""
-        if not secret.startswith(SECRET_START) or len(key) not in SECRET_BYTES:
+        if not secret.startswith(PREFIX) or len(key) not in SECRET_BYTES:
             raise ValueError("secret must be whsec_ and 24 to 64 bytes in base64")
         return cls(url, key)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from campaigns.cap import Cap, is_full
-from consent.countries.place import Concerned, Origin, Store, concerned
+from consent.countries.place import Anywhere, Concerned, Origin, Store, concerned
 from consent.countries.rule import Reach
 from consent.countries.ruling import (
     Hold,
@@ -27,9 +27,16 @@ LONGEST_CAP = timedelta(days=31)
 class Reading:
     """Where and by whom a message would be read: the store (None: gone), and what the number tells (None: none)."""
 
-    geofence: Geofence | None
+    geofence: Geofence | Anywhere | None
     origin: Origin | None
     channel: Channel
+
+    @property
+    def clocks(self) -> tuple[str, ...]:
+        """The clocks by which the campaign's own hours are read: the store's, or else of everywhere that is concerned."""
+        if isinstance(self.geofence, Anywhere):
+            return _concerned(self).zones
+        return (self.geofence.timezone,) if self.geofence else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +101,5 @@ def store_of(geofence: Geofence) -> Store:
 
 
 def _concerned(reading: Reading) -> Concerned:
-    return concerned(store_of(reading.geofence) if reading.geofence else None, reading.origin)
+    where = reading.geofence
+    return concerned(store_of(where) if isinstance(where, Geofence) else where, reading.origin)

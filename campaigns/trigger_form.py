@@ -5,9 +5,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from campaigns.audience import MAX_TEXT_CHARS
+from campaigns.cart import CartWish
+from campaigns.occasion import Timed
 from campaigns.trigger import (
     MAX_DELAY_SECONDS,
     MAX_DWELL_MINUTES,
+    MAX_UNTOUCHED_MINUTES,
     MAX_VISIT_DAYS,
     MAX_VISIT_NUMBER,
     Deed,
@@ -19,6 +22,7 @@ from geofences.event import EventKind
 MAX_GEOFENCES = 1000
 MAX_TAGS = 50
 MAX_ZONES = 50
+MAX_ITEMS = 50
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -47,11 +51,37 @@ class VisitForm(BaseModel):
     per: Literal["month"] | DaysForm = "month"
 
 
+class CartWishForm(BaseModel):
+    """An open cart: filled within the last seven days, and not bought. Of items and categories one is enough."""
+
+    model_config = ConfigDict(
+        **_STRICT,
+        json_schema_extra={"examples": [{"min_value": 50, "currency": "EUR", "untouched_minutes": 60}]},
+    )
+    min_value: Annotated[
+        float | None, Field(ge=0, strict=False, description="The least that it is worth.")
+    ] = None
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    items: Annotated[list[_Name], Field(max_length=MAX_ITEMS, description="Codes, as carts tell them.")] = []
+    categories: Annotated[list[_Name], Field(max_length=MAX_ITEMS)] = []
+    untouched_minutes: Annotated[
+        int, Field(ge=0, le=MAX_UNTOUCHED_MINUTES, description="For so long nothing was done with it.")
+    ] = 0
+
+    def wish(self) -> CartWish:
+        """What the form asks for."""
+        return CartWish(
+            self.min_value, self.currency, tuple(self.items), tuple(self.categories), self.untouched_minutes
+        )
+
+
 class TriggerForm(BaseModel):
-    """The moment; `geofences` holds ids, and `tags` those that a geofence may carry."""
+    """The moment; `geofences` holds ids, and `tags` those that a geofence may carry. `cart` is the moment at which an open
+    cart has been left for so long; with an event of a phone, `cart` asks that there be one.
+    """
 
     model_config = _STRICT
-    event: Annotated[EventKind, Field(strict=False)]
+    event: Annotated[EventKind | Timed, Field(strict=False)]
     geofences: Annotated[list[_Name], Field(max_length=MAX_GEOFENCES)] = []
     tags: Annotated[list[_Name], Field(max_length=MAX_TAGS)] = []
     any: bool = False
@@ -86,6 +116,7 @@ class TriggerForm(BaseModel):
         list[Annotated[Deed, Field(strict=False)]],
         Field(max_length=len(Deed), description="What calls it off if it happens before it goes."),
     ] = []
+    cart: Annotated[CartWishForm | None, Field(description="The open cart that there must be.")] = None
 
 
 def trigger_of(form: TriggerForm) -> Trigger:
@@ -105,4 +136,5 @@ def trigger_of(form: TriggerForm) -> Trigger:
         opening_hours=form.opening_hours,
         delay_seconds=form.delay_seconds,
         cancel_if=tuple(dict.fromkeys(form.cancel_if)),
+        cart=form.cart.wish() if form.cart else None,
     )

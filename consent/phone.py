@@ -87,7 +87,7 @@ def origin_of(phone: str) -> Origin:
     except NumberParseException:
         return Origin((), frozenset())
     zones = _zones(number)
-    return Origin(zones, areas_of_number(phone, zones))
+    return Origin(zones, areas_of_number(phone, zones), f"+{number.country_code}")
 
 
 def _zones(number: PhoneNumber) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.decide import Decision
 from campaigns.gates import fits
+from campaigns.occasion import Occasion
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Purpose, standing
@@ -213,7 +214,7 @@ class Judge:
         connection: Connection,
         events: Sequence[PlaceEvent],
         owners: Mapping[str, str],
-        at: Callable[[PlaceEvent], datetime],
+        at: Callable[[Occasion], datetime],
         *,
         only_keep: bool = False,
     ) -> list[Decision]:

@@ -18,11 +18,13 @@ from campaigns.breaker import Breaker
 from campaigns.budget_store import Counters, lock_counters, read_counters
 from campaigns.campaign import Campaign
 from campaigns.cap import Sent, counted_since
+from campaigns.cart import CartEvent
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.experiment import NO_CONTROL, Control
 from campaigns.gates import Moment, Recipient
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.message import Message
+from campaigns.occasion import Occasion
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
@@ -30,7 +32,6 @@ from consent.phone import origin_of
 from consent.store import Reachable
 from engine.history import History, read_history
 from geofences import visit_store
-from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
 from geofences.visit import Visit
 
@@ -90,7 +91,7 @@ class Facts:
     def moment(
         self,
         campaign: Campaign,
-        event: PlaceEvent,
+        event: Occasion,
         geofence: Geofence | None,
         subject: str | None,
         *,
@@ -136,7 +137,13 @@ class Facts:
             else (),
             done=self._history.done(campaign, known.recipient.id, event.geofence, event.at),
             past=self._history.past(campaign, known.recipient.id, known.sent),
+            carting=standing(known.entries, Purpose.CART, None, self._now) if campaign.trigger.cart else None,
+            carts=self._history.open_carts(campaign, known.recipient.id),
         )
+
+    def open_carts(self, campaign: Campaign, subject: str) -> tuple[CartEvent, ...]:
+        """The subject's open carts, the newest first; none where the campaign asks for none."""
+        return self._history.open_carts(campaign, subject)
 
     def at(self, now: datetime) -> "Facts":
         """The same at another instant; what is told to one is known to the other."""

@@ -14,8 +14,9 @@ from campaigns.decide import Decision, decide, decision_json
 from campaigns.decision_store import record_decision
 from campaigns.errors import FieldError, InvalidCampaign, TooManyTests
 from campaigns.fulfilment import compose_with_links
-from campaigns.message import Message
+from campaigns.message import Message, derived_id
 from campaigns.message_store import tests_to
+from campaigns.occasion import Occasion, Occurrence, Timed, left_cart
 from campaigns.store import known_campaign
 from consent.errors import SubjectNotFound
 from consent.store import lock_subject, reachable
@@ -37,14 +38,17 @@ class Trial:
     """What is supposed to happen: this event, to this subject, at this geofence and instant."""
 
     subject: str
-    geofence: str
-    event: EventKind
+    geofence: str | None
+    event: EventKind | Timed
     at: datetime
 
-    def place_event(self, device: str) -> PlaceEvent:
+    def occasion(self, device: str) -> Occasion:
         """The event, of no phone; its estimate is as sure as one can be."""
-        name = event_id(device, self.geofence, self.event, self.at.isoformat())
-        return PlaceEvent(name, device, self.event, self.geofence, self.at, self.at, 1.0)
+        if isinstance(self.event, Timed):
+            name = derived_id(self.event, device, self.geofence or "", self.at.isoformat())
+            return Occurrence(name, self.event, self.geofence, self.at)
+        name = event_id(device, self.geofence or "", self.event, self.at.isoformat())
+        return PlaceEvent(name, device, self.event, self.geofence or "", self.at, self.at, 1.0)
 
 
 def dry_run(conn: Connection, campaign_id: str, trial: Trial, house: House, now: datetime) -> Decision:
@@ -58,10 +62,19 @@ def dry_run(conn: Connection, campaign_id: str, trial: Trial, house: House, now:
             "must be from now on and at most a year ahead; what was decided already is in GET /v1/decisions"
         )
         raise InvalidCampaign(f"at: {said}", (FieldError("at", said),))
-    campaign, geofence = known_campaign(conn, campaign_id), known_geofence(conn, trial.geofence)
+    if trial.geofence is None and isinstance(trial.event, EventKind):
+        said = f"a geofence is needed: {trial.event} happens at one"
+        raise InvalidCampaign(f"geofence: {said}", (FieldError("geofence", said),))
+    campaign = known_campaign(conn, campaign_id)
+    if trial.geofence is not None:
+        known_geofence(conn, trial.geofence)
     check_subject(conn, trial.subject)
     facts = gather(conn, [trial.subject], [campaign], trial.at, house)
-    moment = facts.moment(campaign, trial.place_event("dry-run"), geofence, trial.subject)
+    occasion = trial.occasion("dry-run")
+    if trial.event is Timed.CART and (carts := facts.open_carts(campaign, trial.subject)):
+        occasion = left_cart(carts[0], trial.at)
+    geofence = geofence_store.get(conn, occasion.geofence) if occasion.geofence else None
+    moment = facts.moment(campaign, occasion, geofence, trial.subject)
     return decide(campaign, moment, trial.at)
 
 
@@ -78,9 +91,9 @@ def test_send(
     geofence = _place(conn, campaign, geofence_id)
     if tests_to(conn, subject, by.at - timedelta(days=1)) >= TESTS_A_DAY:
         raise TooManyTests(f"this recipient had {TESTS_A_DAY} tests within a day; try again tomorrow")
-    trial = Trial(subject, geofence.id if geofence else "", campaign.trigger.event, by.at)
+    trial = Trial(subject, geofence.id if geofence else None, campaign.trigger.event, by.at)
     facts = gather(conn, [subject], [campaign], by.at, house)
-    moment = facts.moment(campaign, trial.place_event(f"test {uuid4().hex}"), geofence, subject)
+    moment = facts.moment(campaign, trial.occasion(f"test {uuid4().hex}"), geofence, subject)
     decision = decide(campaign, moment, by.at, test=True)
     message = compose_with_links(conn, decision, campaign, moment)
     record_decision(conn, decision, message)

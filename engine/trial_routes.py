@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from campaigns.change import By
 from campaigns.errors import NotTestRecipient
 from campaigns.form import Instant, Line
+from campaigns.occasion import Timed
 from campaigns.routes import Actor, CampaignId
 from consent.access_log import REASON_LIMIT_CHARS
 from engine.clock import Now
@@ -33,7 +34,7 @@ class TestSendForm(BaseModel):
 
 
 class DryRunForm(BaseModel):
-    """What is supposed to happen; `at` is now unless it is given."""
+    """What is supposed to happen; `at` is now unless it is given. `cart` supposes that the newest open cart is left until then."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -41,8 +42,10 @@ class DryRunForm(BaseModel):
         json_schema_extra={"examples": [{"subject": "ana", "geofence": "bakery", "event": "enter"}]},
     )
     subject: Annotated[Line, Field(max_length=MAX_SUBJECT_CHARS)]
-    geofence: Line
-    event: Annotated[EventKind, Field(strict=False)]
+    geofence: Annotated[
+        Line | None, Field(description="Where; of a moment that is about no place, none.")
+    ] = None
+    event: Annotated[EventKind | Timed, Field(strict=False)]
     at: Instant | None = None
 
 

@@ -23,16 +23,21 @@ class NothingToTry(ValueError):
 
 
 def chosen_campaigns(records: Records, ids: Sequence[str]) -> list[Campaign]:
-    """The campaigns with these ids, all live ones if none is given. Raises `NothingToTry`."""
+    """The campaigns with these ids, all live ones that speak of what phones do if none is given. Raises `NothingToTry`."""
     with records.reads.connect() as connection:
         found = (
             {each: get_campaign(connection, each) for each in ids}
             if ids
-            else {each.id: each for each in live_campaigns(connection)}
+            else {each.id: each for each in live_campaigns(connection) if each.trigger.is_of_a_phone}
         )
     missing = [each for each, campaign in found.items() if campaign is None]
     if missing:
         raise NothingToTry(f"no campaign {', '.join(missing)}; PUT /v1/campaigns/{missing[0]} makes it")
+    timed = [each.id for each in found.values() if each and not each.trigger.is_of_a_phone]
+    if timed:
+        raise NothingToTry(
+            f"campaign {timed[0]} waits for time to pass; a backtest goes through what phones did"
+        )
     if not found:
         raise NothingToTry("no campaign is live; name one")
     return [campaign for campaign in found.values() if campaign is not None]
@@ -87,4 +92,5 @@ def _moments(connection: Connection, campaigns: Sequence[Campaign]) -> list[tupl
     )
     if not known:
         raise NothingToTry("there is no geofence; PUT /v1/geofences/{id} makes one")
-    return [(kind, place) for kind in sorted({each.trigger.event for each in campaigns}) for place in known]
+    kinds = {each.trigger.event for each in campaigns if isinstance(each.trigger.event, EventKind)}
+    return [(kind, place) for kind in sorted(kinds) for place in known]

@@ -18,7 +18,8 @@ class Region:
     """A part of a country with rules or holidays of its own. `code` is ISO 3166-2 (``FR-67``).
 
     A store may lie in it if it keeps one of `zones` (empty: any) and lies in `box` (west, south, east, north in
-    degrees; None: anywhere); a number suggests it if it begins with one of `prefixes`.
+    degrees; None: anywhere); a number suggests it if it begins with one of `prefixes`. Where its numbers have a country
+    code that is not the country's, it is `dials`.
     """
 
     code: str
@@ -26,6 +27,7 @@ class Region:
     zones: frozenset[str]
     box: tuple[float, float, float, float] | None
     prefixes: tuple[str, ...]
+    dials: str = ""
 
     def may_hold(self, zone: str, lon: float, lat: float) -> bool:
         """Whether a place with this zone and position may lie in it."""
@@ -46,6 +48,22 @@ class Pack:
     zones: frozenset[str]
     regions: Mapping[str, Region] = field(hash=False)
     rules: tuple[Rule, ...]
+
+    def dialled(self, dials: str) -> tuple[Region, ...]:
+        """The regions in which somebody with a number of this country code may be; without any, as with the country's own,
+        those without a code of their own.
+        """
+        own = dials if any(region.dials == dials for region in self.regions.values()) else ""
+        return tuple(region for region in self.regions.values() if region.dials == own)
+
+    def zones_of(self, regions: Iterable[Region]) -> frozenset[str]:
+        """The clocks of these regions; with one that shares the country's code, of all that do."""
+        several = tuple(regions)
+        found = frozenset[str]().union(*(region.zones for region in several))
+        if several and all(region.dials for region in several):
+            return found
+        away = (region.zones for region in self.regions.values() if region.dials)
+        return found | self.zones.difference(*away)
 
 
 @cache
@@ -136,6 +154,7 @@ def _region(country: str, name: str, raw: Mapping[str, Any]) -> Region:
         zones=frozenset(raw.get("zones", ())),
         box=None if box is None else (box[0], box[1], box[2], box[3]),
         prefixes=tuple(raw.get("prefixes", ())),
+        dials=raw.get("dials", ""),
     )
 
 

@@ -518,7 +518,7 @@ def breaches(
 
     Example:  chaland consent breaches --day 2026-11-24
     """
-    from campaigns import breach_store
+    from campaigns.delivery import breach_store
 
     with _opened() as engine:
         if day is None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import inf
 
 from campaigns.campaign import Campaign
-from campaigns.occasion import Occasion
+from campaigns.triggers.occasion import Occasion
 from geofences.event import Revision
 from geofences.geofence import Geofence
 from geofences.geometry import extent_m2

@@ -8,16 +8,16 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from campaigns.campaign import Campaign
-from campaigns.change import By, tested
-from campaigns.change_store import record_change
 from campaigns.decide import Decision, decide, decision_json
 from campaigns.decision_store import record_decision
 from campaigns.errors import FieldError, InvalidCampaign, TooManyTests
 from campaigns.fulfilment import compose_with_links
+from campaigns.lifecycle.change import By, tested
+from campaigns.lifecycle.change_store import record_change
 from campaigns.message import Message, derived_id
 from campaigns.message_store import tests_to
-from campaigns.occasion import Occasion, Occurrence, Timed, left_cart
 from campaigns.store import known_campaign
+from campaigns.triggers.occasion import Occasion, Occurrence, Timed, left_cart
 from consent.errors import SubjectNotFound
 from consent.store import lock_subject, reachable
 from engine.facts import House, gather

@@ -10,9 +10,9 @@ from consent.countries.rule import Reach
 from consent.countries.ruling import (
     Hold,
     caps_in_force,
+    hold_by_hours,
     hold_by_sender,
     hold_by_words,
-    holds_by_hours,
     next_opening,
 )
 from consent.entry import Channel
@@ -55,7 +55,8 @@ class CountryRules:
         """What keeps a message back at this time of day."""
         if not self.enforced:
             return None
-        return next(holds_by_hours(_concerned(reading), at, reading.channel, self.reach), None)
+        minute = at.replace(second=0, microsecond=0)
+        return hold_by_hours(_concerned(reading), minute, reading.channel, self.reach)
 
     def opening(self, reading: Reading, after: datetime) -> datetime | None:
         """When it may go, if it may not now."""

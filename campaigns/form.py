@@ -169,6 +169,17 @@ class CampaignForm(BaseModel):
                     "template": "{{ first_name | default: 'Hello' }}, a coffee while you wait?",
                     "shelf_life_seconds": 900,
                 },
+                {
+                    "name": "Your cart",
+                    "trigger": {
+                        "event": "cart",
+                        "cart": {"min_value": 50, "currency": "EUR", "untouched_minutes": 60},
+                    },
+                    "channel": "push",
+                    "country": "FR",
+                    "template": "Your cart waits for you",
+                    "shelf_life_seconds": 43200,
+                },
             ]
         },
     )

@@ -116,6 +116,7 @@ from engine.sender import Sender
 from engine.sending_figures import tell_sending, troubles
 from engine.signed_door import SignedDoor
 from engine.trial_routes import dry_run_router, test_send_router
+from engine.watch import Watcher
 from engine.web import BodyGuard, requires, speak_problem_json
 from engine.worker import Worker
 from geofences import beacon_store, visit_store
@@ -213,6 +214,7 @@ class Engine:
         )
         self.budgets = Budgets(self.records, account, self.now)
         self.releaser = Releaser(self.records, self.now, self.house, self.lines.breakers)
+        self.watcher = Watcher(self.records, self.now, self.house, self.lines.breakers)
         self.handovers = open_handovers(self.records)
         channels = self._channels()
         self.asker = Asker(
@@ -280,6 +282,7 @@ class Engine:
         return (
             Job("campaign moves", 1, self.move_campaigns),
             Job("held moments", 1, self.releaser.run_once),
+            Job("moments that fall due", 5, self.watcher.run_once),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("ledger checkpoint", self.settings.checkpoint_seconds, self.take_checkpoint),
             Job("erasures", 60, self.erasures.settle),
@@ -526,6 +529,7 @@ class Engine:
             records_of={
                 "events": events.of_subject,
                 "visits": visit_store.visits_json_of,
+                "carts": cart_store.carts_json_of,
                 "coupons": campaigns.coupons.store.coupons_of,
                 "short_links": campaigns.content.link_store.links_of,
                 "clicks": campaigns.content.link_store.clicks_of,
@@ -671,9 +675,9 @@ class Engine:
         told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(self.coupon_watch.low)]
         if breaches := self._count_breaches():
             told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
-        if unjudged := self.decider.unjudged + self.releaser.unjudged:
+        if unjudged := self.decider.unjudged + self.releaser.unjudged + self.watcher.unjudged:
             told.append(
-                f"{unjudged} events or held moments could not be judged since the start; the log says how they failed"
+                f"{unjudged} events or moments could not be judged since the start; the log says how they failed"
             )
         told += self.events_out.attention()
         told += [

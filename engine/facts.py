@@ -141,6 +141,10 @@ class Facts:
             carts=self._history.open_carts(campaign, known.recipient.id),
         )
 
+    def knows(self, subject: str) -> bool:
+        """Whether anything is known of the subject."""
+        return subject in self._known
+
     def open_carts(self, campaign: Campaign, subject: str) -> tuple[CartEvent, ...]:
         """The subject's open carts, the newest first; none where the campaign asks for none."""
         return self._history.open_carts(campaign, subject)

@@ -10,13 +10,12 @@ from campaigns.errors import NotTestRecipient
 from campaigns.form import Instant, Line
 from campaigns.lifecycle.change import By
 from campaigns.routes import Actor, CampaignId
-from campaigns.triggers.occasion import Timed
+from campaigns.triggers.form import Kind
 from consent.access_log import REASON_LIMIT_CHARS
 from engine.clock import Now
 from engine.facts import House
 from engine.records import Records
 from engine.trial import Trial, dry_run, dry_run_json, test_send, test_send_json
-from geofences.event import EventKind
 
 NoteAccess = Callable[[str, str, str, str | None], None]
 """Writes down that an actor looks at a subject's data: what was read, and why."""
@@ -45,7 +44,7 @@ class DryRunForm(BaseModel):
     geofence: Annotated[
         Line | None, Field(description="Where; of a moment that is about no place, none.")
     ] = None
-    event: Annotated[EventKind | Timed, Field(strict=False)]
+    event: Kind
     at: Instant | None = None
 
 

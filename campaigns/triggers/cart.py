@@ -142,16 +142,14 @@ def _is_wanted(wish: CartWish, cart: CartEvent, at: datetime) -> bool:
 
 
 def wish_json(wish: CartWish | None) -> dict[str, Any] | None:
-    """The wish as the API writes it; what is not set is left out."""
+    """The wish as the API writes it; conditions that are not set are left out."""
     if wish is None:
         return None
-    told = {
-        "items": list(wish.items),
-        "categories": list(wish.categories),
-        "untouched_minutes": wish.untouched_minutes,
-    }
-    worth = {} if wish.min_value is None else {"min_value": wish.min_value, "currency": wish.currency}
-    return worth | {name: value for name, value in told.items() if value}
+    told: dict[str, Any] = {"untouched_minutes": wish.untouched_minutes}
+    if wish.min_value is not None:
+        told |= {"min_value": wish.min_value, "currency": wish.currency}
+    inside = {"items": list(wish.items), "categories": list(wish.categories)}
+    return told | {name: codes for name, codes in inside.items() if codes}
 
 
 def wish_from_json(raw: Mapping[str, Any] | None) -> CartWish | None:

@@ -1,12 +1,12 @@
 """The JSON form of a trigger as a marketer sends it, and the trigger it describes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
 
 from campaigns.audience.audience import MAX_TEXT_CHARS
 from campaigns.triggers.cart import CartWish
-from campaigns.triggers.occasion import Timed
+from campaigns.triggers.occasion import Timed, kind_of
 from campaigns.triggers.trigger import (
     MAX_DELAY_SECONDS,
     MAX_DWELL_MINUTES,
@@ -34,6 +34,17 @@ def _printable(text: str) -> str:
 
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS), AfterValidator(_printable)]
+
+
+def _kind(name: Any) -> EventKind | Timed:
+    try:
+        return kind_of(str(name))
+    except ValueError:
+        raise ValueError(f"one of these is expected: {', '.join((*EventKind, *Timed))}") from None
+
+
+Kind = Annotated[EventKind | Timed, PlainValidator(_kind, json_schema_input_type=EventKind | Timed)]
+"""What may make a campaign speak."""
 
 
 class DaysForm(BaseModel):
@@ -81,7 +92,7 @@ class TriggerForm(BaseModel):
     """
 
     model_config = _STRICT
-    event: Annotated[EventKind | Timed, Field(strict=False)]
+    event: Kind
     geofences: Annotated[list[_Name], Field(max_length=MAX_GEOFENCES)] = []
     tags: Annotated[list[_Name], Field(max_length=MAX_TAGS)] = []
     any: bool = False

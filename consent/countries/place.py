@@ -31,11 +31,13 @@ class Anywhere:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a number tells of its holder; never the number. No `zones`: nothing is known. `dials` is its country code."""
+    """What a number tells of its holder; never the number. No `zones`: nothing is known. `apart` are the regions
+    with numbers of their own that it is of.
+    """
 
     zones: tuple[str, ...]
     areas: frozenset[str]
-    dials: str = ""
+    apart: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,12 @@ def _without_store(country: str | None, origin: Origin | None) -> Concerned:
     found = told or [pack for pack in packs() if pack.country == country]
     if not found:
         return Concerned(unknown="no_country")
-    dials = origin.dials if told and origin else ""
+    apart = origin.apart if told and origin else frozenset()
     zones, areas = set(origin.zones if origin else ()), set(origin.areas if origin else ())
     for pack in found:
-        regions = pack.dialled(dials)
-        areas |= {pack.country, *(region.code for region in regions)}
-        zones |= pack.zones_of(regions)
+        regions, clocks = pack.told_by(apart)
+        areas |= {pack.country, *regions}
+        zones |= clocks
     return Concerned(tuple(sorted(zones)), frozenset(areas))
 
 
@@ -108,6 +110,12 @@ def areas_of_number(phone: str, zones: tuple[str, ...]) -> frozenset[str]:
     found = {pack.country for zone in zones if (pack := pack_with_zone(zone))}
     regions = (region for pack in packs() if pack.country in found for region in pack.regions.values())
     return frozenset(found | {region.code for region in regions if phone.startswith(region.prefixes)})
+
+
+def regions_apart(phone: str) -> frozenset[str]:
+    """The regions with numbers of their own that an E.164 number is of."""
+    regions = (region for pack in packs() for region in pack.regions.values() if region.dials)
+    return frozenset(region.code for region in regions if phone.startswith(region.dials))
 
 
 def _possible(pack: Pack, store: Store) -> list[Region]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ from consent.review_routes import review_router
 from consent.rights import pass_on_erasure
 from consent.twilio_inbound import TwilioInbound
 from consent.twilio_signature import Algorithm
-from engine import events, idempotency, metrics
+from engine import events, idempotency, metrics, pushing
 from engine.account import account_of
 from engine.asker import Asker
 from engine.backtest import clear_leftovers
@@ -589,7 +590,12 @@ class Engine:
     def _channels(self) -> dict[Channel, DeliveryChannel]:
         settings = self.settings
         silent = LogChannel()
-        self.push = Push(self.push_apps.services, title=settings.brand, bury=self._bury)
+        self.push = Push(
+            self.push_apps.services,
+            title=settings.brand,
+            bury=self._bury,
+            heard=partial(pushing.heard, self.lines),
+        )
         push = self.push if settings.push_path else silent
         if settings.sms_channel == "log":
             return {Channel.SMS: silent, Channel.PUSH: push}
@@ -619,10 +625,13 @@ class Engine:
         metrics.PUSH_ADDRESSES_ENDED.labels("fcm", "idle").inc(ended)
         return ended
 
-    def _line_limits(self) -> dict[Channel, LineLimits]:
+    def _line_limits(self) -> dict[str, LineLimits]:
         settings = self.settings
+        pushes = pushing.limits_of(
+            self.push_apps.rates, settings.push_per_second_limit, settings.push_per_day_limit
+        )
         if settings.sms_channel == "log":
-            return {}
+            return pushes
         sms = LineLimits(
             sender=settings.twilio_from or settings.twilio_messaging_service_sid,
             per_second=settings.sms_per_second_limit,
@@ -633,7 +642,7 @@ class Engine:
             texts_per_prefix=settings.sms_per_prefix_limit,
             prefix_window_seconds=settings.sms_prefix_window_seconds,
         )
-        return {Channel.SMS: sms}
+        return {Channel.SMS: sms, **pushes}
 
     def _sms_countries(self) -> frozenset[str] | None:
         """Texts that only go to the log may go anywhere."""

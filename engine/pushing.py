@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from campaigns.channels.push import PAUSE_SECONDS, App, Came, PushResult
+from campaigns.delivery.channels.push import PAUSE_SECONDS, App, Came, PushResult
 from consent.entry import Channel
 from consent.push import PushAddress, PushKind
 from engine.lines import Grant, LineLimits, Lines, Short

@@ -8,10 +8,10 @@ from itertools import count
 
 import pytest
 
-from campaigns.breaker import BreakerState
-from campaigns.channels.push import PAUSE_SECONDS, Came, Push, PushResult
 from campaigns.decide import compose, decide
 from campaigns.decision_store import record_decision
+from campaigns.delivery.breaker import BreakerState
+from campaigns.delivery.channels.push import PAUSE_SECONDS, Came, Push, PushResult
 from campaigns.gates import Reason
 from campaigns.message_store import messages_of
 from campaigns.store import put_campaign

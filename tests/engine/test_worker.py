@@ -285,7 +285,7 @@ def test_a_campaign_moves_at_its_times(town: TestClient, engine: Engine, clock: 
     town.post("/v1/campaigns/later/activate").raise_for_status()
     states = []
     for _ in range(3):
-        engine.move_campaigns()
+        engine.rounds.move_campaigns()
         states.append(town.get("/v1/campaigns/later").json()["state"])
         clock.advance(minutes=10)
     assert states == ["scheduled", "active", "ended"]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import geofences.store
@@ -16,6 +17,7 @@ from campaigns.lifecycle.approval import ApprovalPolicy
 from campaigns.reporting.report import ReportPolicy
 from config import Settings
 from consent.entry import Channel
+from engine import pushing
 from engine.account import account_of
 from engine.api import application
 from engine.asker import Asker
@@ -142,7 +144,7 @@ class Engine:
         control = Control(settings.global_control_percent, settings.global_control_salt)
         self.approval = ApprovalPolicy(settings.approval_threshold)
         self.house = House(rules, self.links, account, control=control, approval=self.approval)
-        self.lines = Lines(self.live, line_limits_of(settings), self.now)
+        self.lines = Lines(self.live, line_limits_of(settings, self.push_apps.rates), self.now)
         self.decider = Decider(
             self.live, self.records, self.leases, self.now, self.house, self.lines.breakers
         )
@@ -150,7 +152,12 @@ class Engine:
         self.releaser = Releaser(self.records, self.now, self.house, self.lines.breakers)
         self.handovers = open_handovers(self.records)
         self.push_addresses = PushAddresses(self.records, self.now)
-        self.push = Push(self.push_apps.services, title=settings.brand, bury=self.push_addresses.bury)
+        self.push = Push(
+            self.push_apps.services,
+            title=settings.brand,
+            bury=self.push_addresses.bury,
+            heard=partial(pushing.heard, self.lines),
+        )
         channels = channels_of(settings, self.push)
         self.asker = Asker(
             self.records,

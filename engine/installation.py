@@ -1,6 +1,9 @@
 """What the settings of this installation come to, in the values that the domains ask for."""
 
+from collections.abc import Mapping
+
 from campaigns.country_rules import CountryRules
+from campaigns.delivery.channels.push import App
 from campaigns.reporting.report import ReportPolicy
 from campaigns.routes import TwilioReports
 from config import Settings
@@ -9,7 +12,9 @@ from consent.countries.rule import Reach
 from consent.entry import Channel
 from consent.inbound import InboundPolicy
 from consent.twilio_signature import Algorithm
+from engine import pushing
 from engine.lines import LineLimits
+from engine.push_apps import AppRate
 
 
 def country_rules_of(settings: Settings) -> CountryRules:
@@ -53,10 +58,11 @@ def report_policy_of(settings: Settings) -> ReportPolicy:
     )
 
 
-def line_limits_of(settings: Settings) -> dict[Channel, LineLimits]:
-    """What all senders together may call; nothing restricts texts that only go to the log."""
+def line_limits_of(settings: Settings, rates: Mapping[App, AppRate]) -> dict[str, LineLimits]:
+    """What all senders together may call, by line; nothing restricts texts that only go to the log."""
+    pushes = pushing.limits_of(rates, settings.push_per_second_limit, settings.push_per_day_limit)
     if settings.sms_channel == "log":
-        return {}
+        return pushes
     sms = LineLimits(
         sender=settings.twilio_from or settings.twilio_messaging_service_sid,
         per_second=settings.sms_per_second_limit,
@@ -67,7 +73,7 @@ def line_limits_of(settings: Settings) -> dict[Channel, LineLimits]:
         texts_per_prefix=settings.sms_per_prefix_limit,
         prefix_window_seconds=settings.sms_prefix_window_seconds,
     )
-    return {Channel.SMS: sms}
+    return {Channel.SMS: sms, **pushes}
 
 
 def sms_countries_of(settings: Settings) -> frozenset[str] | None:

@@ -21,12 +21,13 @@ from consent import address, opt_in, review
 from consent.desk import Desk
 from consent.processor import Processor
 from consent.rights import pass_on_erasure
-from engine import events, idempotency
-from engine.erasure import Erasures
+from engine import events
+from engine.doors import idempotency
 from engine.events_out.part import EventsOut
 from engine.gate import ConsentGate
 from engine.handover import Handovers
-from engine.privacy import age_policy
+from engine.privacy.erasure import Erasures
+from engine.privacy.part import age_policy
 from engine.records import Records
 from geofences import visit_store
 

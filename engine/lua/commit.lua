@@ -1,24 +1,34 @@
 #!lua flags=allow-oom
 -- Commit one micro-batch of a partition: device states, events and acknowledgement, all or nothing, and
--- nothing at all when the lease is not ours any more. A device whose consent has gone meanwhile is skipped.
--- KEYS: lease, cursor, done, log, gate, events, timers, prefix of device states.
--- ARGV: our lease, cursor that the batch began after, id of its last entry, number of entries, entries kept, state
---       expiry in ms, milliseconds for which processed entries are kept, number of states, (device, state, due in ms
---       or '') triples, then (device, event) pairs. An empty state is none.
--- Answers 1, or 0 when the lease is lost or the batch was committed before.
-local lease, cursor, done, log, gate, events, due, prefix = unpack(KEYS)
-local last, entries, kept, expiry_ms, kept_ms = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
+-- nothing at all when the lease is not ours any more. A device whose consent has gone meanwhile is skipped, even if it
+-- has come back since: what was known of it before has been deleted, and is not to be brought back.
+-- KEYS: lease, cursor, done, log, gate, its edits, events, timers, prefix of device states.
+-- ARGV: our lease, cursor that the batch began after, id of its last entry, number of entries, how often the gate had
+--       closed when it was last known that all of its devices may be heard, entries kept, state expiry in ms,
+--       milliseconds for which processed entries are kept, number of states, (device, 1 if it had a state before,
+--       state, due in ms or '') fours, then (device, event) pairs. An empty state is none.
+-- Answers the devices that were skipped, or 0 when the lease is lost or the batch was committed before.
+local lease, cursor, done, log, gate, edits, events, due, prefix = unpack(KEYS)
+local last, entries, kept, expiry_ms, kept_ms = ARGV[3], ARGV[4], tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 if redis.call('GET', lease) ~= ARGV[1] or (redis.call('GET', cursor) or '0-0') ~= ARGV[2] then
   return 0
 end
-local first_event = 9 + 3 * tonumber(ARGV[8])
-for i = 9, first_event - 3, 3 do
-  local device, state, due_ms = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if state ~= '' and redis.call('HGET', gate, device) == '1' then
-    redis.call('SET', prefix .. device, state, 'PX', expiry_ms)
+local closed = (redis.call('GET', edits) or '0') ~= ARGV[5]
+local first_event = 10 + 4 * tonumber(ARGV[9])
+local skipped, skip = {}, {}
+for i = 10, first_event - 4, 4 do
+  local device, had, state, due_ms = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local key = prefix .. device
+  if closed and (redis.call('HGET', gate, device) ~= '1' or (had == '1' and redis.call('EXISTS', key) == 0)) then
+    skip[device] = true
+    skipped[#skipped + 1] = device
+    state, due_ms = '', ''
+  end
+  if state ~= '' then
+    redis.call('SET', key, state, 'PX', expiry_ms)
   else
     due_ms = ''
-    redis.call('DEL', prefix .. device)
+    redis.call('DEL', key)
   end
   if due_ms == '' then
     redis.call('ZREM', due, device)
@@ -27,7 +37,7 @@ for i = 9, first_event - 3, 3 do
   end
 end
 for i = first_event, #ARGV, 2 do
-  if redis.call('HGET', gate, ARGV[i]) == '1' then
+  if not skip[ARGV[i]] then
     redis.call('XADD', events, '*', 'e', ARGV[i + 1])
   end
 end
@@ -41,4 +51,4 @@ if entries ~= '0' then
   end
   redis.call('XTRIM', log, 'MINID', '=', oldest)
 end
-return 1
+return skipped

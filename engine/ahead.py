@@ -2,8 +2,9 @@
 order in which they were called; what they answer is heard later, in that order too.
 """
 
+import struct
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,8 +19,22 @@ Call = tuple[Sequence[str], Sequence[Any]]
 """The keys and the arguments of one run of a script."""
 
 
+def packed(words: Iterable[str | bytes | int]) -> bytes:
+    """A MessagePack list of texts, which Lua may read whatever their bytes are: it does not know the binary type."""
+    texts = [each if isinstance(each, bytes) else str(each).encode() for each in words]
+    return _LIST.pack(0xDD, len(texts)) + b"".join([_TEXT.pack(0xDB, len(each)) + each for each in texts])
+
+
+_LIST = _TEXT = struct.Struct(">BI")
+
+
 class Ahead(Protocol):
     """Scripts by name. One thread uses it."""
+
+    def call_as_one(self, name: str, parts: Sequence[tuple[Sequence[str], bytes]]) -> None:
+        """Run a script that takes several parts, each with its keys and a MessagePack value, and answers each of them:
+        its keys are those of all parts, its argument a MessagePack list of the values. Raises `RedisError`.
+        """
 
     def call(self, name: str, calls: Sequence[Call]) -> None:
         """Run a script so many times, each with its keys and arguments, and wait for nothing. Raises `RedisError`."""
@@ -43,19 +58,27 @@ class AheadOfServer:
             name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in scripts.items()
         }
         self._connection: Any = None
-        self._under_way: deque[int] = deque()
+        self._under_way: deque[tuple[int, bool]] = deque()
+        """Of each call how many answers come, and whether that is one for all of its parts."""
 
     def call(self, name: str, calls: Sequence[Call]) -> None:
         """See `Ahead`."""
         self._open()
         digest = self._digests[name]
-        packed = [pack_command(("EVALSHA", digest, len(keys), *keys, *args)) for keys, args in calls]
-        self._send(b"".join(packed))
-        self._under_way.append(len(calls))
+        commands = [pack_command(("EVALSHA", digest, len(keys), *keys, *args)) for keys, args in calls]
+        self._send(b"".join(commands))
+        self._under_way.append((len(calls), False))
+
+    def call_as_one(self, name: str, parts: Sequence[tuple[Sequence[str], bytes]]) -> None:
+        """See `Ahead`."""
+        self.call(name, [_as_one(parts)])
+        self._under_way[-1] = (1, True)
 
     def hear(self) -> list[Any]:
         """See `Ahead`."""
-        return self._read(self._under_way.popleft())
+        count, as_one = self._under_way.popleft()
+        answers = self._read(count)
+        return list(raised(answers)[0]) if as_one else answers
 
     def drop(self) -> None:
         """See `Ahead`."""
@@ -99,6 +122,11 @@ class InStep:
         """See `Ahead`."""
         self._answers.append(self._scripts[name](calls))
 
+    def call_as_one(self, name: str, parts: Sequence[tuple[Sequence[str], bytes]]) -> None:
+        """See `Ahead`. The parts may be on several nodes, so that each goes out by itself."""
+        answers = self._scripts[name]([_as_one([part]) for part in parts])
+        self._answers.append([each[0] if isinstance(each, list) else each for each in answers])
+
     def hear(self) -> list[Any]:
         """See `Ahead`."""
         return self._answers.popleft()
@@ -106,3 +134,8 @@ class InStep:
     def drop(self) -> None:
         """See `Ahead`."""
         self._answers.clear()
+
+
+def _as_one(parts: Sequence[tuple[Sequence[str], bytes]]) -> Call:
+    keys = [key for keys, _ in parts for key in keys]
+    return keys, [_LIST.pack(0xDD, len(parts)) + b"".join(value for _, value in parts)]

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine import metrics, track
-from engine.ahead import Call
+from engine.ahead import packed
 from engine.batch import Batch
 from engine.clock import Now
 from engine.detection import Detection, World, detect, recall, tick
@@ -404,7 +404,7 @@ class Worker:
         events: dict[int, list[PlaceEvent]] = defaultdict(list)
         for event in batch.detection.events:
             events[partition_of(event.device, self._live.partitions)].append(event)
-        self._ahead.call(
+        self._ahead.call_as_one(
             "commit", [self._commit_of(each, batch, events.get(each, ())) for each in batch.until]
         )
         self._sent = batch
@@ -443,8 +443,10 @@ class Worker:
         if lost:
             self._begin_anew()
 
-    def _commit_of(self, partition: int, batch: _Batch, events: Sequence[PlaceEvent]) -> Call:
-        """The keys and arguments of one partition's commit."""
+    def _commit_of(
+        self, partition: int, batch: _Batch, events: Sequence[PlaceEvent]
+    ) -> tuple[Sequence[str], bytes]:
+        """The keys of one partition's commit, and what it says."""
         states: list[Any] = []
         devices = batch.devices.get(partition, ())
         for device in devices:
@@ -472,16 +474,11 @@ class Worker:
         ]
         lease, cursor = self._leases.held.get(partition, ""), self._cursors.get(partition, b"")
         keep: Collection[Any] = (self._log_kept_entries, self._state_expiry_ms, LOG_KEPT_MS)
-        args = [
-            lease,
-            cursor,
-            *batch.until[partition],
-            batch.gate_edits[partition],
-            *keep,
-            len(devices),
-            *states,
-        ]
-        return keys, args + [part for event in events for part in (event.device, _encoder.encode(event))]
+        said = [part for event in events for part in (event.device, _encoder.encode(event))]
+        edits = batch.gate_edits[partition]
+        return keys, packed(
+            [lease, cursor, *batch.until[partition], edits, *keep, len(devices), *states, *said]
+        )
 
 
 def decode_event(data: bytes) -> PlaceEvent:

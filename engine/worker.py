@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -48,9 +49,10 @@ logger = logging.getLogger(__name__)
 ROOM_SECONDS = 0.25
 """So often it is asked whether decisions keep up."""
 ROUND_SECONDS = 0.004
-"""Rounds that take less begin no sooner than this after each other, so that a busy second takes few of them; except
-that none waits for longer than `REST` times what the one before it took.
+"""Rounds of few signals that take less begin no sooner than this after each other, so that a second of many small bodies
+takes few of them; except that none waits for longer than `REST` times what the one before it took.
 """
+FEW_SIGNALS = 64
 REST = 3.0
 RETRY_SECONDS = 1.0
 """Pause after a store did not answer."""
@@ -215,7 +217,10 @@ class Worker:
         if batches:
             began = time.monotonic()
             self._take(batches)
-            if block_ms:
+            if (
+                block_ms
+                and sum(len(each.signals) for each in chain.from_iterable(batches.values())) < FEW_SIGNALS
+            ):
                 took = time.monotonic() - began
                 time.sleep(max(min(REST * took, ROUND_SECONDS - took), 0))
         if not block_ms:

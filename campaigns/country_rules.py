@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from campaigns.cap import Cap, is_full
+from campaigns.limits.cap import Cap, is_full
 from consent.countries.place import Concerned, Origin, Store, concerned
 from consent.countries.rule import Reach
 from consent.countries.ruling import (

@@ -59,6 +59,11 @@ LINE_CLOSED = Gauge(
     "1 while a provider's calls go through, 0 while its breaker is open; alarm on 0.",
     ["channel"],
 )
+LINE_OF_APP_CLOSED = Gauge(
+    "chaland_app_line_good",
+    "The same of each line by itself: a channel of several apps is good while one of them is; alarm on 0.",
+    ["channel", "line"],
+)
 DAY_USED_UP = Gauge(
     "chaland_line_messages_used_up", "1 while no message of today is left; alarm on 1.", ["channel"]
 )

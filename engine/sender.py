@@ -4,27 +4,20 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event, Thread
 
 from sqlalchemy import Connection, Engine
 
-from campaigns.account import NO_LIMITS, Account, caps_in_force
-from campaigns.approval import NEVER, NOT_ASKED, ApprovalPolicy
-from campaigns.approval_store import clearance_of_message
 from campaigns.campaign import as_test
-from campaigns.cap import counted_since
-from campaigns.channels.channel import Channel, DeliveryError, Outgoing
-from campaigns.channels.twilio_codes import Effect
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.decide import may_still_send
-from campaigns.driving import is_driving
-from campaigns.failure import heed_code
-from campaigns.gates import Answer, Reason
-from campaigns.message import Message
-from campaigns.message_store import sent_to
-from campaigns.outbox import (
+from campaigns.delivery.channels.channel import Channel, DeliveryError, Outgoing
+from campaigns.delivery.channels.twilio_codes import Effect
+from campaigns.delivery.driving import is_driving
+from campaigns.delivery.failure import heed_code
+from campaigns.delivery.outbox import (
     AttemptOutcome,
     Due,
     begin_attempt,
@@ -38,6 +31,13 @@ from campaigns.outbox import (
     refuse,
     take_due,
 )
+from campaigns.gates import Answer, Reason
+from campaigns.lifecycle.approval import NEVER, NOT_ASKED, ApprovalPolicy
+from campaigns.lifecycle.approval_store import clearance_of_message
+from campaigns.limits.account import NO_LIMITS, Account, caps_in_force
+from campaigns.limits.cap import counted_since
+from campaigns.message import Message
+from campaigns.message_store import sent_to
 from campaigns.store import get_campaign
 from consent import entry as consent
 from consent.address import is_dead
@@ -48,7 +48,7 @@ from consent.phone import origin_of
 from consent.push import PushAddress, addresses_of
 from consent.store import lock_subject, mark_of_subject, phone_of
 from consent.suppression import suppression_of
-from engine import texting
+from engine import pushing, texting
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
 from engine.history import done_since
@@ -183,7 +183,7 @@ class Sender:
                 connection,
                 now,
                 limit,
-                lambda channel, wanted: self._lines.grant(channel, wanted).count,
+                lambda channel, wanted: self._permits(channel, wanted, now),
                 channels,
             )
         for message_id in left:
@@ -193,6 +193,12 @@ class Sender:
             with self._writes.begin() as connection:
                 put_back(connection, kept)
         return len(due) - len(kept)
+
+    def _permits(self, channel: consent.Channel, wanted: int, now: datetime) -> int:
+        """A push goes over as many lines as its shopper has apps: these are asked for it with the claim."""
+        if channel is consent.Channel.PUSH:
+            return pushing.may_be_taken(self._lines, wanted, now)
+        return self._lines.grant(channel, wanted).count
 
     def _deal_with(self, due: Due, stop: Event | None) -> bool:
         """Send or end one message; False when it is left for later, because we stop or the line went down."""
@@ -235,6 +241,7 @@ class Sender:
             if outcome is AttemptOutcome.RETRY and due.channel is consent.Channel.SMS:
                 texting.give_back(self._lines, claim.outgoing.to, claim.outgoing.text)
             if isinstance(error, _StaleClaim):
+                pushing.give_back(self._lines, claim.outgoing.addresses)
                 return False
             self._lines.failed(due.channel, error)
         except Exception as error:  # noqa: BLE001  # a channel's bug: whether the message went out, nobody knows
@@ -278,6 +285,12 @@ class Sender:
                     put_off(connection, message, now + timedelta(seconds=NO_MONEY_SECONDS))
                     return None
                 reason = goes
+            if reason is Reason.OK and pushed.addresses:
+                callable_now = pushing.may_go(self._lines, pushed.addresses, now)
+                if isinstance(callable_now, datetime):
+                    put_off(connection, message, callable_now)
+                    return None
+                pushed = replace(pushed, addresses=callable_now)
             if reason is not Reason.OK or channel is None or (address is None and not pushed.addresses):
                 state = refuse(connection, message, reason, rule)
                 because = f"{reason} ({rule})" if rule else reason

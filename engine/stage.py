@@ -204,7 +204,7 @@ class Stage:
 
     def _move_to(self, at: datetime) -> None:
         self._clock.set(max(at, self._clock() + timedelta(milliseconds=1)))
-        self._engine.move_campaigns()
+        self._engine.rounds.move_campaigns()
 
     def _send(self) -> None:
         """Send what phones have to send by now, and let the engine do all its work."""

@@ -6,8 +6,8 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from campaigns.channels.push import Came, Notice, collapse_key
-from campaigns.channels.push_apns import ApnsKey, ApnsPush
+from campaigns.delivery.channels.push import Came, Notice, collapse_key
+from campaigns.delivery.channels.push_apns import ApnsKey, ApnsPush
 from consent.push import Environment, PushAddress, PushKind, push_address
 from engine.destination import Destinations
 from engine.outbound import Outbound
@@ -97,6 +97,7 @@ def test_a_token_is_dead_only_if_it_ended_after_it_was_told(provider, service, e
         (Fault(410), Came.REFUSED),
         (Fault(404), Came.REFUSED),
         (Fault(429, body=b'{"reason": "TooManyRequests"}', retry_after_seconds=20), Came.RETRY),
+        (Fault(429, body=b'{"reason": "TooManyProviderTokenUpdates"}'), Came.RETRY),
         (Fault(503, body=b'{"reason": "Shutdown"}'), Came.RETRY),
         (Fault(500, body=b'{"reason": "InternalServerError"}'), Came.UNKNOWN),
         (Fault(drop=True, accept=True), Came.UNKNOWN),
@@ -107,11 +108,14 @@ def test_each_answer_is_told_apart(provider, service, fault, came):
     result = service.push(device(), notice())
     assert result.came is came
     assert result.retry_after_seconds == (20 if fault.retry_after_seconds else None)
+    assert result.busy is (result.code == "TooManyProviderTokenUpdates"), (
+        "too many to one device is about that device"
+    )
     assert service.push(device(), notice()).came is Came.TAKEN
 
 
 def test_a_hanging_service_frees_the_worker(provider, service, monkeypatch):
-    monkeypatch.setattr("campaigns.channels.service_call.TIMEOUT", httpx2.Timeout(0.3))
+    monkeypatch.setattr("campaigns.delivery.channels.service_call.TIMEOUT", httpx2.Timeout(0.3))
     provider.fail_next(Fault(hang=True))
     assert service.push(device(), notice()).came is Came.UNKNOWN
     assert service.push(device(), notice()).came is Came.TAKEN

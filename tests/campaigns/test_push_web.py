@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from campaigns.channels import web_push_crypt
-from campaigns.channels.push import Came, Notice, collapse_key
-from campaigns.channels.push_web import Unposted, VapidKey, WebPush
-from campaigns.channels.web_push_crypt import TEXT_LIMIT_BYTES, encrypt, in_base64url, unpadded
+from campaigns.delivery.channels import web_push_crypt
+from campaigns.delivery.channels.push import Came, Notice, collapse_key
+from campaigns.delivery.channels.push_web import Unposted, VapidKey, WebPush
+from campaigns.delivery.channels.web_push_crypt import TEXT_LIMIT_BYTES, encrypt, in_base64url, unpadded
 from consent.push import Environment, PushAddress, PushKind, push_address
 from engine.destination import Destinations, Targets
 from engine.outbound import Outbound
@@ -131,6 +131,7 @@ def test_each_answer_is_told_apart(provider, key, service, fault, came):
     result = service.push(browser(provider, key), notice())
     assert result.came is came
     assert result.retry_after_seconds == (30 if fault.retry_after_seconds else None)
+    assert result.busy is (fault.status == 429)
 
 
 def test_a_page_that_subscribed_with_another_key_shuts_us_out_and_ends_nothing(

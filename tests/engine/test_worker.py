@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from campaigns.store import put_campaign as put_campaign_as_it_is
-from campaigns.trigger import Trigger
+from campaigns.triggers.trigger import Trigger
 from engine.app import Engine
 from engine.clock import SetClock
 from engine.live import cursor_key, done_key, due_key, events_key, lease_key, partition_of
@@ -285,7 +285,7 @@ def test_a_campaign_moves_at_its_times(town: TestClient, engine: Engine, clock: 
     town.post("/v1/campaigns/later/activate").raise_for_status()
     states = []
     for _ in range(3):
-        engine.move_campaigns()
+        engine.rounds.move_campaigns()
         states.append(town.get("/v1/campaigns/later").json()["state"])
         clock.advance(minutes=10)
     assert states == ["scheduled", "active", "ended"]

@@ -52,7 +52,7 @@ from consent.suppression import suppression_of
 from engine import pushing, texting
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
-from engine.history import done_since
+from engine.history import done_since, open_carts_of
 from engine.lines import Lines, NoLines
 from geofences.geofence import Geofence
 from geofences.store import event_facts
@@ -361,6 +361,10 @@ class Sender:
             profiling=standing_of(connection, message.subject, consent.Purpose.PROFILING, None, at)
             if campaign is not None and campaign.profiles
             else None,
+            carting=standing_of(connection, message.subject, consent.Purpose.CART, None, at)
+            if campaign is not None and campaign.trigger.cart
+            else None,
+            carts=open_carts_of(connection, message.subject, campaign, now) if campaign is not None else (),
             rules=self._rules,
             account=account,
             now=now,

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from campaigns.limits.cap import Cap, is_full
-from consent.countries.place import Concerned, Origin, Store, concerned
+from consent.countries.place import Anywhere, Concerned, Origin, Store, concerned
 from consent.countries.rule import Reach
 from consent.countries.ruling import (
     Hold,
     caps_in_force,
+    hold_by_hours,
     hold_by_sender,
     hold_by_words,
-    holds_by_hours,
     next_opening,
 )
 from consent.entry import Channel
@@ -27,9 +27,16 @@ LONGEST_CAP = timedelta(days=31)
 class Reading:
     """Where and by whom a message would be read: the store (None: gone), and what the number tells (None: none)."""
 
-    geofence: Geofence | None
+    geofence: Geofence | Anywhere | None
     origin: Origin | None
     channel: Channel
+
+    @property
+    def clocks(self) -> tuple[str, ...]:
+        """The clocks by which the campaign's own hours are read: the store's, or else of everywhere that is concerned."""
+        if isinstance(self.geofence, Anywhere):
+            return _concerned(self).zones
+        return (self.geofence.timezone,) if self.geofence else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,8 @@ class CountryRules:
         """What keeps a message back at this time of day."""
         if not self.enforced:
             return None
-        return next(holds_by_hours(_concerned(reading), at, reading.channel, self.reach), None)
+        minute = at.replace(second=0, microsecond=0)
+        return hold_by_hours(_concerned(reading), minute, reading.channel, self.reach)
 
     def opening(self, reading: Reading, after: datetime) -> datetime | None:
         """When it may go, if it may not now."""
@@ -94,4 +102,5 @@ def store_of(geofence: Geofence) -> Store:
 
 
 def _concerned(reading: Reading) -> Concerned:
-    return concerned(store_of(reading.geofence) if reading.geofence else None, reading.origin)
+    where = reading.geofence
+    return concerned(store_of(where) if isinstance(where, Geofence) else where, reading.origin)

@@ -19,11 +19,13 @@ from campaigns.gates import (
     approval,
     ask,
     called_off,
+    cart_answer,
     gate_json,
     hold_json,
     location_consent,
     marketing_consent,
     opening_hours,
+    place_or_anywhere,
     profiling_consent,
     text_of,
     valid_until,
@@ -32,8 +34,9 @@ from campaigns.lifecycle.approval import NOT_ASKED, Clearance
 from campaigns.limits.account import Account, caps_in_force
 from campaigns.limits.cap import Sent, cap_counts
 from campaigns.message import Message, derived_id, message_id
+from campaigns.triggers.cart import CartEvent
 from campaigns.triggers.trigger import Deed
-from consent.countries.hours import is_open
+from consent.countries.hours import is_open_on_all
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
 from consent.entry import Standing
@@ -97,6 +100,7 @@ AT_ONCE = frozenset(
         GateName.SUPPRESSION,
         GateName.PROFILING,
         GateName.VISITS,
+        GateName.CART,
         GateName.AUDIENCE,
         GateName.CANCEL_IF,
         GateName.FIX,
@@ -147,6 +151,12 @@ def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = Fa
     )
 
 
+def due_at(decision: Decision) -> datetime:
+    """When a decision that is `held` is to be made anew, as its gate `delay` says."""
+    delay = next(gate for gate in decision.gates if gate.gate is GateName.DELAY)
+    return datetime.fromisoformat(delay.input["due_at"])
+
+
 def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message | None:
     """The message that a decision calls for; None if it calls for none."""
     if decision.outcome is not Outcome.MESSAGE or moment.recipient is None:
@@ -184,6 +194,8 @@ def may_still_send(
     has_address: bool,
     done: frozenset[Deed] = frozenset(),
     profiling: Standing | None = None,
+    carting: Standing | None = None,
+    carts: Sequence[CartEvent] = (),
     rules: CountryRules,
     account: Account,
     now: datetime,
@@ -192,25 +204,32 @@ def may_still_send(
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
     `suppressed` is whether the address is on the suppression list. `earlier` holds the messages to the subject that
-    come before this one; `done` what they did since the event, of what calls the campaign off.
+    come before this one; `done` what they did since the event, of what calls the campaign off; `carts` their open ones.
     """
     if now >= message.valid_until:
         return Answer({}, Reason.TOO_LATE)
     if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
         return Answer({}, Reason.CAMPAIGN_NOT_ACTIVE)
-    consents = location_consent(location), marketing_consent(marketing, message.channel)
-    holds = _trigger_holds(campaign, geofence, done, profiling, now)
+    consents = (
+        location_consent(location) if campaign.uses_location else Answer({}),
+        marketing_consent(marketing, message.channel),
+    )
+    holds = (
+        *_trigger_holds(campaign, geofence, done, profiling, now),
+        cart_answer(campaign, message.event, carting, carts, now),
+    )
     for answer in (approval(clearance), *consents, *holds):
         if answer.reason is not Reason.OK:
             return answer
     if suppressed:
         return Answer({}, Reason.SUPPRESSED)
-    if not is_open(campaign.windows, now, geofence.timezone if geofence else None):
+    where = place_or_anywhere(campaign, geofence, message.geofence)
+    reading = Reading(where, origin, message.channel)
+    if not is_open_on_all(campaign.windows, now, reading.clocks):
         return Answer({}, Reason.OUTSIDE_WINDOW)
     caps = caps_in_force(campaign, account)
     if any(count.is_full for count in cap_counts(caps, earlier, campaign.id, message.geofence, now)):
         return Answer({}, Reason.CAP_REACHED)
-    reading = Reading(geofence, origin, message.channel)
     for hold, reason in _country_holds(rules, reading, message.text, earlier, now):
         if hold is not None:
             return Answer(hold_json(hold), reason)

@@ -24,16 +24,19 @@ from campaigns.limits.account import NO_LIMITS, Account, caps_in_force
 from campaigns.limits.budget import Limit, limit_json
 from campaigns.limits.cap import Sent, cap_counts, count_json
 from campaigns.limits.money import money_text
+from campaigns.triggers.cart import CartEvent, cart_told, cart_wanted
+from campaigns.triggers.occasion import Occasion, Occurrence, Timed
 from campaigns.triggers.place_hours import hours_told
+from campaigns.triggers.soonest import soonest
 from campaigns.triggers.trigger import Deed, Trigger
 from campaigns.triggers.visiting import visit_told
 from campaigns.wording import Wording
-from consent.countries.hours import day_and_time, is_open, local_time
-from consent.countries.place import Origin
+from consent.countries.hours import day_and_time, is_open_on_all, local_time
+from consent.countries.place import Anywhere, Origin
 from consent.countries.ruling import Hold
 from consent.entry import Action, Channel, Standing
 from consent.entry import Reason as StandingReason
-from geofences.event import PlaceEvent, Revision
+from geofences.event import Revision
 from geofences.geofence import Geofence
 from geofences.sensitive import is_sensitive
 from geofences.visit import Visit
@@ -52,6 +55,7 @@ class GateName(StrEnum):
     SUPPRESSION = "suppression"
     PROFILING = "profiling"
     VISITS = "visits"
+    CART = "cart"
     CANCEL_IF = "cancel_if"
     DELAY = "delay"
     FIX = "fix"
@@ -96,6 +100,9 @@ class Reason(StrEnum):
     NO_PROFILING_CONSENT = "no_profiling_consent"
     PROFILING_CONSENT_WITHDRAWN = "profiling_consent_withdrawn"
     NOT_THIS_VISIT = "not_this_visit"
+    NO_CART_CONSENT = "no_cart_consent"
+    CART_CONSENT_WITHDRAWN = "cart_consent_withdrawn"
+    NO_SUCH_CART = "no_such_cart"
     NOT_IN_AUDIENCE = "not_in_audience"
     FIX_TOO_OLD = "fix_too_old"
     NOT_SURE_ENOUGH = "not_sure_enough"
@@ -169,7 +176,7 @@ class Moment:
     `coupon` is the code that was taken for the message, None before one is; with `pool_is_empty` there was none.
     """
 
-    event: PlaceEvent
+    event: Occasion
     geofence: Geofence | None
     recipient: Recipient | None
     marketing: Standing | None
@@ -189,6 +196,9 @@ class Moment:
     """What the subject did since the event, of what calls the campaign off."""
     past: Past = UNKNOWN
     """What the audience asks of the subject's past."""
+    carting: Standing | None = None
+    carts: Sequence[CartEvent] = ()
+    """The subject's open carts, the newest first, and whether they may be looked at; where the campaign asks for one."""
     links: LinkPolicy = OWN_LINKS_ONLY
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     """Of the channels that have one."""
@@ -238,20 +248,26 @@ def approval(clearance: Clearance) -> Answer:
     return Answer(told, Reason.OK if clearance.is_given else Reason.NOT_APPROVED)
 
 
-def fits(trigger: Trigger, event: PlaceEvent, geofence: Geofence | None) -> bool:
+def fits(trigger: Trigger, event: Occasion, geofence: Geofence | None) -> bool:
     """Whether the event is a moment that the trigger names; only then is a decision worth making and keeping."""
     here = trigger.any or event.geofence in trigger.geofences or bool(_shared_tags(trigger, geofence))
+    if isinstance(event, Occurrence):
+        return event.kind is trigger.event and (here or not trigger.names_places)
     there = not trigger.zones or event.zone in trigger.zones
     return here and there and event.kind is trigger.waits_for
 
 
 def _trigger(campaign: Campaign, moment: Moment) -> Answer:
     trigger, event = campaign.trigger, moment.event
-    told = {
+    told: dict[str, Any] = {
         "event": event.kind.value,
         "geofence": event.geofence,
         "tags": _shared_tags(trigger, moment.geofence),
-    } | ({"zone": event.zone} if trigger.zones else {})
+    }
+    if isinstance(event, Occurrence):
+        told |= event.told
+    elif trigger.zones:
+        told["zone"] = event.zone
     if event.revision is Revision.RETRACTED:
         return Answer({**told, "retracted": True}, Reason.EVENT_RETRACTED)
     return Answer(told, Reason.OK if fits(trigger, event, moment.geofence) else Reason.TRIGGER_MISMATCH)
@@ -270,6 +286,10 @@ def location_consent(standing: Standing | None) -> Answer:
     """Whether the subject's place may be used at all; no standing counts as no."""
     reason = _standing_reason(standing, Reason.NO_LOCATION_CONSENT, Reason.LOCATION_CONSENT_WITHDRAWN)
     return Answer({"purpose": "location", **_because(standing)}, reason)
+
+
+def _location(campaign: Campaign, moment: Moment) -> Answer:
+    return location_consent(moment.location) if campaign.uses_location else Answer({"purpose": None})
 
 
 def marketing_consent(standing: Standing | None, channel: Channel) -> Answer:
@@ -325,6 +345,27 @@ def _visits(campaign: Campaign, moment: Moment) -> Answer:
     return Answer(told, Reason.OK if fits else Reason.NOT_THIS_VISIT)
 
 
+def cart_answer(
+    campaign: Campaign, event: str, standing: Standing | None, carts: Sequence[CartEvent], now: datetime
+) -> Answer:
+    """Whether there is the open cart that the campaign asks for, and whether it may be looked at. The moment of a cart that was
+    left is about that very cart, untouched since.
+    """
+    if campaign.trigger.cart is None:
+        return Answer({})
+    reason = _standing_reason(standing, Reason.NO_CART_CONSENT, Reason.CART_CONSENT_WITHDRAWN)
+    told = {"purpose": "cart", **_because(standing)}
+    if reason is not Reason.OK:
+        return Answer(told, reason)
+    alone = event if campaign.trigger.event is Timed.CART else None
+    found = cart_wanted(campaign.trigger.cart, carts, now, alone)
+    return Answer({**told, **cart_told(found)}, Reason.OK if found else Reason.NO_SUCH_CART)
+
+
+def _cart(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    return cart_answer(campaign, moment.event.id, moment.carting, moment.carts, now)
+
+
 def _cancel_if(campaign: Campaign, moment: Moment) -> Answer:
     return called_off(campaign, moment.done)
 
@@ -339,10 +380,24 @@ def called_off(campaign: Campaign, done: frozenset[Deed]) -> Answer:
 
 
 def _delay(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    if isinstance(moment.event, Occurrence):
+        return _until_it_may_go(campaign, moment, now)
     if not campaign.trigger.delay:
         return Answer({})
     due_at = moment.event.at + campaign.trigger.delay
     return Answer({"due_at": due_at.isoformat()}, Reason.DELAYED if now < due_at else Reason.OK)
+
+
+def _until_it_may_go(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    """What comes by itself waits for hours in which it may go, if they begin within its shelf life."""
+    who = moment.recipient
+    if who is None:
+        return Answer({})
+    reading = reading_of(campaign, moment, who)
+    at = soonest(campaign.windows, moment.rules, reading, now, valid_until(campaign, moment.event))
+    if at is None or at <= now:
+        return Answer({})
+    return Answer({"due_at": at.isoformat()}, Reason.DELAYED)
 
 
 def opening_hours(campaign: Campaign, geofence: Geofence | None, now: datetime) -> Answer:
@@ -366,6 +421,8 @@ def _audience(campaign: Campaign, moment: Moment, recipient: Recipient) -> Answe
 
 
 def _fix(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+    if isinstance(moment.event, Occurrence):
+        return Answer({})
     age_seconds, sure = (
         (now - moment.event.emitted - campaign.trigger.delay).total_seconds(),
         moment.event.confidence,
@@ -389,10 +446,12 @@ def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
 
 
 def _window(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    zone = moment.geofence.timezone if moment.geofence else None
+    zones = reading_of(campaign, moment, moment.recipient).clocks
+    zone = zones[0] if len(zones) == 1 else None
     local = local_time(now, zone)
-    told = {"zone": zone, "local_time": day_and_time(local) if local else None}
-    return Answer(told, Reason.OK if is_open(campaign.windows, now, zone) else Reason.OUTSIDE_WINDOW)
+    told: dict[str, Any] = {"zone": zone, "local_time": day_and_time(local) if local else None}
+    told |= {"zones": len(zones)} if len(zones) > 1 else {}
+    return Answer(told, Reason.OK if is_open_on_all(campaign.windows, now, zones) else Reason.OUTSIDE_WINDOW)
 
 
 def _channel_health(campaign: Campaign, moment: Moment) -> Answer:
@@ -409,8 +468,21 @@ def _channel_health(campaign: Campaign, moment: Moment) -> Answer:
     return Answer(told, Reason.CHANNEL_DOWN if hopeless else Reason.OK)
 
 
+def reading_of(campaign: Campaign, moment: Moment, who: Recipient | None) -> Reading:
+    """Where and by whom a message of that moment would be read."""
+    where = place_or_anywhere(campaign, moment.geofence, moment.event.geofence)
+    return Reading(where, who.origin if who else None, campaign.channel)
+
+
+def place_or_anywhere(
+    campaign: Campaign, geofence: Geofence | None, named: str | None
+) -> Geofence | Anywhere | None:
+    """The place that a moment is about; anywhere if it names none, and None if the one that it names is gone."""
+    return geofence if named is not None else Anywhere(campaign.country)
+
+
 def _country_hours(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    reading = Reading(moment.geofence, who.origin, campaign.channel)
+    reading = reading_of(campaign, moment, who)
     hold = moment.rules.by_hours(reading, now)
     if hold is None:
         return _by_country(None, Reason.COUNTRY_HOURS, enforced=moment.rules.enforced)
@@ -421,12 +493,12 @@ def _country_hours(campaign: Campaign, moment: Moment, who: Recipient, now: date
 
 def _country_cap(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
     sent_at = [sent.at for sent in moment.sent]
-    hold = moment.rules.by_cap(Reading(moment.geofence, who.origin, campaign.channel), sent_at, now)
+    hold = moment.rules.by_cap(reading_of(campaign, moment, who), sent_at, now)
     return _by_country(hold, Reason.COUNTRY_CAP, enforced=moment.rules.enforced)
 
 
 def _country_sender(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    hold = moment.rules.by_sender(Reading(moment.geofence, who.origin, campaign.channel), now)
+    hold = moment.rules.by_sender(reading_of(campaign, moment, who), now)
     return _by_country(hold, Reason.COUNTRY_SENDER, enforced=moment.rules.strict)
 
 
@@ -437,7 +509,7 @@ def _country_words(campaign: Campaign, moment: Moment, who: Recipient, now: date
         text = text_of(campaign, moment)
     except TextRefused:
         return Answer({"rule": None})  # the gate before says so
-    hold = moment.rules.by_words(Reading(moment.geofence, who.origin, campaign.channel), text, now)
+    hold = moment.rules.by_words(reading_of(campaign, moment, who), text, now)
     return _by_country(hold, Reason.COUNTRY_WORDS, enforced=moment.rules.strict)
 
 
@@ -550,19 +622,19 @@ def text_of(
     return worded(campaign, values, wording)
 
 
-def coupon_until(campaign: Campaign, event: PlaceEvent) -> datetime:
+def coupon_until(campaign: Campaign, event: Occasion) -> datetime:
     """The instant at which a code of the campaign, earned by the event, is too late at a till."""
     valid_seconds = campaign.coupon.valid_seconds if campaign.coupon else 0
     return event.at + campaign.trigger.delay + timedelta(seconds=valid_seconds)
 
 
-def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
+def valid_until(campaign: Campaign, event: Occasion) -> datetime:
     """The instant at which the event's offer is too late."""
     return event.at + campaign.trigger.delay + timedelta(seconds=campaign.shelf_life_seconds)
 
 
 def _holdout(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    lot = draw_lot(campaign.experiment, moment.control, who.id, moment.event.geofence, now)
+    lot = draw_lot(campaign.experiment, moment.control, who.id, moment.event.geofence or "", now)
     return Answer(lot.drawn, Reason(lot.group.value) if lot.group else Reason.OK)
 
 
@@ -579,13 +651,14 @@ _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
     GateName.CHANNEL_HEALTH: lambda campaign, moment, _now: _channel_health(campaign, moment),
 }
 _SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], Answer]] = {
-    GateName.LOCATION_CONSENT: lambda _campaign, moment, _who, _now: location_consent(moment.location),
+    GateName.LOCATION_CONSENT: lambda campaign, moment, _who, _now: _location(campaign, moment),
     GateName.CONSENT: lambda campaign, moment, _who, _now: marketing_consent(
         moment.marketing, campaign.channel
     ),
     GateName.SUPPRESSION: lambda campaign, _moment, who, _now: _suppression(campaign, who),
     GateName.PROFILING: lambda campaign, moment, _who, _now: _profiling(campaign, moment),
     GateName.VISITS: lambda campaign, moment, _who, _now: _visits(campaign, moment),
+    GateName.CART: lambda campaign, moment, _who, now: _cart(campaign, moment, now),
     GateName.CANCEL_IF: lambda campaign, moment, _who, _now: _cancel_if(campaign, moment),
     GateName.AUDIENCE: lambda campaign, moment, who, _now: _audience(campaign, moment, who),
     GateName.COUNTRY_HOURS: _country_hours,

@@ -26,22 +26,22 @@ from config import Settings
 from consent.review_routes import review_router
 from consent.twilio_inbound import TwilioInbound
 from engine import events, metrics
-from engine.backtest_routes import router as backtest_router
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
-from engine.door import SignalDoor
+from engine.doors.door import SignalDoor
+from engine.doors.idempotency import Idempotency
+from engine.doors.keys import Scope
+from engine.doors.limits import RateLimit
+from engine.doors.signed_door import SignedDoor
+from engine.doors.web import BodyGuard, requires, speak_problem_json
 from engine.fleet_figures import FleetFigures
-from engine.idempotency import Idempotency
 from engine.installation import inbound_policy_of, twilio_reports_of, twilio_signing_of
 from engine.intake import document as intake_document
-from engine.keys import Scope
-from engine.limits import RateLimit
 from engine.link_key import link_keys
 from engine.operations import add_operations
 from engine.reach import check_audience, reach_of
-from engine.signed_door import SignedDoor
-from engine.trial_routes import dry_run_router, test_send_router
-from engine.web import BodyGuard, requires, speak_problem_json
+from engine.trials.backtest_routes import router as backtest_router
+from engine.trials.trial_routes import dry_run_router, test_send_router
 
 if TYPE_CHECKING:
     from engine.app import Engine

@@ -21,7 +21,6 @@ from engine import pushing
 from engine.account import account_of
 from engine.api import application
 from engine.asker import Asker
-from engine.backtest import clear_leftovers
 from engine.budgets import Budgets
 from engine.channels import channels_of
 from engine.clock import wall_clock
@@ -30,9 +29,9 @@ from engine.coupon_watch import CouponWatch
 from engine.decider import Decider
 from engine.desk import desk_of
 from engine.destination import Destinations, Targets
-from engine.door import SignalDoor
+from engine.doors.door import SignalDoor
+from engine.doors.keys import Keys
 from engine.durability import Durability
-from engine.erasure import Erasures
 from engine.events_out.part import EventsOut
 from engine.facts import House
 from engine.gate import ConsentGate
@@ -45,7 +44,6 @@ from engine.installation import (
     sms_countries_of,
 )
 from engine.intake import Intake
-from engine.keys import Keys
 from engine.leases import Leases
 from engine.ledger_key import opened_ring
 from engine.lines import Lines
@@ -53,7 +51,8 @@ from engine.live import Live, open_live
 from engine.log import SignalLog
 from engine.outbound import Outbound
 from engine.places import Places
-from engine.privacy import Privacy, declared_processors
+from engine.privacy.erasure import Erasures
+from engine.privacy.part import Privacy, declared_processors
 from engine.push_addresses import PushAddresses
 from engine.push_apps import PushApps
 from engine.reconciler import Reconciler
@@ -64,6 +63,8 @@ from engine.scheduler import Job, Scheduler
 from engine.schema import upgrade
 from engine.sealing import seal_existing
 from engine.sender import Sender
+from engine.trials.backtest import clear_leftovers
+from engine.watch import Watcher
 from engine.worker import Worker
 from geofences.sensitive import SensitivePlaces, load_places
 
@@ -150,6 +151,7 @@ class Engine:
         )
         self.budgets = Budgets(self.records, account, self.now)
         self.releaser = Releaser(self.records, self.now, self.house, self.lines.breakers)
+        self.watcher = Watcher(self.records, self.now, self.house, self.lines.breakers)
         self.handovers = open_handovers(self.records)
         self.push_addresses = PushAddresses(self.records, self.now)
         self.push = Push(
@@ -233,6 +235,7 @@ class Engine:
         return (
             Job("campaign moves", 1, self.rounds.move_campaigns),
             Job("held moments", 1, self.releaser.run_once),
+            Job("moments that fall due", 5, self.watcher.run_once),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("ledger checkpoint", self.settings.checkpoint_seconds, self.rounds.take_checkpoint),
             Job("erasures", 60, self.erasures.settle),

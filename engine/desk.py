@@ -21,12 +21,13 @@ from consent import address, opt_in, review
 from consent.desk import Desk
 from consent.processor import Processor
 from consent.rights import pass_on_erasure
-from engine import events, idempotency
-from engine.erasure import Erasures
+from engine import events
+from engine.doors import idempotency
 from engine.events_out.part import EventsOut
 from engine.gate import ConsentGate
 from engine.handover import Handovers
-from engine.privacy import age_policy
+from engine.privacy.erasure import Erasures
+from engine.privacy.part import age_policy
 from engine.records import Records
 from geofences import visit_store
 
@@ -52,6 +53,7 @@ def desk_of(
         records_of={
             "events": events.of_subject,
             "visits": visit_store.visits_json_of,
+            "carts": cart_store.carts_json_of,
             "coupons": campaigns.coupons.store.coupons_of,
             "short_links": campaigns.content.link_store.links_of,
             "clicks": campaigns.content.link_store.clicks_of,

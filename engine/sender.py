@@ -24,6 +24,7 @@ from campaigns.delivery.outbox import (
     give_up,
     has_work,
     lock_due,
+    outcome_of,
     put_back,
     put_off,
     record_failure,
@@ -51,7 +52,7 @@ from consent.suppression import suppression_of
 from engine import pushing, texting
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
-from engine.history import done_since
+from engine.history import done_since, open_carts_of
 from engine.lines import Lines, NoLines
 from geofences.geofence import Geofence
 from geofences.store import event_facts
@@ -236,7 +237,7 @@ class Sender:
                 raise _StaleClaim("too long since consent was asked for", permanent=False)
             receipt = claim.channel.send(claim.outgoing)
         except DeliveryError as error:
-            outcome = _outcome(error)
+            outcome = outcome_of(error)
             self._record_failure(claim, outcome, error)
             if outcome is AttemptOutcome.RETRY and due.channel is consent.Channel.SMS:
                 texting.give_back(self._lines, claim.outgoing.to, claim.outgoing.text)
@@ -360,6 +361,10 @@ class Sender:
             profiling=standing_of(connection, message.subject, consent.Purpose.PROFILING, None, at)
             if campaign is not None and campaign.profiles
             else None,
+            carting=standing_of(connection, message.subject, consent.Purpose.CART, None, at)
+            if campaign is not None and campaign.trigger.cart
+            else None,
+            carts=open_carts_of(connection, message.subject, campaign, now) if campaign is not None else (),
             rules=self._rules,
             account=account,
             now=now,
@@ -409,9 +414,3 @@ def _rule_of(answer: Answer) -> str | None:
     """The country's rule that an answer rests on, with its version; None where it rests on none."""
     rule, version = answer.input.get("rule"), answer.input.get("version")
     return f"{rule}@{version}" if rule and version else rule
-
-
-def _outcome(error: DeliveryError) -> AttemptOutcome:
-    if error.outcome_unknown:
-        return AttemptOutcome.UNKNOWN
-    return AttemptOutcome.FAILED if error.permanent else AttemptOutcome.RETRY

@@ -204,7 +204,7 @@ def test_an_event_that_cannot_be_judged_is_kept_and_holds_up_no_other(
     assert engine.live.client.xlen(events_key(partition)) == 0
     assert engine.decider.unjudged == 1
     [told] = [each for each in town.get("/readyz").json()["attention"] if "judged" in each]
-    assert told.startswith("1 events or held moments")
+    assert told.startswith("1 events or moments could not be judged")
     assert "an event could not be judged (OverflowError)" in caplog.text
     engine.live.client.xadd(events_key(partition), {"e": b"no event"})
     assert (engine.decider.run_once(), engine.decider.run_once(), engine.decider.unjudged) == (1, 0, 2)

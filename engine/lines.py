@@ -26,6 +26,8 @@ EXCHANGES = 50
 BUSY_SECONDS = 1.0
 """Pause of a line whose provider says that it is busy, and not for how long."""
 LONGEST_BUSY_SECONDS = 300.0
+SECOND_YES = "second_yes"
+"""What the texts that ask for a second yes are counted as, beside the calls of the line that they go over."""
 PREFIX_CHARS = 7
 """The plus and six digits: a country and a block of one network's numbers."""
 

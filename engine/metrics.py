@@ -80,6 +80,11 @@ CALLS = Gauge(
     "Calls of providers by all processes since the live store was made, by channel and how they came out.",
     ["channel", "outcome"],
 )
+SECOND_YES_CALLS = Gauge(
+    "chaland_second_yes_calls",
+    "Those of them that asked a number for its second yes, by how they came out.",
+    ["outcome"],
+)
 OLDEST_DUE = Gauge(
     "chaland_oldest_due_age_seconds", "How long the oldest message has been due; 0 without one."
 )

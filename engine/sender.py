@@ -24,6 +24,7 @@ from campaigns.delivery.outbox import (
     give_up,
     has_work,
     lock_due,
+    outcome_of,
     put_back,
     put_off,
     record_failure,
@@ -236,7 +237,7 @@ class Sender:
                 raise _StaleClaim("too long since consent was asked for", permanent=False)
             receipt = claim.channel.send(claim.outgoing)
         except DeliveryError as error:
-            outcome = _outcome(error)
+            outcome = outcome_of(error)
             self._record_failure(claim, outcome, error)
             if outcome is AttemptOutcome.RETRY and due.channel is consent.Channel.SMS:
                 texting.give_back(self._lines, claim.outgoing.to, claim.outgoing.text)
@@ -413,9 +414,3 @@ def _rule_of(answer: Answer) -> str | None:
     """The country's rule that an answer rests on, with its version; None where it rests on none."""
     rule, version = answer.input.get("rule"), answer.input.get("version")
     return f"{rule}@{version}" if rule and version else rule
-
-
-def _outcome(error: DeliveryError) -> AttemptOutcome:
-    if error.outcome_unknown:
-        return AttemptOutcome.UNKNOWN
-    return AttemptOutcome.FAILED if error.permanent else AttemptOutcome.RETRY

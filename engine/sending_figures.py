@@ -17,7 +17,7 @@ from campaigns.gates import Reason
 from consent.entry import Channel
 from engine import metrics
 from engine.clock import Now
-from engine.lines import Lines, Short
+from engine.lines import SECOND_YES, Lines, Short
 from engine.records import Records
 
 
@@ -33,6 +33,10 @@ def tell_sending(records: Records, lines: Lines, now: Now) -> None:
 
     metrics.OLDEST_DUE.set_function(recorded(_oldest_age_seconds))
     metrics.DEAD_LETTERS.set_function(recorded(count_dead))
+    for outcome in AttemptOutcome:
+        metrics.SECOND_YES_CALLS.labels(outcome).set_function(
+            _or_unknown(partial(lines.counted, SECOND_YES, outcome))
+        )
     for channel in Channel:
         for gauge, figure in _of_line(lines, channel).items():
             gauge.labels(channel).set_function(_or_unknown(figure))

@@ -254,8 +254,7 @@ class Sender:
             with self._writes.begin() as connection:
                 record_sent(connection, due.message, claim.attempt, receipt.provider_id, self._now())
             _logger.info("message %s of campaign %s sent", due.message, claim.message.campaign)
-            self._lines.count(due.channel, AttemptOutcome.SENT)
-            self._lines.heard(due.channel, well=True)
+            self._lines.heard(due.channel, well=True, outcome=AttemptOutcome.SENT)
         return True
 
     def _claim(self, due: Due) -> _Claim | None:

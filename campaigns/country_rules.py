@@ -1,19 +1,21 @@
 """How this installation keeps the rules of countries: what it has set, and the holds that follow for one message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from campaigns.cap import Cap, is_full
+from campaigns.cap import count
 from consent.countries.place import Concerned, Origin, Store, concerned
 from consent.countries.rule import Reach
 from consent.countries.ruling import (
     Hold,
+    asked_of_sender,
+    asked_of_words,
     caps_in_force,
     hold_by_sender,
     hold_by_words,
+    hold_of,
     holds_by_hours,
-    next_opening,
 )
 from consent.entry import Channel
 from geofences.geofence import Geofence
@@ -48,39 +50,59 @@ class CountryRules:
         """What keeps a message back at this time of day."""
         if not self.enforced:
             return None
-        return next(holds_by_hours(_concerned(reading), at, reading.channel, self.reach), None)
-
-    def opening(self, reading: Reading, after: datetime) -> datetime | None:
-        """When it may go, if it may not now."""
-        return next_opening(_concerned(reading), after, reading.channel, self.reach)
+        return next(holds_by_hours(concerned_by(reading), at, reading.channel, self.reach), None)
 
     def caps(self, reading: Reading, at: datetime) -> bool:
         """Whether any cap over all campaigns counts."""
-        return self.enforced and bool(caps_in_force(_concerned(reading), at, reading.channel))
+        return self.enforced and bool(caps_in_force(concerned_by(reading), at, reading.channel))
 
     def by_cap(self, reading: Reading, sent_at: Sequence[datetime], at: datetime) -> Hold | None:
         """The cap over all campaigns that is full; `sent_at` goes back as far as `LONGEST_CAP`."""
+        return hold_by_cap(self.asked_of_caps(reading, sent_at, at))
+
+    def asked_of_caps(
+        self, reading: Reading, sent_at: Sequence[datetime], at: datetime
+    ) -> dict[str, dict[str, int]]:
+        """Every cap over all campaigns, by the name of its rule, and what it counts."""
         if not self.enforced:
-            return None
-        for rule, cap in caps_in_force(_concerned(reading), at, reading.channel):
-            if is_full(Cap(cap.max, cap.per_seconds), sent_at, at):
-                return Hold(
-                    rule.id, rule.version, f"{cap.max} offers in {cap.per_seconds} seconds went already"
-                )
-        return None
+            return {}
+        return {
+            rule.name: {
+                "max": cap.max,
+                "per_seconds": cap.per_seconds,
+                "counted": count(cap.per_seconds, sent_at, at),
+            }
+            for rule, cap in caps_in_force(concerned_by(reading), at, reading.channel)
+        }
 
     def by_sender(self, reading: Reading, at: datetime) -> Hold | None:
         """What forbids the sender that is set."""
+        return hold_by_sender(self.asked_of_sender(reading, at))
+
+    def asked_of_sender(self, reading: Reading, at: datetime) -> dict[str, bool]:
+        """Every rule about senders, and whether it forbids the one that is set."""
         if not self.enforced or self.sender is None:
-            return None
-        return hold_by_sender(_concerned(reading), at, reading.channel, self.sender)
+            return {}
+        return asked_of_sender(concerned_by(reading), at, reading.channel, self.sender)
 
     def by_words(self, reading: Reading, text: str, at: datetime) -> Hold | None:
         """What the text lacks."""
+        return hold_by_words(self.asked_of_words(reading, text, at))
+
+    def asked_of_words(self, reading: Reading, text: str, at: datetime) -> dict[str, list[str]]:
+        """Every rule about words, and which the text lacks."""
         if not self.enforced or self.sender is None:
-            return None
-        who = _concerned(reading)
-        return hold_by_words(who, at, reading.channel, text=text, sender=self.sender, brand=self.brand)
+            return {}
+        who = concerned_by(reading)
+        return asked_of_words(who, at, reading.channel, text=text, sender=self.sender, brand=self.brand)
+
+
+def hold_by_cap(asked: Mapping[str, Mapping[str, int]]) -> Hold | None:
+    """The cap that is full."""
+    for name, cap in asked.items():
+        if cap["counted"] >= cap["max"]:
+            return hold_of(name, f"{cap['max']} offers in {cap['per_seconds']} seconds went already")
+    return None
 
 
 COUNTRY_RULES = CountryRules()
@@ -93,5 +115,6 @@ def store_of(geofence: Geofence) -> Store:
     return Store(geofence.timezone, said if isinstance(said, str) else None, *middle_of(geofence.shape))
 
 
-def _concerned(reading: Reading) -> Concerned:
+def concerned_by(reading: Reading) -> Concerned:
+    """Which clocks and countries count for it."""
     return concerned(store_of(reading.geofence) if reading.geofence else None, reading.origin)

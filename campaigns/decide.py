@@ -1,6 +1,6 @@
 """The judgement: whether this event makes this campaign speak to this subject now, and exactly why or why not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,30 +13,28 @@ from campaigns.cap import Sent, cap_counts
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.experiment import draw_variant
 from campaigns.gates import (
-    Answer,
     Gate,
     GateName,
     Moment,
     Reason,
     Verdict,
-    approval,
-    ask,
-    called_off,
+    approval_told,
+    consent_told,
+    deeds_told,
     gate_json,
-    hold_json,
-    location_consent,
-    marketing_consent,
-    opening_hours,
-    profiling_consent,
+    place_told,
+    tell,
     text_of,
     valid_until,
 )
 from campaigns.message import Message, derived_id, message_id
 from campaigns.trigger import Deed
+from campaigns.verdicts import Answer, Case, case_of, consent_reason, hold_json, judge
 from consent.countries.hours import is_open
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
-from consent.entry import Standing
+from consent.entry import Channel, Purpose, Standing
+from consent.entry import Reason as StandingReason
 from geofences.geofence import Geofence
 
 TEST_ASKS = frozenset(
@@ -117,20 +115,17 @@ def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = Fa
     """
     variant = draw_variant(campaign.experiment, moment.recipient.id) if moment.recipient else None
     campaign = speaking(campaign, variant.name) if variant else campaign
-    gates, reasons = [], []
+    case = case_of(campaign, moment, now)
+    gates, reasons = [], {}
     for name in GateName:
-        answer = ask(name, campaign, moment, now) if not test or name in TEST_ASKS else None
-        if answer is None:
+        told = tell(name, campaign, moment, now) if not test or name in TEST_ASKS else None
+        if told is None:
             gates.append(Gate(name, Verdict.SKIP, {}))
             continue
+        answer = judge(name, told, case)
         gates.append(Gate(name, Verdict.PASS if answer.reason is Reason.OK else Verdict.FAIL, answer.input))
-        reasons.append(answer.reason)
-    reason = next((reason for reason in reasons if reason is not Reason.OK), Reason.OK)
-    outcome = Outcome.MESSAGE if reason is Reason.OK else Outcome.REFUSED
-    if Reason.DELAYED in reasons and not any(
-        gate.gate in AT_ONCE for gate in gates if gate.verdict is Verdict.FAIL
-    ):
-        outcome, reason = Outcome.HELD, Reason.DELAYED
+        reasons[name] = answer.reason
+    outcome, reason = conclude(reasons)
     return Decision(
         id=derived_id("decision", moment.event.id, campaign.id),
         event=moment.event.id,
@@ -145,6 +140,16 @@ def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = Fa
         variant=variant.name if variant else None,
         test=test,
     )
+
+
+def conclude(reasons: Mapping[GateName, Reason]) -> tuple[Outcome, Reason]:
+    """What the answers of all gates that were asked come to; they are in the order in which they were asked."""
+    failed = {name: reason for name, reason in reasons.items() if reason is not Reason.OK}
+    if not failed:
+        return Outcome.MESSAGE, Reason.OK
+    if GateName.DELAY in failed and not failed.keys() & AT_ONCE:
+        return Outcome.HELD, Reason.DELAYED
+    return Outcome.REFUSED, next(iter(failed.values()))
 
 
 def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message | None:
@@ -198,9 +203,10 @@ def may_still_send(
         return Answer({}, Reason.TOO_LATE)
     if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
         return Answer({}, Reason.CAMPAIGN_NOT_ACTIVE)
-    consents = location_consent(location), marketing_consent(marketing, message.channel)
-    holds = _trigger_holds(campaign, geofence, done, profiling, now)
-    for answer in (approval(clearance), *consents, *holds):
+    case = Case(campaign, message.subject, message.geofence or "", now)
+    approved = judge(GateName.APPROVAL, approval_told(clearance), case)
+    allowed = _still_allowed(campaign, location, marketing, profiling)
+    for answer in (approved, *allowed, *_still_called_for(case, geofence, done)):
         if answer.reason is not Reason.OK:
             return answer
     if suppressed:
@@ -217,17 +223,25 @@ def may_still_send(
     return Answer({}, Reason.OK if has_address else Reason.NO_ADDRESS)
 
 
-def _trigger_holds(
-    campaign: Campaign,
-    geofence: Geofence | None,
-    done: frozenset[Deed],
-    profiling: Standing | None,
-    now: datetime,
+def _still_allowed(
+    campaign: Campaign, location: Standing, marketing: Standing, profiling: Standing | None
 ) -> Iterator[Answer]:
+    """The consents, as they stand by now."""
+    yield _standing(Purpose.LOCATION, location)
+    yield _standing(Purpose.MARKETING, marketing, campaign.channel)
+    if campaign.profiles:
+        yield _standing(Purpose.PROFILING, profiling)
+
+
+def _standing(purpose: Purpose, standing: Standing | None, channel: Channel | None = None) -> Answer:
+    reason = standing.reason if standing else StandingReason.NEVER_ASKED
+    return Answer(consent_told(purpose, standing, channel), consent_reason(purpose, reason))
+
+
+def _still_called_for(case: Case, geofence: Geofence | None, done: frozenset[Deed]) -> Iterator[Answer]:
     """What a trigger asks beyond its event, as far as it may have changed."""
-    yield profiling_consent(profiling) if campaign.profiles else Answer({})
-    yield called_off(campaign, done)
-    yield opening_hours(campaign, geofence, now)
+    yield judge(GateName.CANCEL_IF, deeds_told(case.campaign, done), case)
+    yield judge(GateName.OPENING_HOURS, place_told(case.campaign, geofence, case.at), case)
 
 
 def _country_holds(

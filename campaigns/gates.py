@@ -1,6 +1,6 @@
-"""The gates between a moment and a message: each asks one question and tells what its answer rests on."""
+"""The gates between a moment and a message: each asks one question, and tells what its answer will rest on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,15 +10,15 @@ from typing import Any
 from campaigns.account import NO_LIMITS, Account, caps_in_force
 from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.arbitration import Because, Winner
-from campaigns.audience import attribute_names, behaviours, list_names, matches
+from campaigns.audience import attribute_names, truths
 from campaigns.behaviour import UNKNOWN, Past
 from campaigns.breaker import Breaker, BreakerState
 from campaigns.budget import Limit, limit_json
-from campaigns.campaign import Campaign, CampaignState, PerVisit, due_state, finished_text, speaking
+from campaigns.campaign import Campaign, due_state, finished_text, speaking
 from campaigns.cap import Sent, cap_counts, count_json
-from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading, concerned_by
 from campaigns.coupon import SAMPLE, Coupon, NoCouponLeft
-from campaigns.experiment import NO_CONTROL, Control, draw_lot
+from campaigns.experiment import NO_CONTROL, Control, draw_control
 from campaigns.languages import NoTextInLanguage
 from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.money import money_text
@@ -28,12 +28,10 @@ from campaigns.template import TextRefused
 from campaigns.trigger import Deed, Trigger
 from campaigns.visiting import visit_told
 from campaigns.wording import Wording
-from consent.countries.hours import day_and_time, is_open, local_time
 from consent.countries.place import Origin
-from consent.countries.ruling import Hold
-from consent.entry import Action, Channel, Standing
-from consent.entry import Reason as StandingReason
-from geofences.event import PlaceEvent, Revision
+from consent.countries.rule import Reach
+from consent.entry import Action, Channel, Purpose, Standing
+from geofences.event import EventKind, PlaceEvent, Revision
 from geofences.geofence import Geofence
 from geofences.sensitive import is_sensitive
 from geofences.visit import Visit
@@ -199,288 +197,196 @@ class Moment:
     tokens: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A gate's answer, and what it rests on."""
-
-    input: Mapping[str, Any]
-    reason: Reason = Reason.OK
-
-
 def gate_json(gate: Gate) -> dict[str, Any]:
     """A gate as the API writes it."""
     return {"gate": gate.gate.value, "verdict": gate.verdict.value, "input": dict(gate.input)}
 
 
-def ask(name: GateName, campaign: Campaign, moment: Moment, now: datetime) -> Answer | None:
-    """One gate's answer, or None where there is no subject to ask about."""
+def tell(name: GateName, campaign: Campaign, moment: Moment, now: datetime) -> dict[str, Any] | None:
+    """What one gate is judged by, as JSON holds it; None where there is no subject to ask about. `campaigns/verdicts.py` judges
+    by this, by the campaign, and by nothing else, so that it can be done again from the record.
+    """
     if name in _ANYBODY:
         return _ANYBODY[name](campaign, moment, now)
     return _SOMEBODY[name](campaign, moment, moment.recipient, now) if moment.recipient else None
 
 
-def _campaign_active(campaign: Campaign, now: datetime) -> Answer:
-    state = due_state(campaign, now)
-    active = state is CampaignState.ACTIVE
-    return Answer({"state": state.value}, Reason.OK if active else Reason.CAMPAIGN_NOT_ACTIVE)
-
-
-def approval(clearance: Clearance) -> Answer:
-    """Whether what would be sent is what was approved, where anything is to be approved."""
+def approval_told(clearance: Clearance) -> dict[str, Any]:
+    """What would be sent and what was approved, where anything is to be approved."""
     if not clearance.asked:
-        return Answer({"required": False})
-    told = {
+        return {"required": False}
+    return {
         "required": True,
         "content_hash": clearance.content_hash,
         "approved_hash": clearance.approved_hash,
         "by": clearance.by,
     }
-    return Answer(told, Reason.OK if clearance.is_given else Reason.NOT_APPROVED)
 
 
 def fits(trigger: Trigger, event: PlaceEvent, geofence: Geofence | None) -> bool:
     """Whether the event is a moment that the trigger names; only then is a decision worth making and keeping."""
-    here = trigger.any or event.geofence in trigger.geofences or bool(_shared_tags(trigger, geofence))
-    there = not trigger.zones or event.zone in trigger.zones
-    return here and there and event.kind is trigger.waits_for
+    return names(trigger, event.kind, event.geofence, _shared_tags(trigger, geofence), event.zone)
 
 
-def _trigger(campaign: Campaign, moment: Moment) -> Answer:
+def names(trigger: Trigger, kind: EventKind, geofence: str, tags: Collection[str], zone: str | None) -> bool:
+    """The same, told by what the event is, and by which of the trigger's tags its place has."""
+    here = trigger.any or geofence in trigger.geofences or bool(tags)
+    there = not trigger.zones or zone in trigger.zones
+    return here and there and kind is trigger.waits_for
+
+
+def _trigger(campaign: Campaign, moment: Moment) -> dict[str, Any]:
     trigger, event = campaign.trigger, moment.event
-    told = {
+    told: dict[str, Any] = {
         "event": event.kind.value,
         "geofence": event.geofence,
         "tags": _shared_tags(trigger, moment.geofence),
-    } | ({"zone": event.zone} if trigger.zones else {})
+    }
+    if trigger.zones:
+        told["zone"] = event.zone
     if event.revision is Revision.RETRACTED:
-        return Answer({**told, "retracted": True}, Reason.EVENT_RETRACTED)
-    return Answer(told, Reason.OK if fits(trigger, event, moment.geofence) else Reason.TRIGGER_MISMATCH)
+        told["retracted"] = True
+    return told
 
 
 def _shared_tags(trigger: Trigger, geofence: Geofence | None) -> list[str]:
     return sorted(set(geofence.tags) & set(trigger.tags)) if geofence else []
 
 
-def _subject(moment: Moment) -> Answer:
-    known = moment.recipient is not None
-    return Answer({"known": known}, Reason.OK if known else Reason.UNKNOWN_SUBJECT)
-
-
-def location_consent(standing: Standing | None) -> Answer:
-    """Whether the subject's place may be used at all; no standing counts as no."""
-    reason = _standing_reason(standing, Reason.NO_LOCATION_CONSENT, Reason.LOCATION_CONSENT_WITHDRAWN)
-    return Answer({"purpose": "location", **_because(standing)}, reason)
-
-
-def marketing_consent(standing: Standing | None, channel: Channel) -> Answer:
-    """Whether offers are welcome on this channel; no standing counts as no."""
-    reason = _standing_reason(standing, Reason.NO_CONSENT, Reason.CONSENT_WITHDRAWN)
-    return Answer({"purpose": "marketing", "channel": channel.value, **_because(standing)}, reason)
-
-
-def _standing_reason(standing: Standing | None, none: Reason, withdrawn: Reason) -> Reason:
-    if standing is not None and standing.allowed:
-        return Reason.OK
-    if standing is not None and standing.reason in _NOT_CARRIED:
-        return _NOT_CARRIED[standing.reason]
-    because = standing.because if standing else None
-    return withdrawn if because is not None and because.action is Action.WITHDRAW else none
-
-
-_NOT_CARRIED = {
-    StandingReason.NEEDS_RENEWAL: Reason.CONSENT_NEEDS_RENEWAL,
-    StandingReason.UNPROVEN: Reason.CONSENT_UNPROVEN,
-}
-"""Grants that stand, and still allow nothing."""
-
-
-def _because(standing: Standing | None) -> dict[str, Any]:
-    """Which entry of the ledger decided, and when it was made."""
+def consent_told(
+    purpose: Purpose, standing: Standing | None, channel: Channel | None = None
+) -> dict[str, Any]:
+    """Which entry of the ledger decides, when it was made, and how long it carries."""
+    told: dict[str, Any] = {"purpose": purpose.value}
+    if channel is not None:
+        told["channel"] = channel.value
     if standing is None or standing.because is None:
-        return {"entry": None}
+        told["entry"] = None
+        return told
     entry = standing.because
-    return {"entry": entry.id, "action": entry.action.value, "since": entry.at.isoformat()}
+    told["entry"] = entry.id
+    told["action"] = entry.action.value
+    told["since"] = entry.at.isoformat()
+    if entry.action is Action.GRANT:
+        told["renewal_due"] = entry.renewal_due.isoformat() if entry.renewal_due else None
+    if entry.is_unproven:
+        told["unproven"] = True
+    return told
 
 
-def _suppression(campaign: Campaign, recipient: Recipient) -> Answer:
-    listed = campaign.channel in recipient.suppressed
-    return Answer({"suppressed": listed}, Reason.SUPPRESSED if listed else Reason.OK)
+def _profiling(campaign: Campaign, moment: Moment) -> dict[str, Any]:
+    return consent_told(Purpose.PROFILING, moment.profiling) if campaign.profiles else {}
 
 
-def profiling_consent(standing: Standing | None) -> Answer:
-    """Whether the subject may be chosen by what they did before; no standing counts as no."""
-    reason = _standing_reason(standing, Reason.NO_PROFILING_CONSENT, Reason.PROFILING_CONSENT_WITHDRAWN)
-    return Answer({"purpose": "profiling", **_because(standing)}, reason)
-
-
-def _profiling(campaign: Campaign, moment: Moment) -> Answer:
-    return profiling_consent(moment.profiling) if campaign.profiles else Answer({})
-
-
-def _visits(campaign: Campaign, moment: Moment) -> Answer:
+def _visits(campaign: Campaign, moment: Moment) -> dict[str, Any]:
     if campaign.trigger.looks_back and moment.geofence is not None and is_sensitive(moment.geofence):
-        return Answer({"sensitive": True}, Reason.NOT_THIS_VISIT)
+        return {"sensitive": True}
     zone = moment.geofence.timezone if moment.geofence else None
-    told, fits = visit_told(campaign.trigger, moment.visits, moment.event.at, zone)
-    return Answer(told, Reason.OK if fits else Reason.NOT_THIS_VISIT)
+    return visit_told(campaign.trigger, moment.visits, moment.event.at, zone)
 
 
-def _cancel_if(campaign: Campaign, moment: Moment) -> Answer:
-    return called_off(campaign, moment.done)
-
-
-def called_off(campaign: Campaign, done: frozenset[Deed]) -> Answer:
-    """Whether something was done that calls the campaign's moment off."""
+def deeds_told(campaign: Campaign, done: frozenset[Deed]) -> dict[str, Any]:
+    """What was done of what calls the campaign's moment off."""
     by = campaign.trigger.called_off_by
-    if not by:
-        return Answer({})
-    found = sorted(by & done)
-    return Answer({"cancel_if": sorted(by), "done": found}, Reason.CALLED_OFF if found else Reason.OK)
+    return {"done": sorted(by & done)} if by else {}
 
 
-def _delay(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    if not campaign.trigger.delay:
-        return Answer({})
-    due_at = moment.event.at + campaign.trigger.delay
-    return Answer({"due_at": due_at.isoformat()}, Reason.DELAYED if now < due_at else Reason.OK)
+def _delay(campaign: Campaign, moment: Moment) -> dict[str, Any]:
+    delay = campaign.trigger.delay
+    return {"due_at": (moment.event.at + delay).isoformat()} if delay else {}
 
 
-def opening_hours(campaign: Campaign, geofence: Geofence | None, now: datetime) -> Answer:
-    """Whether the place is open, where the campaign asks that it be."""
-    if not campaign.trigger.opening_hours:
-        return Answer({})
-    told, is_open_then = hours_told(geofence, now)
-    return Answer(told, Reason.OK if is_open_then else Reason.PLACE_CLOSED)
+def place_told(campaign: Campaign, geofence: Geofence | None, now: datetime) -> dict[str, Any]:
+    """The hours of the place, where the campaign asks that it be open."""
+    return hours_told(geofence, now) if campaign.trigger.opening_hours else {}
 
 
-def _audience(campaign: Campaign, moment: Moment, recipient: Recipient) -> Answer:
+def _audience(campaign: Campaign, moment: Moment, recipient: Recipient) -> dict[str, Any]:
+    """Which conditions hold, and no value: these are the subject's own."""
     asked = sorted(attribute_names(campaign.audience))
-    missing = [name for name in asked if recipient.attributes.get(name) is None]
-    inside = matches(campaign.audience, recipient.attributes, moment.past)
-    told: dict[str, Any] = {"attributes": asked, "missing": missing}
-    if acts := behaviours(campaign.audience):
-        told["acts"] = sorted({each.act.value for each in acts})
-    if names := list_names(campaign.audience):
-        told["lists"] = sorted(names)
-    return Answer(told, Reason.OK if inside else Reason.NOT_IN_AUDIENCE)
+    told: dict[str, Any] = {"missing": [name for name in asked if recipient.attributes.get(name) is None]}
+    if held := truths(campaign.audience, recipient.attributes, moment.past):
+        told["held"] = held
+    return told
 
 
-def _fix(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    age_seconds, sure = (
-        (now - moment.event.emitted - campaign.trigger.delay).total_seconds(),
-        moment.event.confidence,
-    )
-    oldest, least = campaign.max_fix_age_seconds, campaign.min_confidence
-    told = {
-        "age_seconds": age_seconds,
-        "max_fix_age_seconds": oldest,
-        "confidence": sure,
-        "min_confidence": least,
-    }
-    if oldest is not None and age_seconds > oldest:
-        return Answer(told, Reason.FIX_TOO_OLD)
-    return Answer(told, Reason.NOT_SURE_ENOUGH if least is not None and sure < least else Reason.OK)
+def _fix(campaign: Campaign, moment: Moment, now: datetime) -> dict[str, Any]:
+    age = now - moment.event.emitted - campaign.trigger.delay
+    return {"age_seconds": age.total_seconds(), "confidence": moment.event.confidence}
 
 
-def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    age_seconds = (now - moment.event.at - campaign.trigger.delay).total_seconds()
-    told = {"age_seconds": age_seconds, "shelf_life_seconds": campaign.shelf_life_seconds}
-    return Answer(told, Reason.OK if age_seconds < campaign.shelf_life_seconds else Reason.TOO_LATE)
+def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> dict[str, Any]:
+    return {"age_seconds": (now - moment.event.at - campaign.trigger.delay).total_seconds()}
 
 
-def _window(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    zone = moment.geofence.timezone if moment.geofence else None
-    local = local_time(now, zone)
-    told = {"zone": zone, "local_time": day_and_time(local) if local else None}
-    return Answer(told, Reason.OK if is_open(campaign.windows, now, zone) else Reason.OUTSIDE_WINDOW)
-
-
-def _channel_health(campaign: Campaign, moment: Moment) -> Answer:
-    """An offer waits for a line that is down; it is refused where nobody would try the line within its shelf life."""
+def _channel_health(campaign: Campaign, moment: Moment) -> dict[str, Any]:
     breaker = moment.breakers.get(campaign.channel)
     if breaker is None:
-        return Answer({"breaker": None})
-    until = breaker.until.isoformat() if breaker.until else None
-    told = {"channel": campaign.channel.value, "breaker": breaker.state.value, "until": until}
-    too_late_at = valid_until(campaign, moment.event)
-    hopeless = (
-        breaker.state is BreakerState.OPEN and breaker.until is not None and breaker.until >= too_late_at
-    )
-    return Answer(told, Reason.CHANNEL_DOWN if hopeless else Reason.OK)
+        return {"breaker": None}
+    told = {"breaker": breaker.state.value, "until": breaker.until.isoformat() if breaker.until else None}
+    if breaker.state is BreakerState.OPEN:
+        told["valid_until"] = valid_until(campaign, moment.event).isoformat()
+    return told
 
 
-def _country_hours(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    reading = Reading(moment.geofence, who.origin, campaign.channel)
-    hold = moment.rules.by_hours(reading, now)
-    if hold is None:
-        return _by_country(None, Reason.COUNTRY_HOURS, enforced=moment.rules.enforced)
-    opening = moment.rules.opening(reading, now)
-    told = {**hold_json(hold), "open_again": opening.isoformat() if opening else None}
-    return Answer(told, Reason.COUNTRY_HOURS)
+def _country_hours(campaign: Campaign, moment: Moment, who: Recipient) -> dict[str, Any]:
+    """Which clocks and countries count: all that is known of the number."""
+    if not moment.rules.enforced:
+        return {"enforced": False}
+    about = concerned_by(Reading(moment.geofence, who.origin, campaign.channel))
+    told: dict[str, Any] = {"zones": list(about.zones), "areas": sorted(about.areas)}
+    if about.unknown is not None:
+        told["unknown"] = about.unknown
+    if moment.rules.reach is not Reach.DEFAULT:
+        told["reach"] = moment.rules.reach.value
+    return told
 
 
-def _country_cap(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+def _country_cap(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> dict[str, Any]:
     sent_at = [sent.at for sent in moment.sent]
-    hold = moment.rules.by_cap(Reading(moment.geofence, who.origin, campaign.channel), sent_at, now)
-    return _by_country(hold, Reason.COUNTRY_CAP, enforced=moment.rules.enforced)
+    reading = Reading(moment.geofence, who.origin, campaign.channel)
+    return _asked(moment.rules.asked_of_caps(reading, sent_at, now), enforced=moment.rules.enforced)
 
 
-def _country_sender(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    hold = moment.rules.by_sender(Reading(moment.geofence, who.origin, campaign.channel), now)
-    return _by_country(hold, Reason.COUNTRY_SENDER, enforced=moment.rules.strict)
+def _country_sender(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> dict[str, Any]:
+    reading = Reading(moment.geofence, who.origin, campaign.channel)
+    return _asked(moment.rules.asked_of_sender(reading, now), enforced=moment.rules.strict)
 
 
-def _country_words(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
+def _country_words(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> dict[str, Any]:
     if moment.rules.sender is None:
-        return Answer({"rule": None})
+        return {"asked": {}}
     try:
         text = text_of(campaign, moment)
     except TextRefused:
-        return Answer({"rule": None})  # the gate before says so
-    hold = moment.rules.by_words(Reading(moment.geofence, who.origin, campaign.channel), text, now)
-    return _by_country(hold, Reason.COUNTRY_WORDS, enforced=moment.rules.strict)
+        return {"asked": {}}  # the gate before says so
+    reading = Reading(moment.geofence, who.origin, campaign.channel)
+    return _asked(moment.rules.asked_of_words(reading, text, now), enforced=moment.rules.strict)
 
 
-def hold_json(hold: Hold) -> dict[str, Any]:
-    """What a gate tells of the rule that holds a message back."""
-    told = {"rule": hold.rule, "version": hold.version, "because": hold.because}
-    return told | ({"zone": hold.zone, "local_time": hold.local_time} if hold.zone else {})
+def _asked(asked: Mapping[str, Any], *, enforced: bool) -> dict[str, Any]:
+    """Rules that are asked and not enforced are told, and let pass."""
+    return {"asked": asked} if enforced else {"asked": asked, "enforced": False}
 
 
-def _by_country(hold: Hold | None, reason: Reason, *, enforced: bool) -> Answer:
-    """A hold that is not enforced is told, and let pass."""
-    told = hold_json(hold) if hold else {"rule": None}
-    if enforced:
-        return Answer(told, reason if hold else Reason.OK)
-    return Answer({**told, "enforced": False})
-
-
-def _cap(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+def _cap(campaign: Campaign, moment: Moment, now: datetime) -> dict[str, Any]:
     caps = caps_in_force(campaign, moment.account)
-    counts = list(cap_counts(caps, moment.sent, campaign.id, moment.event.geofence, now))
-    full = next((count for count in counts if count.is_full), None)
-    told = {"caps": [count_json(count) for count in counts], "full": count_json(full) if full else None}
-    return Answer(told, Reason.CAP_REACHED if full else Reason.OK)
+    counts = cap_counts(caps, moment.sent, campaign.id, moment.event.geofence, now)
+    return {"caps": [count_json(count) for count in counts]}
 
 
-def _budget(campaign: Campaign, moment: Moment, who: Recipient) -> Answer:
+def _budget(campaign: Campaign, moment: Moment, who: Recipient) -> dict[str, Any]:
     if not moment.budgets:
-        return Answer({"limits": [], "cost": None, "full": None})
+        return {"limits": [], "cost": None}
     try:
         text = text_of(campaign, moment)
     except TextRefused:
         text = ""  # a later gate says so
     cost = moment.account.costs.of(campaign.channel, text, who.origin)
-    full = next((limit for limit in moment.budgets if not limit.has_room(cost)), None)
-    told = {
-        "limits": [limit_json(limit) for limit in moment.budgets],
-        "cost": money_text(cost),
-        "full": limit_json(full) if full else None,
-    }
-    return Answer(told, Reason.BUDGET_SPENT if full else Reason.OK)
+    return {"limits": [limit_json(limit) for limit in moment.budgets], "cost": money_text(cost)}
 
 
-def _arbitration(campaign: Campaign, moment: Moment) -> Answer:
+def _arbitration(moment: Moment) -> dict[str, Any]:
     winner = moment.winner or next(
         (
             Winner(sent.campaign, sent.event, Because.VISIT)
@@ -489,38 +395,41 @@ def _arbitration(campaign: Campaign, moment: Moment) -> Answer:
         ),
         None,
     )
-    told: dict[str, Any] = {"per_visit": campaign.per_visit.value, "visit": moment.visit, "winner": None}
-    if winner is not None:
-        told |= {"winner": winner.campaign, "event": winner.event, "because": winner.because.value}
-    lost = winner is not None and campaign.per_visit is PerVisit.ONE
-    return Answer(told, Reason.LOST_TO if lost else Reason.OK)
+    if winner is None:
+        return {"visit": moment.visit, "winner": None}
+    return {
+        "visit": moment.visit,
+        "winner": winner.campaign,
+        "event": winner.event,
+        "because": winner.because.value,
+    }
 
 
-def _address(campaign: Campaign, recipient: Recipient) -> Answer:
-    has = campaign.channel in recipient.channels
-    return Answer({"channel": campaign.channel.value}, Reason.OK if has else Reason.NO_ADDRESS)
-
-
-def _text(campaign: Campaign, moment: Moment) -> Answer:
+def _text(campaign: Campaign, moment: Moment) -> dict[str, Any]:
+    """How long the text is, or why there is none; never the text."""
     try:
         text = text_of(campaign, moment)
         # Whoever cannot be told one of the variants is told none: who compares must not depend on what was drawn.
         for variant in campaign.experiment.variants if campaign.experiment else ():
             text_of(speaking(campaign, variant.name), moment)
     except TextRefused as refused:
-        return Answer({"problem": str(refused)}, _TEXT_REASONS.get(type(refused), Reason.TEXT_REFUSED))
+        return {"problem": str(refused), "lacks": _LACKS.get(type(refused), Lack.TEXT).value}
     told: dict[str, Any] = {"characters": len(text)}
     if campaign.channel is Channel.SMS:
         size = sms_size(text)
-        told |= {
-            "encoding": size.encoding.value,
-            "segments": size.segments,
-            "max_segments": campaign.max_segments,
-        }
-    return Answer(told)
+        told |= {"encoding": size.encoding.value, "segments": size.segments}
+    return told
 
 
-_TEXT_REASONS = {NoTextInLanguage: Reason.NO_TEXT_IN_LANGUAGE, NoCouponLeft: Reason.COUPONS_EXHAUSTED}
+class Lack(StrEnum):
+    """What there was none of, that a text needs."""
+
+    TEXT = "text"
+    LANGUAGE = "language"
+    COUPON = "coupon"
+
+
+_LACKS = {NoTextInLanguage: Lack.LANGUAGE, NoCouponLeft: Lack.COUPON}
 
 
 def text_of(
@@ -561,41 +470,42 @@ def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
     return event.at + campaign.trigger.delay + timedelta(seconds=campaign.shelf_life_seconds)
 
 
-def _holdout(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    lot = draw_lot(campaign.experiment, moment.control, who.id, moment.event.geofence, now)
-    return Answer(lot.drawn, Reason(lot.group.value) if lot.group else Reason.OK)
-
-
-_ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
-    GateName.CAMPAIGN_ACTIVE: lambda campaign, _moment, now: _campaign_active(campaign, now),
-    GateName.APPROVAL: lambda _campaign, moment, _now: approval(moment.clearance),
+_ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], dict[str, Any]]] = {
+    GateName.CAMPAIGN_ACTIVE: lambda campaign, _moment, now: {"state": due_state(campaign, now).value},
+    GateName.APPROVAL: lambda _campaign, moment, _now: approval_told(moment.clearance),
     GateName.TRIGGER: lambda campaign, moment, _now: _trigger(campaign, moment),
-    GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
+    GateName.SUBJECT: lambda _campaign, moment, _now: {"known": moment.recipient is not None},
     GateName.FIX: _fix,
     GateName.SHELF_LIFE: _shelf_life,
-    GateName.WINDOW: _window,
-    GateName.DELAY: _delay,
-    GateName.OPENING_HOURS: lambda campaign, moment, now: opening_hours(campaign, moment.geofence, now),
+    GateName.WINDOW: lambda _campaign, moment, _now: {
+        "zone": moment.geofence.timezone if moment.geofence else None
+    },
+    GateName.DELAY: lambda campaign, moment, _now: _delay(campaign, moment),
+    GateName.OPENING_HOURS: lambda campaign, moment, now: place_told(campaign, moment.geofence, now),
     GateName.CHANNEL_HEALTH: lambda campaign, moment, _now: _channel_health(campaign, moment),
 }
-_SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], Answer]] = {
-    GateName.LOCATION_CONSENT: lambda _campaign, moment, _who, _now: location_consent(moment.location),
-    GateName.CONSENT: lambda campaign, moment, _who, _now: marketing_consent(
-        moment.marketing, campaign.channel
+_SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], dict[str, Any]]] = {
+    GateName.LOCATION_CONSENT: lambda _campaign, moment, _who, _now: consent_told(
+        Purpose.LOCATION, moment.location
     ),
-    GateName.SUPPRESSION: lambda campaign, _moment, who, _now: _suppression(campaign, who),
+    GateName.CONSENT: lambda campaign, moment, _who, _now: consent_told(
+        Purpose.MARKETING, moment.marketing, campaign.channel
+    ),
+    GateName.SUPPRESSION: lambda campaign, _moment, who, _now: {
+        "suppressed": campaign.channel in who.suppressed
+    },
     GateName.PROFILING: lambda campaign, moment, _who, _now: _profiling(campaign, moment),
     GateName.VISITS: lambda campaign, moment, _who, _now: _visits(campaign, moment),
-    GateName.CANCEL_IF: lambda campaign, moment, _who, _now: _cancel_if(campaign, moment),
+    GateName.CANCEL_IF: lambda campaign, moment, _who, _now: deeds_told(campaign, moment.done),
     GateName.AUDIENCE: lambda campaign, moment, who, _now: _audience(campaign, moment, who),
-    GateName.COUNTRY_HOURS: _country_hours,
+    GateName.COUNTRY_HOURS: lambda campaign, moment, who, _now: _country_hours(campaign, moment, who),
     GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
     GateName.COUNTRY_CAP: _country_cap,
     GateName.BUDGET: lambda campaign, moment, who, _now: _budget(campaign, moment, who),
-    GateName.ARBITRATION: lambda campaign, moment, _who, _now: _arbitration(campaign, moment),
-    GateName.ADDRESS: lambda campaign, _moment, who, _now: _address(campaign, who),
+    GateName.ARBITRATION: lambda _campaign, moment, _who, _now: _arbitration(moment),
+    GateName.ADDRESS: lambda campaign, _moment, who, _now: {"found": campaign.channel in who.channels},
     GateName.COUNTRY_SENDER: _country_sender,
     GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),
     GateName.COUNTRY_WORDS: _country_words,
-    GateName.HOLDOUT: _holdout,
+    GateName.HOLDOUT: lambda _campaign, moment, who, _now: draw_control(moment.control, who.id),
 }

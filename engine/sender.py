@@ -21,7 +21,7 @@ from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.decide import may_still_send
 from campaigns.driving import is_driving
 from campaigns.failure import heed_code
-from campaigns.gates import Answer, Reason
+from campaigns.gates import Reason
 from campaigns.message import Message
 from campaigns.message_store import sent_to
 from campaigns.outbox import (
@@ -39,6 +39,7 @@ from campaigns.outbox import (
     take_due,
 )
 from campaigns.store import get_campaign
+from campaigns.verdicts import Answer
 from consent import entry as consent
 from consent.address import is_dead
 from consent.countries.place import Origin

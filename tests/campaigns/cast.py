@@ -68,7 +68,9 @@ def withdrawn(purpose: Purpose = Purpose.MARKETING) -> Standing:
 
 def not_carried(reason: str) -> Standing:
     """A marketing grant that stands, and allows nothing all the same."""
-    return Standing(allowed=False, because=entry(Action.GRANT, Purpose.MARKETING), reason=Reason(reason))
+    flaw = {"needs_renewal": {"renewal_due": MONDAY_NINE}, "unproven": {"partner": "a partner"}}[reason]
+    because = replace(entry(Action.GRANT), **flaw)
+    return Standing(allowed=False, because=because, reason=Reason(reason))
 
 
 NEVER_ASKED = Standing(allowed=False, because=None, reason=Reason.NEVER_ASKED)

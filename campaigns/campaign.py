@@ -6,20 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from campaigns.audience import EVERYONE, Audience, audience_json, behaviours, parse_audience
-from campaigns.budget import NO_BUDGET, Budget, budget_from_json, budget_json
-from campaigns.cap import ONCE_A_DAY, Cap, cap_from_json, cap_json
-from campaigns.coupon import (
-    CouponOffer,
-    coupon_from_json,
-    coupon_json,
-    coupon_values,
-    offer_problems,
-    template_with,
-)
-from campaigns.errors import FieldError, StateConflict
-from campaigns.experiment import Experiment, experiment_from_json, experiment_json
-from campaigns.languages import (
+from campaigns.audience.audience import EVERYONE, Audience, audience_json, behaviours, parse_audience
+from campaigns.content.languages import (
     ONE_TEXT,
     Languages,
     Template,
@@ -29,10 +17,22 @@ from campaigns.languages import (
     languages_json,
     texts_of,
 )
-from campaigns.segments import outside_gsm, sms_size
-from campaigns.short_link import shortened
-from campaigns.template import TextRefused, check_template, render
-from campaigns.trigger import Trigger, trigger_from_json, trigger_json, trigger_problems
+from campaigns.content.segments import outside_gsm, sms_size
+from campaigns.content.short_link import shortened
+from campaigns.content.template import TextRefused, check_template, render
+from campaigns.coupons.coupon import (
+    CouponOffer,
+    coupon_from_json,
+    coupon_json,
+    coupon_values,
+    offer_problems,
+    template_with,
+)
+from campaigns.errors import FieldError, StateConflict
+from campaigns.experiments.experiment import Experiment, experiment_from_json, experiment_json
+from campaigns.limits.budget import NO_BUDGET, Budget, budget_from_json, budget_json
+from campaigns.limits.cap import ONCE_A_DAY, Cap, cap_from_json, cap_json
+from campaigns.triggers.trigger import Trigger, trigger_from_json, trigger_json, trigger_problems
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Window, window_from_json, window_json
 from consent.entry import Channel
@@ -86,7 +86,7 @@ class Campaign:
     Of several campaigns that fit a moment the one with the higher `priority` (0 to 100), then `value`, speaks, and of all
     only one `per_visit` unless it says otherwise. An event must be as sure as `min_confidence`, and noticed not longer
     ago than `max_fix_age_seconds`. An SMS takes at most `max_segments` segments. Since the last message of any campaign
-    `min_gap_seconds` must have gone by. `version` counts from 1; `campaigns/version.py` tells when it goes up. An
+    `min_gap_seconds` must have gone by. `version` counts from 1; `campaigns/lifecycle/version.py` tells when it goes up. An
     `archived` one is put away: it is a draft or has ended, is not listed, and stays as it is.
     """
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from campaigns.cap import count
+from campaigns.limits.cap import count
 from consent.countries.place import Concerned, Origin, Store, concerned
 from consent.countries.rule import Reach
 from consent.countries.ruling import (

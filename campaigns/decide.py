@@ -6,12 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from campaigns.account import Account, caps_in_force
-from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.campaign import Campaign, CampaignState, due_state, speaking
-from campaigns.cap import Sent, cap_counts
 from campaigns.country_rules import CountryRules, Reading
-from campaigns.experiment import draw_variant
+from campaigns.experiments.experiment import draw_variant
 from campaigns.gates import (
     Gate,
     GateName,
@@ -27,8 +24,11 @@ from campaigns.gates import (
     text_of,
     valid_until,
 )
+from campaigns.lifecycle.approval import NOT_ASKED, Clearance
+from campaigns.limits.account import Account, caps_in_force
+from campaigns.limits.cap import Sent, cap_counts
 from campaigns.message import Message, derived_id, message_id
-from campaigns.trigger import Deed
+from campaigns.triggers.trigger import Deed
 from campaigns.verdicts import Answer, Case, case_of, consent_reason, hold_json, judge
 from consent.countries.hours import is_open
 from consent.countries.place import Origin

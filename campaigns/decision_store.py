@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, true
 
-from campaigns.budget_store import release_of_subject
 from campaigns.decide import Decision, Outcome
 from campaigns.gates import Gate, GateName, Reason, Verdict, gate_json
+from campaigns.limits.budget_store import release_of_subject
 from campaigns.listing import Filters, newest
 from campaigns.message import Message
 from campaigns.message_store import insert_message

@@ -15,8 +15,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from campaigns.audience import EVERYONE, MAX_TEXT_CHARS, audience_json, parse_audience
-from campaigns.budget_form import BudgetForm, budget_of
+from campaigns.audience.audience import EVERYONE, MAX_TEXT_CHARS, audience_json, parse_audience
 from campaigns.campaign import (
     DEFAULT_MAX_SEGMENTS,
     DEFAULT_PRIORITY,
@@ -27,13 +26,14 @@ from campaigns.campaign import (
     PerVisit,
     campaign_problems,
 )
-from campaigns.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap, CapScope
-from campaigns.coupon_form import CouponForm
+from campaigns.content.languages import TAG, Languages, MissingLocale, template_of
+from campaigns.content.template import MAX_TEMPLATE_CHARS
+from campaigns.coupons.form import CouponForm
 from campaigns.errors import FieldError, InvalidCampaign
-from campaigns.experiment_form import ExperimentForm, experiment_of, experiment_problems
-from campaigns.languages import TAG, Languages, MissingLocale, template_of
-from campaigns.template import MAX_TEMPLATE_CHARS
-from campaigns.trigger_form import TriggerForm, trigger_of
+from campaigns.experiments.form import ExperimentForm, experiment_of, experiment_problems
+from campaigns.limits.budget_form import BudgetForm, budget_of
+from campaigns.limits.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap, CapScope
+from campaigns.triggers.form import TriggerForm, trigger_of
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Day, window_from_json
 from consent.entry import Channel

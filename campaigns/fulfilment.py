@@ -5,15 +5,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from campaigns import coupon_store, link_store
 from campaigns.campaign import Campaign, speaking, written_text
-from campaigns.coupon import CouponOffer
-from campaigns.coupon_store import Wanted
+from campaigns.content import link_store
+from campaigns.content.short_link import new_token, targets_of
+from campaigns.coupons import store as coupon_store
+from campaigns.coupons.coupon import CouponOffer
+from campaigns.coupons.store import Wanted
 from campaigns.decide import Decision, Outcome, compose, decide
 from campaigns.decision_store import is_decided
 from campaigns.gates import Moment, Recipient, coupon_until, text_of
 from campaigns.message import Message, message_id
-from campaigns.short_link import new_token, targets_of
 from geofences.geofence import Geofence, Kind
 
 

@@ -7,26 +7,26 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from campaigns.account import NO_LIMITS, Account, caps_in_force
-from campaigns.approval import NOT_ASKED, Clearance
 from campaigns.arbitration import Because, Winner
-from campaigns.audience import attribute_names, truths
-from campaigns.behaviour import UNKNOWN, Past
-from campaigns.breaker import Breaker, BreakerState
-from campaigns.budget import Limit, limit_json
+from campaigns.audience.audience import attribute_names, truths
+from campaigns.audience.behaviour import UNKNOWN, Past
 from campaigns.campaign import Campaign, due_state, finished_text, speaking
-from campaigns.cap import Sent, cap_counts, count_json
+from campaigns.content.languages import NoTextInLanguage
+from campaigns.content.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.content.segments import sms_size
+from campaigns.content.template import TextRefused
 from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading, concerned_by
-from campaigns.coupon import SAMPLE, Coupon, NoCouponLeft
-from campaigns.experiment import NO_CONTROL, Control, draw_control
-from campaigns.languages import NoTextInLanguage
-from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
-from campaigns.money import money_text
-from campaigns.place_hours import hours_told
-from campaigns.segments import sms_size
-from campaigns.template import TextRefused
-from campaigns.trigger import Deed, Trigger
-from campaigns.visiting import visit_told
+from campaigns.coupons.coupon import SAMPLE, Coupon, NoCouponLeft
+from campaigns.delivery.breaker import Breaker, BreakerState
+from campaigns.experiments.experiment import NO_CONTROL, Control, draw_control
+from campaigns.lifecycle.approval import NOT_ASKED, Clearance
+from campaigns.limits.account import NO_LIMITS, Account, caps_in_force
+from campaigns.limits.budget import Limit, limit_json
+from campaigns.limits.cap import Sent, cap_counts, count_json
+from campaigns.limits.money import money_text
+from campaigns.triggers.place_hours import hours_told
+from campaigns.triggers.trigger import Deed, Trigger
+from campaigns.triggers.visiting import visit_told
 from campaigns.wording import Wording
 from consent.countries.place import Origin
 from consent.countries.rule import Reach

@@ -6,7 +6,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
-from campaigns.money import money_text
+from campaigns.limits.money import money_text
 from consent.entry import Channel
 
 

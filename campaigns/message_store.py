@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, case, func, or_, select, true
 
-from campaigns.budget import Counted
-from campaigns.cap import Sent
+from campaigns.content.segments import sms_size
+from campaigns.limits.budget import Counted
+from campaigns.limits.cap import Sent
 from campaigns.listing import Filters, newest
 from campaigns.message import NEVER_SENT, Message, MessageState
 from campaigns.paging import Page
-from campaigns.segments import sms_size
 from campaigns.tables import messages
 from consent.data_keys import batches, key_for, keys_of
 from consent.entry import Channel

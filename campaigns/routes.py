@@ -10,8 +10,6 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import Connection, Engine
 from starlette.datastructures import FormData
 
-from campaigns import register
-from campaigns.approval import NEVER, ApprovalPolicy
 from campaigns.campaign import (
     Action,
     Campaign,
@@ -23,26 +21,28 @@ from campaigns.campaign import (
     next_state,
     speaking,
 )
-from campaigns.change import By
-from campaigns.channels.twilio_status import STATES
+from campaigns.content.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.content.segments import outside_gsm, sms_size
+from campaigns.content.template import TextRefused
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
-from campaigns.coupon_store import sample_for
+from campaigns.coupons.store import sample_for
 from campaigns.decide import Outcome, decision_json
 from campaigns.decision_store import decisions_page
+from campaigns.delivery.channels.twilio_status import STATES
+from campaigns.delivery.failure import heed_report
+from campaigns.delivery.outbox import ProviderReport
 from campaigns.errors import FieldError, InvalidCampaign, NotSigned, StateConflict
-from campaigns.failure import heed_report
 from campaigns.form import ID_PATTERN, CampaignForm, Instant, Line, PreviewForm, campaign_of
 from campaigns.gates import Reason
-from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.lifecycle import register
+from campaigns.lifecycle.approval import NEVER, ApprovalPolicy
+from campaigns.lifecycle.change import By
 from campaigns.listing import Filters
 from campaigns.message import MessageState, message_json
 from campaigns.message_store import messages_page
-from campaigns.outbox import ProviderReport
 from campaigns.saving import check_saved
-from campaigns.segments import outside_gsm, sms_size
 from campaigns.store import campaigns_page, get_campaign, known_campaign
-from campaigns.template import TextRefused
-from campaigns.trigger import Trigger
+from campaigns.triggers.trigger import Trigger
 from campaigns.wording import Wording
 from consent.entry import Channel
 from consent.store import subject_of_device

@@ -5,14 +5,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from campaigns.audience import behaviours, list_names
+from campaigns.audience.audience import behaviours, list_names
+from campaigns.audience.list_store import names_of
 from campaigns.campaign import Campaign, finished_text, single_texts
+from campaigns.content.template import TextRefused
 from campaigns.country_rules import CountryRules, Reading
-from campaigns.coupon import PoolNotFound
-from campaigns.coupon_store import get_pool
+from campaigns.coupons.coupon import PoolNotFound
+from campaigns.coupons.store import get_pool
 from campaigns.errors import FieldError, InvalidCampaign
-from campaigns.list_store import names_of
-from campaigns.template import TextRefused
 from campaigns.wording import Wording
 from consent.entry import Channel
 from geofences import store as geofence_store

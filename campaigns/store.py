@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, delete, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from campaigns.audience import list_names
+from campaigns.audience.audience import list_names
 from campaigns.campaign import UNSPOKEN, Campaign, CampaignState, campaign_from_json, campaign_json, due_state
 from campaigns.errors import CampaignNotFound
+from campaigns.lifecycle.version_store import freeze_version, keep_version
 from campaigns.paging import Page, read_cursor, write_cursor
 from campaigns.tables import campaigns
-from campaigns.version_store import freeze_version, keep_version
 from consent.store import insert_if_new
 
 

@@ -1,4 +1,4 @@
-"""The tables of campaigns: the campaigns themselves and their versions, every decision, the messages they became, and every attempt."""
+"""The tables of campaigns, of all its rooms: campaigns and versions, decisions, messages and attempts, coupons, and the rest."""
 
 from sqlalchemy import (
     JSON,
@@ -212,4 +212,83 @@ attempts = Table(
     Column("ended_at", UtcDateTime),
     Column("outcome", Text),
     Column("error_code", Text),
+)
+
+short_links = Table(
+    "short_links",
+    metadata,
+    Column("token", Text, primary_key=True),  # hashed
+    Column("message", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("campaign", Text, nullable=False),
+    Column("version", Integer),
+    Column("geofence", Text),
+    Column("target", Text, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Index(None, "message"),
+    Index(None, "subject"),
+    Index(None, "campaign"),
+    Index(None, "made_at"),
+)
+
+clicks = Table(
+    "clicks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("link", Text, ForeignKey("short_links.token", ondelete="CASCADE"), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("opener", Text, nullable=False),
+    Index(None, "link"),
+    Index(None, "message", "at"),
+)
+
+coupon_pools = Table(
+    "coupon_pools",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("alert_below", Integer, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("longest_chars", Integer, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+)
+
+coupons = Table(
+    "coupons",
+    metadata,
+    Column("code", Text, primary_key=True),  # as it is compared; sealed alike, to be found again
+    Column("shown", Text, nullable=False),  # as it is written; sealed
+    Column("pool", Text, ForeignKey("coupon_pools.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # its turn in the pool
+    Column("state", Text, nullable=False),
+    Column("message", Text, unique=True),
+    Column("subject", Text),
+    Column("campaign", Text),
+    Column("geofence", Text),  # the store where it was earned
+    Column("tags", JSON(none_as_null=True)),  # and further ones where it is good
+    Column("claimed_at", UtcDateTime),
+    Column("valid_until", UtcDateTime),
+    Index(None, "pool", "state", "number"),
+    Index(None, "subject"),
+    Index(None, "claimed_at"),
+)
+
+redemptions = Table(
+    "redemptions",
+    metadata,
+    Column("id", Text, primary_key=True),  # the message's
+    Column("subject", Text, nullable=False),
+    Column("campaign", Text, nullable=False),
+    Column("version", Integer),
+    Column("geofence", Text, nullable=False),  # where it was taken
+    Column("at", UtcDateTime, nullable=False),
+    Column("receipt", Text),
+    Column("amount_thousandths", BigInteger),
+    Column("currency", Text),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Index(None, "subject", "at"),
+    Index(None, "campaign", "at"),
+    Index(None, "geofence", "at"),
+    Index(None, "at"),
 )

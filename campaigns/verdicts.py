@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from campaigns.audience import attribute_names, behaviours, is_met, list_names
-from campaigns.breaker import BreakerState
-from campaigns.budget import limit_from_json
+from campaigns.audience.audience import attribute_names, behaviours, is_met, list_names
 from campaigns.campaign import MAX_PUSH_CHARS, Campaign, CampaignState, PerVisit, state_from
 from campaigns.country_rules import hold_by_cap
-from campaigns.experiment import lot_of
+from campaigns.delivery.breaker import BreakerState
+from campaigns.experiments.experiment import lot_of
 from campaigns.gates import GateName, Lack, Moment, Reason, names, tell
-from campaigns.money import micros_of
-from campaigns.place_hours import open_by
-from campaigns.trigger import Deed
-from campaigns.visiting import visit_wanted
+from campaigns.limits.budget import limit_from_json
+from campaigns.limits.money import micros_of
+from campaigns.triggers.place_hours import open_by
+from campaigns.triggers.trigger import Deed
+from campaigns.triggers.visiting import visit_wanted
 from consent.countries.hours import day_and_time, is_open, local_time
 from consent.countries.place import Concerned
 from consent.countries.rule import Reach

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from campaigns.coupon import SAMPLE_COUPON, Coupon
-from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.content.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.coupons.coupon import SAMPLE_COUPON, Coupon
 
 
 @dataclass(frozen=True, slots=True)

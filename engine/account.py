@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import TypeVar
 from zoneinfo import available_timezones
 
-from campaigns.account import Account, caps_from_text
-from campaigns.budget import Budget
-from campaigns.costs import costs_from_text
-from campaigns.money import micros_of
+from campaigns.limits.account import Account, caps_from_text
+from campaigns.limits.budget import Budget
+from campaigns.limits.costs import costs_from_text
+from campaigns.limits.money import micros_of
 from config import InvalidSettings, Settings
 
 T = TypeVar("T")

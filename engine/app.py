@@ -18,43 +18,45 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
-import campaigns.breach_routes
-import campaigns.cart_routes
-import campaigns.coupon_routes
-import campaigns.coupon_store
+import campaigns.audience.list_routes
+import campaigns.audience.reach_routes
+import campaigns.content.link_routes
+import campaigns.content.link_store
+import campaigns.coupons.redemption_routes
+import campaigns.coupons.redemption_store
+import campaigns.coupons.routes
+import campaigns.coupons.store
 import campaigns.decision_store
-import campaigns.lifecycle_routes
-import campaigns.link_routes
-import campaigns.link_store
-import campaigns.list_routes
-import campaigns.message_routes
+import campaigns.delivery.breach_routes
+import campaigns.delivery.routes
+import campaigns.lifecycle.routes
 import campaigns.message_store
-import campaigns.reach_routes
-import campaigns.redemption_routes
-import campaigns.redemption_store
-import campaigns.report_routes
+import campaigns.reporting.routes
 import campaigns.routes
+import campaigns.triggers.cart_routes
 import consent.ledger_routes
 import consent.routes
 import geofences.beacon_routes
 import geofences.routes
 import geofences.store
-from campaigns import breach_store, cart_store, list_store
-from campaigns.approval import ApprovalPolicy
-from campaigns.breach import BreachCheck
+from campaigns.audience import list_store
 from campaigns.campaign import Campaign
-from campaigns.channels.channel import Channel as DeliveryChannel
-from campaigns.channels.log import LogChannel
-from campaigns.channels.push import CALL_SECONDS, Push
-from campaigns.channels.sms_twilio import TwilioSms
+from campaigns.content.links import link_policy
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decision_json
-from campaigns.experiment import Control
-from campaigns.links import link_policy
+from campaigns.delivery import breach_store
+from campaigns.delivery.breach import BreachCheck
+from campaigns.delivery.channels.channel import Channel as DeliveryChannel
+from campaigns.delivery.channels.log import LogChannel
+from campaigns.delivery.channels.push import CALL_SECONDS, Push
+from campaigns.delivery.channels.sms_twilio import TwilioSms
+from campaigns.experiments.experiment import Control
+from campaigns.lifecycle.approval import ApprovalPolicy
+from campaigns.lifecycle.register import move_due
 from campaigns.message import message_json
-from campaigns.register import move_due
-from campaigns.report import ReportPolicy
+from campaigns.reporting.report import ReportPolicy
 from campaigns.routes import TwilioReports
+from campaigns.triggers import cart_store
 from config import Settings
 from consent import address, checkpoint, opt_in, review
 from consent.countries.pack import overdue, packs
@@ -388,7 +390,9 @@ class Engine:
         app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
         reads, writes, now = self.records.reads, self.records.writes, self.now
         app.include_router(intake_document())
-        carts = campaigns.cart_routes.router(writes=writes, now=now, dropped=metrics.CARTS_DROPPED.inc)
+        carts = campaigns.triggers.cart_routes.router(
+            writes=writes, now=now, dropped=metrics.CARTS_DROPPED.inc
+        )
         app.include_router(carts, dependencies=self._permits(Scope.INGEST))
         figures_of, minimum = FleetFigures(self.live).read, self.settings.report_minimum_people
 
@@ -414,19 +418,19 @@ class Engine:
                 approval=self.approval,
                 may_speak=may_speak,
             ),
-            campaigns.message_routes.router(writes=writes, now=now, account=self.house.account),
-            campaigns.coupon_routes.router(reads=reads, writes=writes, now=now),
-            campaigns.lifecycle_routes.router(reads=reads, writes=writes, now=now),
-            campaigns.list_routes.router(
+            campaigns.delivery.routes.router(writes=writes, now=now, account=self.house.account),
+            campaigns.coupons.routes.router(reads=reads, writes=writes, now=now),
+            campaigns.lifecycle.routes.router(reads=reads, writes=writes, now=now),
+            campaigns.audience.list_routes.router(
                 reads=reads, writes=writes, now=now, minimum=minimum, may_speak=may_speak
             ),
-            campaigns.reach_routes.router(
+            campaigns.audience.reach_routes.router(
                 reads=reads,
                 now=now,
                 reach_of=lambda connection, campaign: reach_of(connection, campaign, now()),
                 minimum=minimum,
             ),
-            campaigns.report_routes.router(reads=reads, now=now, policy=self.report_policy),
+            campaigns.reporting.routes.router(reads=reads, now=now, policy=self.report_policy),
             test_send_router(
                 records=self.records,
                 now=now,
@@ -437,16 +441,17 @@ class Engine:
         ):
             app.include_router(routes, dependencies=self._permits(Scope.MARKETING))
         app.include_router(
-            campaigns.link_routes.router(reads=reads, writes=writes, now=now, links=self.links)
+            campaigns.content.link_routes.router(reads=reads, writes=writes, now=now, links=self.links)
         )
         app.include_router(
-            campaigns.redemption_routes.router(writes=writes, now=now), dependencies=self._permits(Scope.TILL)
+            campaigns.coupons.redemption_routes.router(writes=writes, now=now),
+            dependencies=self._permits(Scope.TILL),
         )
         ledger = consent.ledger_routes.ledger_router(
             reads=reads, writes=writes, now=now, ring=self.ring, renewed=self.gate.rebuild
         )
         for routes in (
-            campaigns.breach_routes.router(reads=reads),
+            campaigns.delivery.breach_routes.router(reads=reads),
             self._consent_routes(),
             ledger,
             review_router(reads, writes, now),
@@ -521,17 +526,17 @@ class Engine:
             records_of={
                 "events": events.of_subject,
                 "visits": visit_store.visits_json_of,
-                "coupons": campaigns.coupon_store.coupons_of,
-                "short_links": campaigns.link_store.links_of,
-                "clicks": campaigns.link_store.clicks_of,
-                "redemptions": campaigns.redemption_store.redemptions_of,
+                "coupons": campaigns.coupons.store.coupons_of,
+                "short_links": campaigns.content.link_store.links_of,
+                "clicks": campaigns.content.link_store.clicks_of,
+                "redemptions": campaigns.coupons.redemption_store.redemptions_of,
                 "decisions": _as_json(campaigns.decision_store.decisions_of, decision_json),
                 "messages": _as_json(campaigns.message_store.messages_of, message_json),
             },
             on_erasure=(
-                campaigns.coupon_store.forget_subject,
-                campaigns.link_store.forget_subject,
-                campaigns.redemption_store.forget_subject,
+                campaigns.coupons.store.forget_subject,
+                campaigns.content.link_store.forget_subject,
+                campaigns.coupons.redemption_store.forget_subject,
                 geofences.store.forget_subject,
                 visit_store.forget_subject,
                 list_store.forget_subject,

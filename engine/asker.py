@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 from enum import StrEnum
 
-from campaigns.channels.channel import Channel, DeliveryError, Outgoing
+from campaigns.delivery.channels.channel import Channel, DeliveryError, Outgoing
 from campaigns.gates import Reason
 from consent import entry as consent
 from consent import opt_in

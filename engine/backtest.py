@@ -18,12 +18,14 @@ from typing import Any, Self
 from sqlalchemy import Connection
 from tqdm import tqdm
 
-from campaigns import decision_store, held_store, message_store, outbox
+from campaigns import decision_store, message_store
 from campaigns.campaign import Campaign, CampaignState
 from campaigns.decide import Decision, Outcome
+from campaigns.delivery import outbox
 from campaigns.message import Message, MessageState
-from campaigns.report import ReportPolicy
-from campaigns.report_store import read_report
+from campaigns.reporting.report import ReportPolicy
+from campaigns.reporting.store import read_report
+from campaigns.triggers import held_store
 from consent import store as consent_store
 from engine.decider import Judge
 from engine.facts import House

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from campaigns.form import Instant
-from campaigns.report import ReportPolicy
+from campaigns.reporting.report import ReportPolicy
 from campaigns.routes import CampaignId
 from campaigns.store import known_campaign
 from engine.backtest import Backtest

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from campaigns import budget_store
 from campaigns import store as campaign_store
-from campaigns.account import Account
-from campaigns.budget import ACCOUNT, Key, Limit, What, limits_of, owner_of
+from campaigns.limits import budget_store
+from campaigns.limits.account import Account
+from campaigns.limits.budget import ACCOUNT, Key, Limit, What, limits_of, owner_of
 from engine import metrics
 from engine.records import Records
 

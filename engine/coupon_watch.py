@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from campaigns import coupon_store
-from campaigns.coupon import CouponState
+from campaigns.coupons import store as coupon_store
+from campaigns.coupons.coupon import CouponState
 from engine import metrics
 from engine.records import Records
 

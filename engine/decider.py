@@ -14,13 +14,14 @@ from typing import cast
 
 from sqlalchemy import Connection
 
-from campaigns import held_store, outbox
 from campaigns import store as campaign_store
 from campaigns.arbitration import Claim
-from campaigns.breaker import Breaker
 from campaigns.campaign import Campaign
 from campaigns.decide import Decision
+from campaigns.delivery import outbox
+from campaigns.delivery.breaker import Breaker
 from campaigns.gates import fits
+from campaigns.triggers import held_store
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Purpose, standing

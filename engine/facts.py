@@ -10,18 +10,18 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from campaigns import message_store
-from campaigns.account import NO_LIMITS, Account, caps_in_force, counted_for, limits_in_force
-from campaigns.approval import NEVER, NOT_ASKED, NOT_CLEARED, ApprovalPolicy, Clearance
-from campaigns.approval_store import clearances
 from campaigns.arbitration import Winner
-from campaigns.breaker import Breaker
-from campaigns.budget_store import Counters, lock_counters, read_counters
 from campaigns.campaign import Campaign
-from campaigns.cap import Sent, counted_since
+from campaigns.content.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
-from campaigns.experiment import NO_CONTROL, Control
+from campaigns.delivery.breaker import Breaker
+from campaigns.experiments.experiment import NO_CONTROL, Control
 from campaigns.gates import Moment, Recipient
-from campaigns.links import OWN_LINKS_ONLY, LinkPolicy
+from campaigns.lifecycle.approval import NEVER, NOT_ASKED, NOT_CLEARED, ApprovalPolicy, Clearance
+from campaigns.lifecycle.approval_store import clearances
+from campaigns.limits.account import NO_LIMITS, Account, caps_in_force, counted_for, limits_in_force
+from campaigns.limits.budget_store import Counters, lock_counters, read_counters
+from campaigns.limits.cap import Sent, counted_since
 from campaigns.message import Message
 from consent import ledger
 from consent import store as consent_store

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from campaigns.outbox import is_being_sent
+from campaigns.delivery.outbox import is_being_sent
 from consent.errors import StillSending
 from engine.records import Records
 

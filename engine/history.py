@@ -7,14 +7,17 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from campaigns import cart_store, list_store, message_store, redemption_store
-from campaigns.audience import behaviours, list_names
-from campaigns.behaviour import Act, Behaviour, Past
+from campaigns import message_store
+from campaigns.audience import list_store
+from campaigns.audience.audience import behaviours, list_names
+from campaigns.audience.behaviour import Act, Behaviour, Past
 from campaigns.campaign import Campaign
-from campaigns.cap import Sent
+from campaigns.coupons import redemption_store
+from campaigns.coupons.redemption_store import Taken
+from campaigns.limits.cap import Sent
 from campaigns.message import Message
-from campaigns.redemption_store import Taken
-from campaigns.trigger import Deed
+from campaigns.triggers import cart_store
+from campaigns.triggers.trigger import Deed
 from geofences import store as geofence_store
 from geofences import visit_store
 from geofences.sensitive import OVERRIDE

@@ -6,11 +6,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from campaigns import decision_store, held_store
+from campaigns import decision_store
 from campaigns.arbitration import Claim, rounds, won
 from campaigns.decide import Decision, Outcome, decide
 from campaigns.fulfilment import fulfil
 from campaigns.message import Message
+from campaigns.triggers import held_store
 from engine.facts import Facts
 
 

@@ -1,6 +1,6 @@
 """The lines to providers, as all processes together use them: may a call be made now, and how did it go?
 
-What is shared is in the live store: a breaker for each channel (`campaigns/breaker.py`), buckets that bound calls per
+What is shared is in the live store: a breaker for each channel (`campaigns/delivery/breaker.py`), buckets that bound calls per
 second, and what went out today. A channel without limits of its own has no line, and everything may go.
 """
 
@@ -10,9 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import cast
 
-from campaigns import breaker
-from campaigns.breaker import NEW, Breaker, BreakerPolicy, BreakerState
-from campaigns.channels.channel import DeliveryError
+from campaigns.delivery import breaker
+from campaigns.delivery.breaker import NEW, Breaker, BreakerPolicy, BreakerState
+from campaigns.delivery.channels.channel import DeliveryError
 from consent.entry import Channel
 from engine.clock import Now
 from engine.live import Live

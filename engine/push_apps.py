@@ -15,13 +15,13 @@ from typing import Any
 
 import httpx2
 
-from campaigns.channels.push import App, PushService
-from campaigns.channels.push_apns import URLS as APNS_URLS
-from campaigns.channels.push_apns import ApnsKey, ApnsPush
-from campaigns.channels.push_fcm import API_URL as FCM_URL
-from campaigns.channels.push_fcm import FcmPush, ServiceAccount
-from campaigns.channels.push_web import Post, Unposted, VapidKey, WebPush
-from campaigns.channels.push_webhook import WebhookPush, WebhookTarget
+from campaigns.delivery.channels.push import App, PushService
+from campaigns.delivery.channels.push_apns import URLS as APNS_URLS
+from campaigns.delivery.channels.push_apns import ApnsKey, ApnsPush
+from campaigns.delivery.channels.push_fcm import API_URL as FCM_URL
+from campaigns.delivery.channels.push_fcm import FcmPush, ServiceAccount
+from campaigns.delivery.channels.push_web import Post, Unposted, VapidKey, WebPush
+from campaigns.delivery.channels.push_webhook import WebhookPush, WebhookTarget
 from consent.push import Environment, PushKind
 from engine.outbound import CallFailed, Outbound
 

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from campaigns.audience import behaviours, list_names
+from campaigns.audience.audience import behaviours, list_names
+from campaigns.audience.reach import Reach, reach
 from campaigns.campaign import Campaign
 from campaigns.errors import AudienceTooSmall
 from campaigns.gates import Moment
-from campaigns.reach import Reach, reach
 from consent.store import count_subjects, subject_ids_after
 from engine.facts import gather
 from geofences.event import PlaceEvent

@@ -6,10 +6,10 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 
-from campaigns.channels.channel import Channel, DeliveryError, Findable, Sought, Trace
-from campaigns.failure import heed_report
-from campaigns.outbox import ProviderReport
-from campaigns.unsettled import Unsettled, end_without_trace, own_trace, take_unsettled
+from campaigns.delivery.channels.channel import Channel, DeliveryError, Findable, Sought, Trace
+from campaigns.delivery.failure import heed_report
+from campaigns.delivery.outbox import ProviderReport
+from campaigns.delivery.unsettled import Unsettled, end_without_trace, own_trace, take_unsettled
 from consent import entry as consent
 from consent.store import phone_of
 from engine import metrics

@@ -8,13 +8,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from campaigns import held_store
 from campaigns import store as campaign_store
 from campaigns.arbitration import Claim
-from campaigns.breaker import Breaker
 from campaigns.decide import Decision, Outcome
+from campaigns.delivery.breaker import Breaker
 from campaigns.gates import Reason
-from campaigns.held_store import Held
+from campaigns.triggers import held_store
+from campaigns.triggers.held_store import Held
 from consent import store as consent_store
 from consent.entry import Channel
 from engine import metrics

@@ -9,9 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
-import campaigns.coupon_tables  # for its tables, as the next ones
-import campaigns.link_tables
-import campaigns.tables
+import campaigns.tables  # for its tables, as the next ones
 import consent.access_log  # for its table, as the next ones
 import consent.activity
 import consent.address

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, event, insert, select
 
 from campaigns.campaign import Campaign
-from campaigns.coupon_store import unclaim_since
+from campaigns.coupons.store import unclaim_since
 from campaigns.store import put_campaign
 from campaigns.tables import messages
 from engine.records import Records, open_records

@@ -10,21 +10,14 @@ from threading import Event, Thread
 
 from sqlalchemy import Connection, Engine
 
-from campaigns.account import NO_LIMITS, Account, caps_in_force
-from campaigns.approval import NEVER, NOT_ASKED, ApprovalPolicy
-from campaigns.approval_store import clearance_of_message
 from campaigns.campaign import as_test
-from campaigns.cap import counted_since
-from campaigns.channels.channel import Channel, DeliveryError, Outgoing
-from campaigns.channels.twilio_codes import Effect
 from campaigns.country_rules import COUNTRY_RULES, LONGEST_CAP, CountryRules
 from campaigns.decide import may_still_send
-from campaigns.driving import is_driving
-from campaigns.failure import heed_code
-from campaigns.gates import Reason
-from campaigns.message import Message
-from campaigns.message_store import sent_to
-from campaigns.outbox import (
+from campaigns.delivery.channels.channel import Channel, DeliveryError, Outgoing
+from campaigns.delivery.channels.twilio_codes import Effect
+from campaigns.delivery.driving import is_driving
+from campaigns.delivery.failure import heed_code
+from campaigns.delivery.outbox import (
     AttemptOutcome,
     Due,
     begin_attempt,
@@ -38,6 +31,13 @@ from campaigns.outbox import (
     refuse,
     take_due,
 )
+from campaigns.gates import Reason
+from campaigns.lifecycle.approval import NEVER, NOT_ASKED, ApprovalPolicy
+from campaigns.lifecycle.approval_store import clearance_of_message
+from campaigns.limits.account import NO_LIMITS, Account, caps_in_force
+from campaigns.limits.cap import counted_since
+from campaigns.message import Message
+from campaigns.message_store import sent_to
 from campaigns.store import get_campaign
 from campaigns.verdicts import Answer
 from consent import entry as consent

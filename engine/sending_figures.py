@@ -10,10 +10,10 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from campaigns.breaker import NEW, BreakerState
-from campaigns.dead_letter import count_dead
+from campaigns.delivery.breaker import NEW, BreakerState
+from campaigns.delivery.dead_letter import count_dead
+from campaigns.delivery.outbox import AttemptOutcome, oldest_due
 from campaigns.gates import Reason
-from campaigns.outbox import AttemptOutcome, oldest_due
 from consent.entry import Channel
 from engine import metrics
 from engine.clock import Now

@@ -1,7 +1,7 @@
 """Whether a text may go to a number at all, and what it uses up of what its line allows."""
 
+from campaigns.content.segments import sms_size
 from campaigns.gates import Reason
-from campaigns.segments import sms_size
 from consent.entry import Channel
 from consent.phone import country_of, takes_texts
 from engine.lines import Lines, Short

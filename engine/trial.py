@@ -8,12 +8,12 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from campaigns.campaign import Campaign
-from campaigns.change import By, tested
-from campaigns.change_store import record_change
 from campaigns.decide import Decision, decide, decision_json
 from campaigns.decision_store import record_decision
 from campaigns.errors import FieldError, InvalidCampaign, TooManyTests
 from campaigns.fulfilment import compose_with_links
+from campaigns.lifecycle.change import By, tested
+from campaigns.lifecycle.change_store import record_change
 from campaigns.message import Message
 from campaigns.message_store import tests_to
 from campaigns.store import known_campaign

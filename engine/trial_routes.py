@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from campaigns.change import By
 from campaigns.errors import NotTestRecipient
 from campaigns.form import Instant, Line
+from campaigns.lifecycle.change import By
 from campaigns.routes import Actor, CampaignId
 from consent.access_log import REASON_LIMIT_CHARS
 from engine.clock import Now

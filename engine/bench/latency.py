@@ -16,10 +16,10 @@ import numpy as np
 from sqlalchemy import select
 
 from campaigns.campaign import Campaign, CampaignState
-from campaigns.cap import Cap
+from campaigns.limits.cap import Cap
 from campaigns.store import put_campaign
 from campaigns.tables import messages
-from campaigns.trigger import Trigger
+from campaigns.triggers.trigger import Trigger
 from consent.entry import Channel as MessageChannel
 from engine.bench.event_watch import watching
 from engine.bench.installation import Served

@@ -3,7 +3,7 @@
 import secrets
 from hashlib import blake2b
 
-from campaigns.channels.channel import asked_pause_seconds
+from campaigns.delivery.channels.channel import asked_pause_seconds
 from consent.standard_webhook import secret_text
 
 SECRET_BYTES = 32

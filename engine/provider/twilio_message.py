@@ -10,7 +10,7 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from campaigns.segments import sms_size
+from campaigns.content.segments import sms_size
 
 API = "/2010-04-01/Accounts"
 PAGE_SIZE, PAGE_SIZE_LIMIT = 50, 1000

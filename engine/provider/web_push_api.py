@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from campaigns.channels.web_push_crypt import CURVE, in_base64url, keys, public_bytes, unpadded
+from campaigns.delivery.channels.web_push_crypt import CURVE, in_base64url, keys, public_bytes, unpadded
 from engine.provider.exchange import Answer, Request
 from engine.provider.fault import Faults, answered
 from engine.provider.notifications import Notification, Notifications

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from campaigns.campaign import Campaign, CampaignState
-from campaigns.cap import Sent
 from campaigns.decide import Decision, compose, decide
 from campaigns.gates import Moment, Recipient
+from campaigns.limits.cap import Sent
 from campaigns.message import Message
-from campaigns.trigger import Trigger
+from campaigns.triggers.trigger import Trigger
 from consent.entry import Action, Channel, Entry, Purpose, Reason, Standing
 from geofences.event import EventKind, PlaceEvent, event_id
 from geofences.geofence import Circle, Geofence, Kind

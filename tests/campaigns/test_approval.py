@@ -6,21 +6,22 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
-from campaigns import lifecycle_routes, routes
-from campaigns.approval import (
+from campaigns import routes
+from campaigns.campaign import CampaignState, due_state, edited
+from campaigns.decide import decide
+from campaigns.gates import GateName, Reason, Verdict
+from campaigns.lifecycle import routes as lifecycle_routes
+from campaigns.lifecycle.approval import (
     NOT_ASKED,
     NOT_CLEARED,
     ApprovalPolicy,
     Clearance,
     clearance_of,
 )
-from campaigns.approval_store import clearance_of_message, clearances
-from campaigns.campaign import CampaignState, due_state, edited
-from campaigns.decide import decide
-from campaigns.gates import GateName, Reason, Verdict
+from campaigns.lifecycle.approval_store import clearance_of_message, clearances
+from campaigns.lifecycle.version import Approval, Version, content_hash, content_of, hash_of
 from campaigns.store import get_campaign, put_campaign
 from campaigns.tables import campaign_changes, campaign_versions, campaigns
-from campaigns.version import Approval, Version, content_hash, content_of, hash_of
 from consent.entry import Action, Channel, Entry, Purpose
 from consent.ledger import count_granted, record
 from consent.store import put_subject

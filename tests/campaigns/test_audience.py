@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.audience import (
+from campaigns.audience.audience import (
     EVERYONE,
     MAX_CONDITIONS,
     MAX_DEPTH,

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from campaigns.audience import audience_json, behaviours, list_names, matches, parse_audience
-from campaigns.behaviour import Act, Behaviour, OnList, Past
+from campaigns.audience.audience import audience_json, behaviours, list_names, matches, parse_audience
+from campaigns.audience.behaviour import Act, Behaviour, OnList, Past
 
 BEEN = Behaviour(Act.VISITED, tags=("bakery",), since_seconds=30 * 86_400, least=2)
 GOT = Behaviour(Act.RECEIVED, campaign="bread", since_seconds=3600, least=0, most=0)

@@ -2,11 +2,11 @@ from datetime import date, timedelta
 
 import pytest
 
-from campaigns import breach_store
-from campaigns.breach import GRACE, OVERLAP, Kind, check_json
 from campaigns.decision_store import record_decision
+from campaigns.delivery import breach_store
+from campaigns.delivery.breach import GRACE, OVERLAP, Kind, check_json
+from campaigns.delivery.outbox import begin_attempt, refuse
 from campaigns.gates import Reason
-from campaigns.outbox import begin_attempt, refuse
 from campaigns.store import put_campaign
 from consent.entry import Action, Channel, Purpose
 from consent.ledger import record
@@ -112,7 +112,7 @@ def test_what_still_waits_long_after_a_withdrawal_is_a_breach(connection):
 
 
 def test_other_refusals_such_as_suppressed_numbers_are_checked_too(connection):
-    from campaigns.breach import Refusal
+    from campaigns.delivery.breach import Refusal
 
     begin_attempt(connection, message(connection), NOON + timedelta(hours=1))
     asked = []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.breaker import (
+from campaigns.delivery.breaker import (
     NEW,
     BreakerPolicy,
     BreakerState,

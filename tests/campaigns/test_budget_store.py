@@ -4,9 +4,10 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import literal, select, text, update
 
-from campaigns.account import Account
-from campaigns.budget import ACCOUNT, Budget, Counted, Key, Used, limit_json, limits_of, owner_of
-from campaigns.budget_store import (
+from campaigns.decision_store import forget_subject, record_decision
+from campaigns.limits.account import Account
+from campaigns.limits.budget import ACCOUNT, Budget, Counted, Key, Used, limit_json, limits_of, owner_of
+from campaigns.limits.budget_store import (
     _unsettled,
     has_unsettled,
     lock_counters,
@@ -14,7 +15,6 @@ from campaigns.budget_store import (
     settle,
     standing_of,
 )
-from campaigns.decision_store import forget_subject, record_decision
 from campaigns.message import MessageState
 from campaigns.tables import UNSETTLED, budget_counters, messages
 from tests.campaigns.cast import decided

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.audience import parse_audience
-from campaigns.budget import Budget
+from campaigns.audience.audience import parse_audience
 from campaigns.campaign import (
     Action,
     CampaignState,
@@ -17,9 +16,10 @@ from campaigns.campaign import (
     due_state,
     next_state,
 )
-from campaigns.cap import Cap, CapScope
 from campaigns.errors import StateConflict
-from campaigns.trigger import Deed, Trigger, VisitNumber
+from campaigns.limits.budget import Budget
+from campaigns.limits.cap import Cap, CapScope
+from campaigns.triggers.trigger import Deed, Trigger, VisitNumber
 from consent.countries.hours import Day, Window
 from consent.entry import Channel
 from geofences.event import EventKind

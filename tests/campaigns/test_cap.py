@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.account import Account, caps_from_text, caps_in_force
-from campaigns.cap import (
+from campaigns.limits.account import Account, caps_from_text, caps_in_force
+from campaigns.limits.cap import (
     ONCE_A_DAY,
     Cap,
     CapScope,

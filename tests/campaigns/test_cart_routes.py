@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from campaigns.trigger import Deed, Trigger
+from campaigns.triggers.trigger import Deed, Trigger
 from engine.app import Engine
 from engine.history import read_history
 from geofences.event import EventKind

@@ -5,11 +5,12 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from campaigns import lifecycle_routes, routes
+from campaigns import routes
 from campaigns.campaign import Action, CampaignState
-from campaigns.change import By, ChangeAction, deleted, moved, saved
-from campaigns.register import move_due
-from campaigns.version import content_hash
+from campaigns.lifecycle import routes as lifecycle_routes
+from campaigns.lifecycle.change import By, ChangeAction, deleted, moved, saved
+from campaigns.lifecycle.register import move_due
+from campaigns.lifecycle.version import content_hash
 from engine.web import speak_problem_json
 from tests.campaigns.cast import BREAD
 from tests.conftest import MONDAY_NINE

@@ -4,9 +4,14 @@ import time
 
 import pytest
 
-from campaigns.channels.channel import LONGEST_ASKED_SECONDS, DeliveryError, Outgoing, asked_pause_seconds
-from campaigns.channels.log import LogChannel
-from campaigns.channels.sms_twilio import TwilioSms
+from campaigns.delivery.channels.channel import (
+    LONGEST_ASKED_SECONDS,
+    DeliveryError,
+    Outgoing,
+    asked_pause_seconds,
+)
+from campaigns.delivery.channels.log import LogChannel
+from campaigns.delivery.channels.sms_twilio import TwilioSms
 from tests.support.twilio_api import ACCOUNT_SID, AUTH_TOKEN, Fault, TwilioApi
 
 ANA = "+33639980001"

@@ -3,10 +3,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from campaigns.account import NO_LIMITS
 from campaigns.country_rules import LONGEST_CAP, CountryRules, store_of
 from campaigns.decide import compose, decide, may_still_send
 from campaigns.gates import GateName, Reason, Verdict
+from campaigns.limits.account import NO_LIMITS
 from consent.countries.pack import all_rules
 from consent.countries.rule import Reach, SendingCap
 from consent.entry import Purpose

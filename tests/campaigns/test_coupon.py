@@ -4,10 +4,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from campaigns import coupon_store
 from campaigns.campaign import campaign_from_json, campaign_json, campaign_problems, finished_text
+from campaigns.content.languages import Languages, MissingLocale
 from campaigns.country_rules import COUNTRY_RULES
-from campaigns.coupon import (
+from campaigns.coupons import store as coupon_store
+from campaigns.coupons.coupon import (
     CouponOffer,
     CouponState,
     Pool,
@@ -17,14 +18,13 @@ from campaigns.coupon import (
     code_problem,
     plain_code,
 )
-from campaigns.coupon_routes import InvalidCsv, codes_of_csv
-from campaigns.coupon_store import Wanted
+from campaigns.coupons.routes import InvalidCsv, codes_of_csv
+from campaigns.coupons.store import Wanted
 from campaigns.decide import Outcome, decide
 from campaigns.decision_store import record_decision
 from campaigns.errors import InvalidCampaign
 from campaigns.fulfilment import fulfil
 from campaigns.gates import Reason
-from campaigns.languages import Languages, MissingLocale
 from campaigns.message import MessageState
 from campaigns.saving import check_saved
 from campaigns.tables import messages

@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from campaigns import coupon_store
-from campaigns.coupon import CouponOffer, Pool
-from campaigns.coupon_store import Wanted
-from campaigns.coupon_tables import coupons
+from campaigns.coupons import store as coupon_store
+from campaigns.coupons.coupon import CouponOffer, Pool
+from campaigns.coupons.store import Wanted
 from campaigns.decide import decide
 from campaigns.decision_store import record_decision
 from campaigns.fulfilment import fulfil
+from campaigns.tables import coupons
 from consent import store as consent_store
 from consent.subject import Subject
 from engine.records import Records

@@ -2,7 +2,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from campaigns import coupon_routes, routes
+from campaigns import routes
+from campaigns.coupons import routes as coupon_routes
 from engine.web import speak_problem_json
 
 POOL = {"name": "Bread 10%", "alert_below": 2}

@@ -3,15 +3,9 @@ from datetime import timedelta
 
 import pytest
 
-from campaigns.budget import Budget, Key, owner_of
-from campaigns.budget_store import lock_counters, read_counters, settle
-from campaigns.dead_letter import count_dead, redrive
 from campaigns.decision_store import record_decision
-from campaigns.errors import BudgetSpent, MessageNotFound, NotToRedrive
-from campaigns.gates import Reason
-from campaigns.message import MessageState
-from campaigns.message_store import messages_of, sent_to
-from campaigns.outbox import (
+from campaigns.delivery.dead_letter import count_dead, redrive
+from campaigns.delivery.outbox import (
     AttemptOutcome,
     begin_attempt,
     lock_due,
@@ -20,6 +14,12 @@ from campaigns.outbox import (
     record_sent,
     take_due,
 )
+from campaigns.errors import BudgetSpent, MessageNotFound, NotToRedrive
+from campaigns.gates import Reason
+from campaigns.limits.budget import Budget, Key, owner_of
+from campaigns.limits.budget_store import lock_counters, read_counters, settle
+from campaigns.message import MessageState
+from campaigns.message_store import messages_of, sent_to
 from campaigns.store import put_campaign
 from consent.store import put_subject
 from consent.subject import Subject

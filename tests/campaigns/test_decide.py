@@ -5,18 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.account import NO_LIMITS, Account
 from campaigns.arbitration import Because, Winner
-from campaigns.audience import parse_audience
-from campaigns.breaker import Breaker, BreakerState
-from campaigns.budget import Key, Limit, What
+from campaigns.audience.audience import parse_audience
 from campaigns.campaign import Campaign, CampaignState
-from campaigns.cap import Cap, CapScope
 from campaigns.country_rules import COUNTRY_RULES
 from campaigns.decide import Outcome, compose, decide, decision_json, may_still_send
+from campaigns.delivery.breaker import Breaker, BreakerState
 from campaigns.gates import GateName, Reason, Verdict, fits
+from campaigns.limits.account import NO_LIMITS, Account
+from campaigns.limits.budget import Key, Limit, What
+from campaigns.limits.cap import Cap, CapScope
 from campaigns.message import MessageState, message_id
-from campaigns.trigger import Deed, Trigger, VisitNumber
+from campaigns.triggers.trigger import Deed, Trigger, VisitNumber
 from consent.countries.hours import window_from_json
 from consent.entry import Channel, Purpose
 from geofences.event import EventKind, Revision

@@ -7,7 +7,7 @@ import pytest
 from campaigns.campaign import campaign_from_json, campaign_json
 from campaigns.decide import Outcome, compose, decide
 from campaigns.errors import InvalidCampaign
-from campaigns.experiment import (
+from campaigns.experiments.experiment import (
     BUCKETS,
     Control,
     Experiment,

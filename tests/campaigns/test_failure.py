@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.channels.twilio_codes import Effect, meaning_of, table
 from campaigns.decision_store import record_decision
-from campaigns.failure import heed_code, heed_report
+from campaigns.delivery.channels.twilio_codes import Effect, meaning_of, table
+from campaigns.delivery.failure import heed_code, heed_report
+from campaigns.delivery.outbox import ProviderReport, begin_attempt, lock_due
 from campaigns.message import MessageState
 from campaigns.message_store import messages_of
-from campaigns.outbox import ProviderReport, begin_attempt, lock_due
 from campaigns.store import put_campaign
 from consent.address import is_dead
 from consent.entry import Action, Channel, Purpose

@@ -1,6 +1,6 @@
 import pytest
 
-from campaigns.template import check_template, render
+from campaigns.content.template import check_template, render
 
 NINE = "2026-11-24T08:15:00+00:00"
 

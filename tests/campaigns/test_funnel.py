@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.decide import Outcome
-from campaigns.funnel import IN_VAIN, KEPT_BACK, OF, Funnel, Happening, Step, fate
 from campaigns.gates import Reason
-from campaigns.grouping import Group, tell_groups
 from campaigns.message import MessageState
+from campaigns.reporting.funnel import IN_VAIN, KEPT_BACK, OF, Funnel, Happening, Step, fate
+from campaigns.reporting.grouping import Group, tell_groups
 from tests.conftest import MONDAY_NINE
 
 SENT = Happening("ana", "bakery", MONDAY_NINE, Outcome.MESSAGE, Reason.OK, state=MessageState.DELIVERED)

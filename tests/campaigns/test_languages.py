@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from campaigns.campaign import campaign_from_json, campaign_json, campaign_problems, finished_text
+from campaigns.content.languages import Languages, MissingLocale, choose, lookup
 from campaigns.country_rules import CountryRules
 from campaigns.decide import decide
 from campaigns.errors import InvalidCampaign
 from campaigns.gates import GateName, Reason
-from campaigns.languages import Languages, MissingLocale, choose, lookup
 from campaigns.saving import check_saved
 from campaigns.wording import PLAIN, Wording
 from geofences import store as geofence_store

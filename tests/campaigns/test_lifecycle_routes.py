@@ -2,7 +2,8 @@ import pytest
 from fastapi import Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 
-from campaigns import lifecycle_routes, routes
+from campaigns import routes
+from campaigns.lifecycle import routes as lifecycle_routes
 from engine.web import speak_problem_json
 
 FORM = {

@@ -4,8 +4,16 @@ import random
 
 import pytest
 
-from campaigns.experiment import Control, Experiment, Switchback, Variant, draw_lot, draw_variant, period_at
-from campaigns.lift import (
+from campaigns.experiments.experiment import (
+    Control,
+    Experiment,
+    Switchback,
+    Variant,
+    draw_lot,
+    draw_variant,
+    period_at,
+)
+from campaigns.experiments.lift import (
     MISMATCH_BELOW,
     Arm,
     PeriodCount,

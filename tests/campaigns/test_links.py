@@ -1,6 +1,6 @@
 import pytest
 
-from campaigns.links import OWN_LINKS_ONLY, link_policy, links_in
+from campaigns.content.links import OWN_LINKS_ONLY, link_policy, links_in
 
 SHOP = link_policy("shop.example, *.deals.example outlet.example:8443 BÜCHER.example", "https://c.example/")
 

@@ -2,7 +2,7 @@ from itertools import permutations
 
 import pytest
 
-from campaigns.channels.twilio_status import STATES
+from campaigns.delivery.channels.twilio_status import STATES
 from campaigns.message import MessageState, after_receipt, derived_id
 
 NEVER_LEFT = (MessageState.EXPIRED, MessageState.CANCELLED)

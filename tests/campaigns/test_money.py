@@ -1,9 +1,9 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from campaigns.budget_form import Money
-from campaigns.costs import Costs, costs_from_text
-from campaigns.money import micros_of, money_text
+from campaigns.limits.budget_form import Money
+from campaigns.limits.costs import Costs, costs_from_text
+from campaigns.limits.money import micros_of, money_text
 from consent.entry import Channel
 from consent.phone import origin_of
 

@@ -5,10 +5,7 @@ from itertools import combinations, permutations
 import pytest
 
 from campaigns.decision_store import forget_subject, record_decision
-from campaigns.gates import Reason
-from campaigns.message import MessageState
-from campaigns.message_store import messages_of
-from campaigns.outbox import (
+from campaigns.delivery.outbox import (
     BACKOFF_SECONDS,
     TAKEN_SECONDS,
     AttemptOutcome,
@@ -23,6 +20,9 @@ from campaigns.outbox import (
     refuse,
     take_due,
 )
+from campaigns.gates import Reason
+from campaigns.message import MessageState
+from campaigns.message_store import messages_of
 from campaigns.tables import attempts
 from tests.campaigns.cast import decided
 from tests.conftest import MONDAY_NINE

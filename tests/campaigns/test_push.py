@@ -6,8 +6,8 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from campaigns.channels.channel import DeliveryError, Outgoing
-from campaigns.channels.push import (
+from campaigns.delivery.channels.channel import DeliveryError, Outgoing
+from campaigns.delivery.channels.push import (
     CALL_SECONDS,
     PAUSE_SECONDS,
     PAUSES_LIMIT,
@@ -18,8 +18,8 @@ from campaigns.channels.push import (
     PushResult,
     collapse_key,
 )
-from campaigns.channels.push_fcm import FcmPush, ServiceAccount
-from campaigns.driving import is_driving
+from campaigns.delivery.channels.push_fcm import FcmPush, ServiceAccount
+from campaigns.delivery.driving import is_driving
 from consent.push import Environment, PushAddress, PushKind, push_address
 from engine.handover import WAIT_LIMIT_SECONDS
 from engine.provider.fault import Fault
@@ -186,7 +186,7 @@ def test_retry_after_is_told(provider, fcm):
 
 
 def test_a_hanging_service_frees_the_worker(provider, fcm, monkeypatch):
-    monkeypatch.setattr("campaigns.channels.service_call.TIMEOUT", httpx2.Timeout(0.2))
+    monkeypatch.setattr("campaigns.delivery.channels.service_call.TIMEOUT", httpx2.Timeout(0.2))
     fcm.push(token(), notice())
     provider.fail_next(Fault(hang=True))
     assert fcm.push(token(), notice()).came is Came.UNKNOWN

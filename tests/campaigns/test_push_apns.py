@@ -6,8 +6,8 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from campaigns.channels.push import Came, Notice, collapse_key
-from campaigns.channels.push_apns import ApnsKey, ApnsPush
+from campaigns.delivery.channels.push import Came, Notice, collapse_key
+from campaigns.delivery.channels.push_apns import ApnsKey, ApnsPush
 from consent.push import Environment, PushAddress, PushKind, push_address
 from engine.destination import Destinations
 from engine.outbound import Outbound
@@ -111,7 +111,7 @@ def test_each_answer_is_told_apart(provider, service, fault, came):
 
 
 def test_a_hanging_service_frees_the_worker(provider, service, monkeypatch):
-    monkeypatch.setattr("campaigns.channels.service_call.TIMEOUT", httpx2.Timeout(0.3))
+    monkeypatch.setattr("campaigns.delivery.channels.service_call.TIMEOUT", httpx2.Timeout(0.3))
     provider.fail_next(Fault(hang=True))
     assert service.push(device(), notice()).came is Came.UNKNOWN
     assert service.push(device(), notice()).came is Came.TAKEN

@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from campaigns.channels import web_push_crypt
-from campaigns.channels.push import Came, Notice, collapse_key
-from campaigns.channels.push_web import Unposted, VapidKey, WebPush
-from campaigns.channels.web_push_crypt import TEXT_LIMIT_BYTES, encrypt, in_base64url, unpadded
+from campaigns.delivery.channels import web_push_crypt
+from campaigns.delivery.channels.push import Came, Notice, collapse_key
+from campaigns.delivery.channels.push_web import Unposted, VapidKey, WebPush
+from campaigns.delivery.channels.web_push_crypt import TEXT_LIMIT_BYTES, encrypt, in_base64url, unpadded
 from consent.push import Environment, PushAddress, PushKind, push_address
 from engine.destination import Destinations, Targets
 from engine.outbound import Outbound

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from campaigns.channels.push import Came, Notice, collapse_key
-from campaigns.channels.push_webhook import WebhookPush, WebhookTarget
+from campaigns.delivery.channels.push import Came, Notice, collapse_key
+from campaigns.delivery.channels.push_webhook import WebhookPush, WebhookTarget
 from consent.push import PushAddress, PushKind
 from engine.destination import Destinations, Targets
 from engine.outbound import Outbound

@@ -6,22 +6,23 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
-from campaigns import coupon_store, redemption_routes
-from campaigns.behaviour import Act, Behaviour
-from campaigns.coupon import CouponOffer, CouponState, Pool
-from campaigns.decide import decide
-from campaigns.decision_store import record_decision
-from campaigns.fulfilment import fulfil
-from campaigns.message import MessageState
-from campaigns.redemption import Issued, Presented, Refusal, refusal_of
-from campaigns.redemption_store import (
+from campaigns.audience.behaviour import Act, Behaviour
+from campaigns.coupons import redemption_routes
+from campaigns.coupons import store as coupon_store
+from campaigns.coupons.coupon import CouponOffer, CouponState, Pool
+from campaigns.coupons.redemption import Issued, Presented, Refusal, refusal_of
+from campaigns.coupons.redemption_store import (
     Taken,
     forget_subject,
     redemptions_of,
     taken_by,
 )
+from campaigns.decide import decide
+from campaigns.decision_store import record_decision
+from campaigns.fulfilment import fulfil
+from campaigns.message import MessageState
 from campaigns.tables import messages
-from campaigns.trigger import Deed
+from campaigns.triggers.trigger import Deed
 from engine.history import read_history
 from engine.web import speak_problem_json
 from geofences import store as geofence_store

@@ -6,19 +6,17 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
-from campaigns import report_routes
 from campaigns.campaign import campaign_json
-from campaigns.coupon import CouponState
-from campaigns.coupon_tables import coupon_pools, coupons
+from campaigns.coupons.coupon import CouponState
 from campaigns.decide import compose, decide
 from campaigns.decision_store import record_decision
-from campaigns.experiment import NO_CONTROL, Experiment, Group, draw_lot
-from campaigns.link_tables import clicks, short_links
+from campaigns.experiments.experiment import NO_CONTROL, Experiment, Group, draw_lot
 from campaigns.message import MessageState
-from campaigns.report import ReportPolicy
-from campaigns.report_store import read_report
+from campaigns.reporting import routes as report_routes
+from campaigns.reporting.report import ReportPolicy
+from campaigns.reporting.store import read_report
 from campaigns.store import put_campaign
-from campaigns.tables import campaign_versions, messages
+from campaigns.tables import campaign_versions, clicks, coupon_pools, coupons, messages, short_links
 from consent.store import put_subject
 from consent.subject import Device, Subject
 from engine.web import speak_problem_json

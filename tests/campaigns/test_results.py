@@ -4,12 +4,12 @@ from datetime import timedelta
 import pytest
 
 from campaigns.decide import Outcome
-from campaigns.experiment import Experiment, Switchback, Variant, draw_variant, period_at
-from campaigns.funnel import Happening
+from campaigns.experiments.experiment import Experiment, Switchback, Variant, draw_variant, period_at
 from campaigns.gates import Reason
 from campaigns.message import MessageState
-from campaigns.report import Report, ReportPolicy, report_csv
-from campaigns.results import Trial, results_json
+from campaigns.reporting.funnel import Happening
+from campaigns.reporting.report import Report, ReportPolicy, report_csv
+from campaigns.reporting.results import Trial, results_json
 from tests.campaigns.test_funnel import adds_up
 from tests.conftest import MONDAY_NINE
 

@@ -8,8 +8,8 @@ from twilio.request_validator import RequestValidator
 
 from campaigns.campaign import CampaignState
 from campaigns.decision_store import record_decision
+from campaigns.delivery.outbox import begin_attempt, lock_due, record_sent
 from campaigns.message_store import messages_of
-from campaigns.outbox import begin_attempt, lock_due, record_sent
 from campaigns.routes import STATUS_PATH, TwilioReports, router
 from campaigns.store import get_campaign, put_campaign
 from consent.store import put_subject

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.segments import (
+from campaigns.content.segments import (
     ALONE,
     GSM_BASIC,
     GSM_EXTENSION,

@@ -7,14 +7,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
-from campaigns import coupon_store, link_routes
 from campaigns.campaign import campaign_from_json, campaign_json, finished_text
-from campaigns.click import Opener, judge, opening_of
-from campaigns.coupon import CouponOffer, Pool
-from campaigns.decide import decide
-from campaigns.decision_store import record_decision
-from campaigns.fulfilment import fulfil
-from campaigns.link_store import (
+from campaigns.content import link_routes
+from campaigns.content.click import Opener, judge, opening_of
+from campaigns.content.link_store import (
     MAX_CLICKS,
     clicked_among,
     clicks_of,
@@ -22,10 +18,14 @@ from campaigns.link_store import (
     links_of,
     record_opening,
 )
-from campaigns.link_tables import clicks, short_links
-from campaigns.links import link_policy
-from campaigns.short_link import SAMPLE_TOKEN, shortened, targets_of
-from campaigns.tables import messages
+from campaigns.content.links import link_policy
+from campaigns.content.short_link import SAMPLE_TOKEN, shortened, targets_of
+from campaigns.coupons import store as coupon_store
+from campaigns.coupons.coupon import CouponOffer, Pool
+from campaigns.decide import decide
+from campaigns.decision_store import record_decision
+from campaigns.fulfilment import fulfil
+from campaigns.tables import clicks, messages, short_links
 from campaigns.wording import Wording
 from engine.web import speak_problem_json
 from tests.campaigns.cast import BREAD, event, moment

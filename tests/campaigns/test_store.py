@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import inspect
 
-from campaigns.audience import parse_audience
+from campaigns.audience.audience import parse_audience
 from campaigns.campaign import CampaignState
 from campaigns.decide import Outcome, compose, decide
 from campaigns.decision_store import (

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.links import link_policy
-from campaigns.template import (
+from campaigns.content.links import link_policy
+from campaigns.content.template import (
     MAX_TEMPLATE_CHARS,
     MAX_TEXT_CHARS,
     MAX_VALUE_CHARS,

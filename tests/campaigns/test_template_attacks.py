@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from campaigns.links import link_policy
-from campaigns.template import (
+from campaigns.content.links import link_policy
+from campaigns.content.template import (
     MAX_TEXT_CHARS,
     MAX_VALUE_CHARS,
     TextRefused,

@@ -8,15 +8,16 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
-from campaigns import lifecycle_routes, routes
+from campaigns import routes
 from campaigns.campaign import CampaignState
 from campaigns.decision_store import decisions_page, record_decision
+from campaigns.lifecycle import routes as lifecycle_routes
+from campaigns.lifecycle.version import content_hash, content_of, hash_of, numbered
+from campaigns.lifecycle.version_store import latest_version, versions_page
 from campaigns.listing import Filters
 from campaigns.message_store import messages_page
 from campaigns.store import delete_campaign, get_campaign, put_campaign, set_state
 from campaigns.tables import campaign_versions
-from campaigns.version import content_hash, content_of, hash_of, numbered
-from campaigns.version_store import latest_version, versions_page
 from engine.web import speak_problem_json
 from tests.campaigns.cast import BREAD, decided
 from tests.conftest import MONDAY_NINE

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from campaigns.trigger import Trigger, VisitNumber
-from campaigns.visiting import visit_told, visit_wanted
+from campaigns.triggers.trigger import Trigger, VisitNumber
+from campaigns.triggers.visiting import visit_told, visit_wanted
 from geofences.event import EventKind
 from geofences.visit import Stay, Visit, visits
 

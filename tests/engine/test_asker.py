@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from campaigns.channels.channel import DeliveryError, Receipt
+from campaigns.delivery.channels.channel import DeliveryError, Receipt
 from consent import opt_in
 from consent.entry import Channel
 from consent.errors import StillSending

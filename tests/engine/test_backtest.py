@@ -8,15 +8,14 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
-from campaigns import coupon_store
-from campaigns.budget import ACCOUNT
-from campaigns.coupon import Pool
-from campaigns.coupon_store import Wanted
-from campaigns.coupon_tables import coupons
+from campaigns.coupons import store as coupon_store
+from campaigns.coupons.coupon import Pool
+from campaigns.coupons.store import Wanted
+from campaigns.limits.budget import ACCOUNT
 from campaigns.message import message_json
 from campaigns.message_store import messages_of_rows
-from campaigns.report import ReportPolicy
-from campaigns.tables import budget_counters, decisions, messages
+from campaigns.reporting.report import ReportPolicy
+from campaigns.tables import budget_counters, coupons, decisions, messages
 from engine.app import Engine
 from engine.backtest import Backtest, clear_leftovers, portions, summary
 from engine.clock import SetClock

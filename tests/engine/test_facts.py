@@ -3,13 +3,13 @@ from datetime import timedelta
 
 from sqlalchemy import event as sqlalchemy_event
 
-from campaigns.account import Account
-from campaigns.budget import Budget
 from campaigns.decide import compose, decide
 from campaigns.decision_store import record_decision
 from campaigns.gates import Reason
+from campaigns.limits.account import Account
+from campaigns.limits.budget import Budget
 from campaigns.store import put_campaign
-from campaigns.trigger import Deed, Trigger
+from campaigns.triggers.trigger import Deed, Trigger
 from engine.decider import Decider
 from engine.facts import House, gather
 from geofences import store

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from campaigns.outbox import begin_attempt, lock_due
+from campaigns.delivery.outbox import begin_attempt, lock_due
 from consent.errors import StillSending
 from engine.handover import START_LIMIT_SECONDS, STRIPES, open_handovers
 from tests.engine.test_sender import NOW, CountingChannel, due, sender_to, stored  # noqa: F401

@@ -14,12 +14,13 @@ import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.exc import OperationalError
 
-from campaigns import budget_store, outbox
-from campaigns.account import Account
-from campaigns.budget import Budget
 from campaigns.campaign import PerVisit, Trigger
-from campaigns.cap import Cap, CapScope
-from campaigns.costs import Costs
+from campaigns.delivery import outbox
+from campaigns.limits import budget_store
+from campaigns.limits.account import Account
+from campaigns.limits.budget import Budget
+from campaigns.limits.cap import Cap, CapScope
+from campaigns.limits.costs import Costs
 from campaigns.message import NEVER_SENT
 from campaigns.store import put_campaign
 from campaigns.tables import budget_counters, campaign_versions, decisions, messages

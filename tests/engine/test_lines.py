@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from campaigns.breaker import BreakerPolicy, BreakerState
+from campaigns.delivery.breaker import BreakerPolicy, BreakerState
 from consent.entry import Channel
 from engine.lines import Grant, LineLimits, Lines, NoLines, Short
 from engine.sending_figures import troubles

@@ -11,8 +11,8 @@ from random import Random
 import pytest
 from sqlalchemy import event
 
-from campaigns.channels.channel import DeliveryError, Receipt
 from campaigns.decision_store import forget_subject, record_decision
+from campaigns.delivery.channels.channel import DeliveryError, Receipt
 from campaigns.store import put_campaign
 from consent.desk import Desk
 from consent.entry import Channel, Purpose

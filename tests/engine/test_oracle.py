@@ -10,14 +10,15 @@ from random import Random
 import pytest
 from sqlalchemy import delete, select
 
-from campaigns import budget_store, outbox
-from campaigns.account import Account
-from campaigns.budget import Budget
 from campaigns.campaign import Campaign, CampaignState, PerVisit, Trigger
-from campaigns.cap import Cap, CapScope
-from campaigns.costs import Costs
 from campaigns.country_rules import CountryRules
+from campaigns.delivery import outbox
 from campaigns.gates import Reason
+from campaigns.limits import budget_store
+from campaigns.limits.account import Account
+from campaigns.limits.budget import Budget
+from campaigns.limits.cap import Cap, CapScope
+from campaigns.limits.costs import Costs
 from campaigns.store import put_campaign
 from campaigns.tables import budget_counters, campaign_versions, decisions, messages
 from campaigns.tables import campaigns as campaign_table

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from fastapi.testclient import TestClient
 
-from campaigns.breaker import BreakerState
+from campaigns.delivery.breaker import BreakerState
 from consent.entry import Channel
 from engine.app import Engine
 from tests.engine.test_worker import LAT, LON, WALK_IN, items, put_bakery, put_campaign

@@ -12,9 +12,12 @@ from sqlalchemy import delete, func, insert, select
 
 import campaigns.tables
 import geofences.tables
-from campaigns import cart_store, coupon_store, decision_store, list_store, message_store
-from campaigns.cart import CartEvent, CartStatus
+from campaigns import decision_store, message_store
+from campaigns.audience import list_store
+from campaigns.coupons import store as coupon_store
 from campaigns.tables import budget_counters
+from campaigns.triggers import cart_store
+from campaigns.triggers.cart import CartEvent, CartStatus
 from config import Settings
 from consent import access_log, activity, address, opt_in, processor_store, request_store, review
 from consent.entry import Action, Channel, Entry, Purpose

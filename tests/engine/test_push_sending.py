@@ -8,10 +8,10 @@ from threading import Event
 
 import pytest
 
-from campaigns.channels.channel import Receipt
-from campaigns.channels.push import Push
 from campaigns.decide import compose, decide
 from campaigns.decision_store import record_decision
+from campaigns.delivery.channels.channel import Receipt
+from campaigns.delivery.channels.push import Push
 from campaigns.message import MessageState
 from campaigns.message_store import messages_of
 from campaigns.store import put_campaign

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from campaigns import list_store
-from campaigns.audience import parse_audience
+from campaigns.audience import list_store
+from campaigns.audience.audience import parse_audience
 from campaigns.campaign import Campaign
-from campaigns.cap import Sent
 from campaigns.decide import decide
 from campaigns.decision_store import record_decision
 from campaigns.gates import Reason
+from campaigns.limits.cap import Sent
 from consent.entry import Action, Channel, Purpose
 from engine.facts import gather
 from engine.reach import reach_of

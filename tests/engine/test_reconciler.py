@@ -6,15 +6,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from campaigns.channels.channel import Sought, Trace
-from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.decision_store import record_decision
+from campaigns.delivery.channels.channel import Sought, Trace
+from campaigns.delivery.channels.sms_twilio import TwilioSms
+from campaigns.delivery.outbox import begin_attempt, record_sent
+from campaigns.delivery.unsettled import LONGEST_PAUSE, NO_TRACE_AFTER, Unsettled, own_trace, pause_after
 from campaigns.message import MessageState
 from campaigns.message_store import messages_of, sent_to
-from campaigns.outbox import begin_attempt, record_sent
 from campaigns.store import put_campaign
 from campaigns.tables import messages
-from campaigns.unsettled import LONGEST_PAUSE, NO_TRACE_AFTER, Unsettled, own_trace, pause_after
 from consent.entry import Channel
 from consent.store import put_subject
 from consent.subject import Subject

@@ -4,14 +4,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from campaigns import held_store
 from campaigns.campaign import Campaign
 from campaigns.decide import decide
 from campaigns.decision_store import decisions_of, forget_subject, record_decision
 from campaigns.message_store import messages_of
 from campaigns.store import delete_campaign, put_campaign
 from campaigns.tables import held_moments
-from campaigns.trigger import Deed, Trigger
+from campaigns.triggers import held_store
+from campaigns.triggers.trigger import Deed, Trigger
 from consent.entry import Action, Purpose
 from engine.clock import SetClock
 from engine.facts import House, gather

@@ -4,10 +4,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import update
 
 from campaigns.campaign import campaign_json
+from campaigns.lifecycle.version import content_hash
+from campaigns.lifecycle.version_store import versions_page
 from campaigns.store import get_campaign, put_campaign
 from campaigns.tables import campaigns
-from campaigns.version import content_hash
-from campaigns.version_store import versions_page
 from engine.records import Records
 from engine.schema import METADATA, _config, current_step, newest_step, upgrade
 from tests.campaigns.cast import BREAD

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from campaigns.campaign import CampaignState
-from campaigns.channels.channel import Receipt
-from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.decision_store import record_decision
+from campaigns.delivery.channels.channel import Receipt
+from campaigns.delivery.channels.sms_twilio import TwilioSms
+from campaigns.delivery.outbox import BACKOFF_SECONDS, TAKEN_SECONDS, begin_attempt, lock_due
 from campaigns.message import MessageState
 from campaigns.message_store import messages_of
-from campaigns.outbox import BACKOFF_SECONDS, TAKEN_SECONDS, begin_attempt, lock_due
 from campaigns.store import delete_campaign, put_campaign, set_state
 from campaigns.tables import attempts
 from consent import suppression

@@ -6,12 +6,12 @@ from itertools import count
 
 import pytest
 
-from campaigns.channels.channel import DeliveryError, Receipt
-from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.decision_store import record_decision
+from campaigns.delivery.channels.channel import DeliveryError, Receipt
+from campaigns.delivery.channels.sms_twilio import TwilioSms
+from campaigns.delivery.outbox import BACKOFF_SECONDS
 from campaigns.message import MessageState
 from campaigns.message_store import messages_of
-from campaigns.outbox import BACKOFF_SECONDS
 from campaigns.store import put_campaign
 from consent.entry import Channel
 from engine.lines import Lines

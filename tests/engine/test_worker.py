@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from campaigns.store import put_campaign as put_campaign_as_it_is
-from campaigns.trigger import Trigger
+from campaigns.triggers.trigger import Trigger
 from engine.app import Engine
 from engine.clock import SetClock
 from engine.live import cursor_key, done_key, due_key, events_key, lease_key, partition_of

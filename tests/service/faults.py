@@ -29,9 +29,9 @@ from sqlalchemy import func, select
 from tqdm import tqdm
 
 import geofences.store
-from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
 from campaigns.decision_store import record_decision
+from campaigns.delivery.channels.sms_twilio import TwilioSms
 from campaigns.message import NEVER_SENT, MessageState
 from campaigns.store import put_campaign
 from campaigns.tables import messages

@@ -17,8 +17,8 @@ import psutil
 from sqlalchemy import func, select
 
 import geofences.store
-from campaigns.channels.sms_twilio import TwilioSms
 from campaigns.country_rules import CountryRules
+from campaigns.delivery.channels.sms_twilio import TwilioSms
 from campaigns.message import MessageState
 from campaigns.message_store import insert_message
 from campaigns.store import put_campaign

@@ -1,0 +1,1 @@
+"""Codes that a message promises, from the pool to the till."""

@@ -1,0 +1,1 @@
+"""How messages go out, what providers answer, and what follows from it."""

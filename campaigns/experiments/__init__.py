@@ -1,0 +1,1 @@
+"""Who gets which variant, who gets nothing to compare with, and what that shows."""

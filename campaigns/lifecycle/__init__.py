@@ -1,0 +1,1 @@
+"""How a campaign comes to be, is changed, approved and ended, and who did it."""

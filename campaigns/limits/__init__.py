@@ -1,0 +1,1 @@
+"""How often somebody is spoken to, and what it may cost."""

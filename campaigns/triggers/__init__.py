@@ -1,0 +1,1 @@
+"""Which moment a campaign waits for: place, visit, hours, cart."""

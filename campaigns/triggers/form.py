@@ -1,0 +1,108 @@
+"""The JSON form of a trigger as a marketer sends it, and the trigger it describes."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from campaigns.audience.audience import MAX_TEXT_CHARS
+from campaigns.triggers.trigger import (
+    MAX_DELAY_SECONDS,
+    MAX_DWELL_MINUTES,
+    MAX_VISIT_DAYS,
+    MAX_VISIT_NUMBER,
+    Deed,
+    Trigger,
+    VisitNumber,
+)
+from geofences.event import EventKind
+
+MAX_GEOFENCES = 1000
+MAX_TAGS = 50
+MAX_ZONES = 50
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("printable characters are expected, and not only spaces")
+    return text
+
+
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS), AfterValidator(_printable)]
+
+
+class DaysForm(BaseModel):
+    """So many days, each of 24 hours, back from the event."""
+
+    model_config = _STRICT
+    days: Annotated[int, Field(ge=1, le=MAX_VISIT_DAYS)]
+
+
+class VisitForm(BaseModel):
+    """Which visit to the place it is, of those in the calendar month there, or in so many days."""
+
+    model_config = _STRICT
+    number: Annotated[int, Field(ge=1, le=MAX_VISIT_NUMBER)]
+    per: Literal["month"] | DaysForm = "month"
+
+
+class TriggerForm(BaseModel):
+    """The moment; `geofences` holds ids, and `tags` those that a geofence may carry."""
+
+    model_config = _STRICT
+    event: Annotated[EventKind, Field(strict=False)]
+    geofences: Annotated[list[_Name], Field(max_length=MAX_GEOFENCES)] = []
+    tags: Annotated[list[_Name], Field(max_length=MAX_TAGS)] = []
+    any: bool = False
+    zones: Annotated[
+        list[_Name],
+        Field(
+            max_length=MAX_ZONES,
+            description="Of a zone event: the zones that beacons stand for. Default: any.",
+        ),
+    ] = []
+    dwell_minutes: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_DWELL_MINUTES, description="Of a dwell: how long. Default: as the geofence says."),
+    ] = None
+    visit: Annotated[VisitForm | None, Field(description="Which visit to the place it must be.")] = None
+    absent_days: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=MAX_VISIT_DAYS,
+            description="Days without a visit to the place before this one, after an earlier.",
+        ),
+    ] = None
+    opening_hours: Annotated[
+        bool, Field(description="Only while the place is open, by its opening_hours and its holidays.")
+    ] = False
+    delay_seconds: Annotated[
+        int,
+        Field(ge=0, le=MAX_DELAY_SECONDS, description="The offer is decided anew, and goes, so much later."),
+    ] = 0
+    cancel_if: Annotated[
+        list[Annotated[Deed, Field(strict=False)]],
+        Field(max_length=len(Deed), description="What calls it off if it happens before it goes."),
+    ] = []
+
+
+def trigger_of(form: TriggerForm) -> Trigger:
+    """The trigger that a form describes; `trigger_problems` tells whether it makes sense."""
+    visit = form.visit
+    return Trigger(
+        form.event,
+        tuple(form.geofences),
+        tuple(form.tags),
+        form.any,
+        zones=tuple(form.zones),
+        dwell_minutes=form.dwell_minutes,
+        visit=VisitNumber(visit.number, visit.per.days if isinstance(visit.per, DaysForm) else None)
+        if visit
+        else None,
+        absent_days=form.absent_days,
+        opening_hours=form.opening_hours,
+        delay_seconds=form.delay_seconds,
+        cancel_if=tuple(dict.fromkeys(form.cancel_if)),
+    )

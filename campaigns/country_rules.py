@@ -58,10 +58,10 @@ class CountryRules:
 
     def by_cap(self, reading: Reading, sent_at: Sequence[datetime], at: datetime) -> Hold | None:
         """The cap over all campaigns that is full; `sent_at` goes back as far as `LONGEST_CAP`."""
-        return hold_by_cap(self.asked_of_caps(reading, sent_at, at))
+        return hold_by_cap(self.asked_of_caps(concerned_by(reading), reading.channel, sent_at, at))
 
     def asked_of_caps(
-        self, reading: Reading, sent_at: Sequence[datetime], at: datetime
+        self, who: Concerned, channel: Channel, sent_at: Sequence[datetime], at: datetime
     ) -> dict[str, dict[str, int]]:
         """Every cap over all campaigns, by the name of its rule, and what it counts."""
         if not self.enforced:
@@ -72,29 +72,30 @@ class CountryRules:
                 "per_seconds": cap.per_seconds,
                 "counted": count(cap.per_seconds, sent_at, at),
             }
-            for rule, cap in caps_in_force(concerned_by(reading), at, reading.channel)
+            for rule, cap in caps_in_force(who, at, channel)
         }
 
     def by_sender(self, reading: Reading, at: datetime) -> Hold | None:
         """What forbids the sender that is set."""
-        return hold_by_sender(self.asked_of_sender(reading, at))
+        return hold_by_sender(self.asked_of_sender(concerned_by(reading), reading.channel, at))
 
-    def asked_of_sender(self, reading: Reading, at: datetime) -> dict[str, bool]:
-        """Every rule about senders, and whether it forbids the one that is set."""
+    def asked_of_sender(self, who: Concerned, channel: Channel, at: datetime) -> dict[str, bool]:
+        """Every rule about senders, by its name, and whether it forbids the one that is set."""
         if not self.enforced or self.sender is None:
             return {}
-        return asked_of_sender(concerned_by(reading), at, reading.channel, self.sender)
+        return asked_of_sender(who, at, channel, self.sender)
 
     def by_words(self, reading: Reading, text: str, at: datetime) -> Hold | None:
         """What the text lacks."""
-        return hold_by_words(self.asked_of_words(reading, text, at))
+        return hold_by_words(self.asked_of_words(concerned_by(reading), reading.channel, text, at))
 
-    def asked_of_words(self, reading: Reading, text: str, at: datetime) -> dict[str, list[str]]:
-        """Every rule about words, and which the text lacks."""
+    def asked_of_words(
+        self, who: Concerned, channel: Channel, text: str, at: datetime
+    ) -> dict[str, list[str]]:
+        """Every rule about words, by its name, and which of them the text lacks."""
         if not self.enforced or self.sender is None:
             return {}
-        who = concerned_by(reading)
-        return asked_of_words(who, at, reading.channel, text=text, sender=self.sender, brand=self.brand)
+        return asked_of_words(who, at, channel, text=text, sender=self.sender, brand=self.brand)
 
 
 def hold_by_cap(asked: Mapping[str, Mapping[str, int]]) -> Hold | None:

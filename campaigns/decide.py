@@ -10,6 +10,7 @@ from campaigns.campaign import Campaign, CampaignState, due_state, speaking
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.experiments.experiment import draw_variant
 from campaigns.gates import (
+    Asked,
     Gate,
     GateName,
     Moment,
@@ -115,10 +116,10 @@ def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = Fa
     """
     variant = draw_variant(campaign.experiment, moment.recipient.id) if moment.recipient else None
     campaign = speaking(campaign, variant.name) if variant else campaign
-    case = case_of(campaign, moment, now)
+    asked, case = Asked(campaign, moment, now), case_of(campaign, moment, now)
     gates, reasons = [], {}
     for name in GateName:
-        told = tell(name, campaign, moment, now) if not test or name in TEST_ASKS else None
+        told = tell(name, asked) if not test or name in TEST_ASKS else None
         if told is None:
             gates.append(Gate(name, Verdict.SKIP, {}))
             continue

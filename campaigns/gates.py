@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from campaigns.arbitration import Because, Winner
@@ -28,7 +29,7 @@ from campaigns.triggers.place_hours import hours_told
 from campaigns.triggers.trigger import Deed, Trigger
 from campaigns.triggers.visiting import visit_told
 from campaigns.wording import Wording
-from consent.countries.place import Origin
+from consent.countries.place import Concerned, Origin
 from consent.countries.rule import Reach
 from consent.entry import Action, Channel, Purpose, Standing
 from geofences.event import EventKind, PlaceEvent, Revision
@@ -202,13 +203,38 @@ def gate_json(gate: Gate) -> dict[str, Any]:
     return {"gate": gate.gate.value, "verdict": gate.verdict.value, "input": dict(gate.input)}
 
 
-def tell(name: GateName, campaign: Campaign, moment: Moment, now: datetime) -> dict[str, Any] | None:
+class Asked:
+    """A campaign that is asked about at a moment. What several gates rest on is worked out once."""
+
+    def __init__(self, campaign: Campaign, moment: Moment, now: datetime) -> None:
+        self.campaign = campaign
+        self.moment = moment
+        self.now = now
+
+    @cached_property
+    def text(self) -> str | None:
+        """The text of the message; None where there is none, and the gate of that name says why."""
+        try:
+            return text_of(self.campaign, self.moment)
+        except TextRefused:
+            return None
+
+    @cached_property
+    def about(self) -> Concerned:
+        """Which clocks and countries count."""
+        who = self.moment.recipient
+        origin = who.origin if who else None
+        return concerned_by(Reading(self.moment.geofence, origin, self.campaign.channel))
+
+
+def tell(name: GateName, asked: Asked) -> dict[str, Any] | None:
     """What one gate is judged by, as JSON holds it; None where there is no subject to ask about. `campaigns/verdicts.py` judges
     by this, by the campaign, and by nothing else, so that it can be done again from the record.
     """
     if name in _ANYBODY:
-        return _ANYBODY[name](campaign, moment, now)
-    return _SOMEBODY[name](campaign, moment, moment.recipient, now) if moment.recipient else None
+        return _ANYBODY[name](asked.campaign, asked.moment, asked.now)
+    who = asked.moment.recipient
+    return _SOMEBODY[name](asked, who) if who else None
 
 
 def approval_told(clearance: Clearance) -> dict[str, Any]:
@@ -274,11 +300,12 @@ def consent_told(
     return told
 
 
-def _profiling(campaign: Campaign, moment: Moment) -> dict[str, Any]:
-    return consent_told(Purpose.PROFILING, moment.profiling) if campaign.profiles else {}
+def _profiling(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    return consent_told(Purpose.PROFILING, asked.moment.profiling) if asked.campaign.profiles else {}
 
 
-def _visits(campaign: Campaign, moment: Moment) -> dict[str, Any]:
+def _visits(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    campaign, moment = asked.campaign, asked.moment
     if campaign.trigger.looks_back and moment.geofence is not None and is_sensitive(moment.geofence):
         return {"sensitive": True}
     zone = moment.geofence.timezone if moment.geofence else None
@@ -301,11 +328,12 @@ def place_told(campaign: Campaign, geofence: Geofence | None, now: datetime) -> 
     return hours_told(geofence, now) if campaign.trigger.opening_hours else {}
 
 
-def _audience(campaign: Campaign, moment: Moment, recipient: Recipient) -> dict[str, Any]:
+def _audience(asked: Asked, who: Recipient) -> dict[str, Any]:
     """Which conditions hold, and no value: these are the subject's own."""
-    asked = sorted(attribute_names(campaign.audience))
-    told: dict[str, Any] = {"missing": [name for name in asked if recipient.attributes.get(name) is None]}
-    if held := truths(campaign.audience, recipient.attributes, moment.past):
+    audience = asked.campaign.audience
+    names_asked = sorted(attribute_names(audience))
+    told: dict[str, Any] = {"missing": [name for name in names_asked if who.attributes.get(name) is None]}
+    if held := truths(audience, who.attributes, asked.moment.past):
         told["held"] = held
     return told
 
@@ -329,64 +357,59 @@ def _channel_health(campaign: Campaign, moment: Moment) -> dict[str, Any]:
     return told
 
 
-def _country_hours(campaign: Campaign, moment: Moment, who: Recipient) -> dict[str, Any]:
+def _country_hours(asked: Asked, _who: Recipient) -> dict[str, Any]:
     """Which clocks and countries count: all that is known of the number."""
-    if not moment.rules.enforced:
+    rules, about = asked.moment.rules, asked.about
+    if not rules.enforced:
         return {"enforced": False}
-    about = concerned_by(Reading(moment.geofence, who.origin, campaign.channel))
     told: dict[str, Any] = {"zones": list(about.zones), "areas": sorted(about.areas)}
     if about.unknown is not None:
         told["unknown"] = about.unknown
-    if moment.rules.reach is not Reach.DEFAULT:
-        told["reach"] = moment.rules.reach.value
+    if rules.reach is not Reach.DEFAULT:
+        told["reach"] = rules.reach.value
     return told
 
 
-def _country_cap(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> dict[str, Any]:
-    sent_at = [sent.at for sent in moment.sent]
-    reading = Reading(moment.geofence, who.origin, campaign.channel)
-    return _asked(moment.rules.asked_of_caps(reading, sent_at, now), enforced=moment.rules.enforced)
+def _country_cap(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    rules, channel = asked.moment.rules, asked.campaign.channel
+    sent_at = [sent.at for sent in asked.moment.sent]
+    return _of_rules(rules.asked_of_caps(asked.about, channel, sent_at, asked.now), enforced=rules.enforced)
 
 
-def _country_sender(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> dict[str, Any]:
-    reading = Reading(moment.geofence, who.origin, campaign.channel)
-    return _asked(moment.rules.asked_of_sender(reading, now), enforced=moment.rules.strict)
+def _country_sender(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    rules, channel = asked.moment.rules, asked.campaign.channel
+    return _of_rules(rules.asked_of_sender(asked.about, channel, asked.now), enforced=rules.strict)
 
 
-def _country_words(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> dict[str, Any]:
-    if moment.rules.sender is None:
+def _country_words(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    rules, channel = asked.moment.rules, asked.campaign.channel
+    if rules.sender is None or asked.text is None:
         return {"asked": {}}
-    try:
-        text = text_of(campaign, moment)
-    except TextRefused:
-        return {"asked": {}}  # the gate before says so
-    reading = Reading(moment.geofence, who.origin, campaign.channel)
-    return _asked(moment.rules.asked_of_words(reading, text, now), enforced=moment.rules.strict)
+    return _of_rules(rules.asked_of_words(asked.about, channel, asked.text, asked.now), enforced=rules.strict)
 
 
-def _asked(asked: Mapping[str, Any], *, enforced: bool) -> dict[str, Any]:
+def _of_rules(asked: Mapping[str, Any], *, enforced: bool) -> dict[str, Any]:
     """Rules that are asked and not enforced are told, and let pass."""
     return {"asked": asked} if enforced else {"asked": asked, "enforced": False}
 
 
-def _cap(campaign: Campaign, moment: Moment, now: datetime) -> dict[str, Any]:
+def _cap(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    campaign, moment = asked.campaign, asked.moment
     caps = caps_in_force(campaign, moment.account)
-    counts = cap_counts(caps, moment.sent, campaign.id, moment.event.geofence, now)
+    counts = cap_counts(caps, moment.sent, campaign.id, moment.event.geofence, asked.now)
     return {"caps": [count_json(count) for count in counts]}
 
 
-def _budget(campaign: Campaign, moment: Moment, who: Recipient) -> dict[str, Any]:
+def _budget(asked: Asked, who: Recipient) -> dict[str, Any]:
+    moment = asked.moment
     if not moment.budgets:
         return {"limits": [], "cost": None}
-    try:
-        text = text_of(campaign, moment)
-    except TextRefused:
-        text = ""  # a later gate says so
-    cost = moment.account.costs.of(campaign.channel, text, who.origin)
+    cost = moment.account.costs.of(asked.campaign.channel, asked.text or "", who.origin)
     return {"limits": [limit_json(limit) for limit in moment.budgets], "cost": money_text(cost)}
 
 
-def _arbitration(moment: Moment) -> dict[str, Any]:
+def _arbitration(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    moment = asked.moment
     winner = moment.winner or next(
         (
             Winner(sent.campaign, sent.event, Because.VISIT)
@@ -405,10 +428,11 @@ def _arbitration(moment: Moment) -> dict[str, Any]:
     }
 
 
-def _text(campaign: Campaign, moment: Moment) -> dict[str, Any]:
+def _text(asked: Asked, _who: Recipient) -> dict[str, Any]:
     """How long the text is, or why there is none; never the text."""
+    campaign, moment = asked.campaign, asked.moment
     try:
-        text = text_of(campaign, moment)
+        text = asked.text or text_of(campaign, moment)
         # Whoever cannot be told one of the variants is told none: who compares must not depend on what was drawn.
         for variant in campaign.experiment.variants if campaign.experiment else ():
             text_of(speaking(campaign, variant.name), moment)
@@ -484,28 +508,24 @@ _ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], dict[str, Any
     GateName.OPENING_HOURS: lambda campaign, moment, now: place_told(campaign, moment.geofence, now),
     GateName.CHANNEL_HEALTH: lambda campaign, moment, _now: _channel_health(campaign, moment),
 }
-_SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], dict[str, Any]]] = {
-    GateName.LOCATION_CONSENT: lambda _campaign, moment, _who, _now: consent_told(
-        Purpose.LOCATION, moment.location
+_SOMEBODY: Mapping[GateName, Callable[[Asked, Recipient], dict[str, Any]]] = {
+    GateName.LOCATION_CONSENT: lambda asked, _who: consent_told(Purpose.LOCATION, asked.moment.location),
+    GateName.CONSENT: lambda asked, _who: consent_told(
+        Purpose.MARKETING, asked.moment.marketing, asked.campaign.channel
     ),
-    GateName.CONSENT: lambda campaign, moment, _who, _now: consent_told(
-        Purpose.MARKETING, moment.marketing, campaign.channel
-    ),
-    GateName.SUPPRESSION: lambda campaign, _moment, who, _now: {
-        "suppressed": campaign.channel in who.suppressed
-    },
-    GateName.PROFILING: lambda campaign, moment, _who, _now: _profiling(campaign, moment),
-    GateName.VISITS: lambda campaign, moment, _who, _now: _visits(campaign, moment),
-    GateName.CANCEL_IF: lambda campaign, moment, _who, _now: deeds_told(campaign, moment.done),
-    GateName.AUDIENCE: lambda campaign, moment, who, _now: _audience(campaign, moment, who),
-    GateName.COUNTRY_HOURS: lambda campaign, moment, who, _now: _country_hours(campaign, moment, who),
-    GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
+    GateName.SUPPRESSION: lambda asked, who: {"suppressed": asked.campaign.channel in who.suppressed},
+    GateName.PROFILING: _profiling,
+    GateName.VISITS: _visits,
+    GateName.CANCEL_IF: lambda asked, _who: deeds_told(asked.campaign, asked.moment.done),
+    GateName.AUDIENCE: _audience,
+    GateName.COUNTRY_HOURS: _country_hours,
+    GateName.CAP: _cap,
     GateName.COUNTRY_CAP: _country_cap,
-    GateName.BUDGET: lambda campaign, moment, who, _now: _budget(campaign, moment, who),
-    GateName.ARBITRATION: lambda _campaign, moment, _who, _now: _arbitration(moment),
-    GateName.ADDRESS: lambda campaign, _moment, who, _now: {"found": campaign.channel in who.channels},
+    GateName.BUDGET: _budget,
+    GateName.ARBITRATION: _arbitration,
+    GateName.ADDRESS: lambda asked, who: {"found": asked.campaign.channel in who.channels},
     GateName.COUNTRY_SENDER: _country_sender,
-    GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),
+    GateName.TEXT: _text,
     GateName.COUNTRY_WORDS: _country_words,
-    GateName.HOLDOUT: lambda _campaign, moment, who, _now: draw_control(moment.control, who.id),
+    GateName.HOLDOUT: lambda asked, who: draw_control(asked.moment.control, who.id),
 }

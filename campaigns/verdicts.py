@@ -12,7 +12,7 @@ from campaigns.campaign import MAX_PUSH_CHARS, Campaign, CampaignState, PerVisit
 from campaigns.country_rules import hold_by_cap
 from campaigns.delivery.breaker import BreakerState
 from campaigns.experiments.experiment import lot_of
-from campaigns.gates import GateName, Lack, Moment, Reason, names, tell
+from campaigns.gates import Asked, GateName, Lack, Moment, Reason, names, tell
 from campaigns.limits.budget import limit_from_json
 from campaigns.limits.money import micros_of
 from campaigns.triggers.place_hours import open_by
@@ -49,7 +49,7 @@ class Answer:
 
 def ask(name: GateName, campaign: Campaign, moment: Moment, now: datetime) -> Answer | None:
     """One gate's answer, or None where there is no subject to ask about."""
-    told = tell(name, campaign, moment, now)
+    told = tell(name, Asked(campaign, moment, now))
     return None if told is None else judge(name, told, case_of(campaign, moment, now))
 
 

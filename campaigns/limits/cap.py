@@ -82,15 +82,6 @@ def gap(seconds: int) -> Cap:
     return Cap(1, seconds, CapScope.ALL)
 
 
-def is_full(cap: Cap, sent_at: Sequence[datetime], now: datetime) -> bool:
-    """Whether one more message at `now` would break the cap.
-
-    A message counts from its own instant until `per_seconds` later, that end excluded. An instant after `now`
-    counts too, so that a clock that is set back never makes room.
-    """
-    return count(cap.per_seconds, sent_at, now) >= cap.max
-
-
 def cap_counts(
     caps: Sequence[tuple[Cap, SetBy]],
     sent: Sequence[Sent],
@@ -138,6 +129,10 @@ def _concerns(cap: Cap, sent: Sent, campaign: str, geofence: str | None) -> bool
 
 
 def count(per_seconds: int, sent_at: Sequence[datetime], now: datetime) -> int:
-    """How many messages count in a window of so many seconds."""
+    """How many messages count in a window of so many seconds.
+
+    A message counts from its own instant until `per_seconds` later, that end excluded. An instant after `now`
+    counts too, so that a clock that is set back never makes room.
+    """
     since = now - timedelta(seconds=per_seconds)
     return sum(1 for at in sent_at if at > since)

@@ -7,7 +7,8 @@ from enum import StrEnum
 from math import inf
 
 from campaigns.campaign import Campaign
-from geofences.event import PlaceEvent, Revision
+from campaigns.triggers.occasion import Occasion
+from geofences.event import Revision
 from geofences.geofence import Geofence
 from geofences.geometry import extent_m2
 
@@ -31,7 +32,7 @@ class Claim:
     """A campaign that would speak about an event at a place (None: it is gone)."""
 
     campaign: Campaign
-    event: PlaceEvent
+    event: Occasion
     geofence: Geofence | None
     subject: str
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.audience.audience import EVERYONE, Audience, audience_json, behaviours, parse_audience
+from campaigns.audience.behaviour import Act
 from campaigns.content.languages import (
     ONE_TEXT,
     Languages,
@@ -87,7 +88,8 @@ class Campaign:
     only one `per_visit` unless it says otherwise. An event must be as sure as `min_confidence`, and noticed not longer
     ago than `max_fix_age_seconds`. An SMS takes at most `max_segments` segments. Since the last message of any campaign
     `min_gap_seconds` must have gone by. `version` counts from 1; `campaigns/lifecycle/version.py` tells when it goes up. An
-    `archived` one is put away: it is a draft or has ended, is not listed, and stays as it is.
+    `archived` one is put away: it is a draft or has ended, is not listed, and stays as it is. `country` (ISO 3166) is where
+    readers are whose number does not tell, of what is about no place.
     """
 
     id: str
@@ -116,6 +118,7 @@ class Campaign:
     ends_at: datetime | None = None
     archived: bool = False
     experiment: Experiment | None = None
+    country: str | None = None
 
     def __post_init__(self) -> None:
         if any(at is not None and at.tzinfo is None for at in (self.starts_at, self.ends_at)):
@@ -125,6 +128,12 @@ class Campaign:
     def profiles(self) -> bool:
         """Whether it chooses people by what they did before."""
         return self.trigger.looks_back or any(each.is_profiling for each in behaviours(self.audience))
+
+    @property
+    def uses_location(self) -> bool:
+        """Whether it rests on where somebody is, or was."""
+        visited = any(each.act is Act.VISITED for each in behaviours(self.audience))
+        return self.trigger.is_of_a_phone or self.trigger.looks_back or visited
 
 
 def next_state(campaign: Campaign, action: Action, now: datetime) -> CampaignState:
@@ -304,6 +313,7 @@ def campaign_json(campaign: Campaign) -> dict[str, Any]:
         "ends_at": campaign.ends_at.isoformat() if campaign.ends_at else None,
         "archived": campaign.archived,
         "experiment": experiment_json(campaign.experiment),
+        **({"country": campaign.country} if campaign.country else {}),
     }
 
 
@@ -337,6 +347,7 @@ def campaign_from_json(raw: Mapping[str, Any]) -> Campaign:
         ends_at=datetime.fromisoformat(raw["ends_at"]) if raw["ends_at"] else None,
         archived=raw.get("archived", False),
         experiment=experiment_from_json(raw.get("experiment")),
+        country=raw.get("country"),
     )
 
 

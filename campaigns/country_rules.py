@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from campaigns.limits.cap import count
-from consent.countries.place import Concerned, Origin, Store, concerned
+from consent.countries.place import Anywhere, Concerned, Origin, Store, concerned
 from consent.countries.rule import Reach
 from consent.countries.ruling import (
     Hold,
     asked_of_sender,
     asked_of_words,
     caps_in_force,
+    hold_by_hours,
     hold_by_sender,
     hold_by_words,
     hold_of,
-    holds_by_hours,
+    next_opening,
 )
 from consent.entry import Channel
 from geofences.geofence import Geofence
@@ -29,9 +30,16 @@ LONGEST_CAP = timedelta(days=31)
 class Reading:
     """Where and by whom a message would be read: the store (None: gone), and what the number tells (None: none)."""
 
-    geofence: Geofence | None
+    geofence: Geofence | Anywhere | None
     origin: Origin | None
     channel: Channel
+
+    @property
+    def clocks(self) -> tuple[str, ...]:
+        """The clocks by which the campaign's own hours are read: the store's, or else of everywhere that is concerned."""
+        if isinstance(self.geofence, Anywhere):
+            return concerned_by(self).zones
+        return (self.geofence.timezone,) if self.geofence else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,12 @@ class CountryRules:
         """What keeps a message back at this time of day."""
         if not self.enforced:
             return None
-        return next(holds_by_hours(concerned_by(reading), at, reading.channel, self.reach), None)
+        minute = at.replace(second=0, microsecond=0)
+        return hold_by_hours(concerned_by(reading), minute, reading.channel, self.reach)
+
+    def opening(self, reading: Reading, after: datetime) -> datetime | None:
+        """When it may go, if it may not now."""
+        return next_opening(concerned_by(reading), after, reading.channel, self.reach)
 
     def caps(self, reading: Reading, at: datetime) -> bool:
         """Whether any cap over all campaigns counts."""
@@ -118,4 +131,5 @@ def store_of(geofence: Geofence) -> Store:
 
 def concerned_by(reading: Reading) -> Concerned:
     """Which clocks and countries count for it."""
-    return concerned(store_of(reading.geofence) if reading.geofence else None, reading.origin)
+    where = reading.geofence
+    return concerned(store_of(where) if isinstance(where, Geofence) else where, reading.origin)

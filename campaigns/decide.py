@@ -17,9 +17,11 @@ from campaigns.gates import (
     Reason,
     Verdict,
     approval_told,
+    cart_told,
     consent_told,
     deeds_told,
     gate_json,
+    place_or_anywhere,
     place_told,
     tell,
     text_of,
@@ -29,9 +31,10 @@ from campaigns.lifecycle.approval import NOT_ASKED, Clearance
 from campaigns.limits.account import Account, caps_in_force
 from campaigns.limits.cap import Sent, cap_counts
 from campaigns.message import Message, derived_id, message_id
+from campaigns.triggers.cart import CartEvent
 from campaigns.triggers.trigger import Deed
-from campaigns.verdicts import Answer, Case, case_of, consent_reason, hold_json, judge
-from consent.countries.hours import is_open
+from campaigns.verdicts import Answer, Case, cart_reason, case_of, consent_reason, hold_json, judge
+from consent.countries.hours import is_open_on_all
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
 from consent.entry import Channel, Purpose, Standing
@@ -96,6 +99,7 @@ AT_ONCE = frozenset(
         GateName.SUPPRESSION,
         GateName.PROFILING,
         GateName.VISITS,
+        GateName.CART,
         GateName.AUDIENCE,
         GateName.CANCEL_IF,
         GateName.FIX,
@@ -153,6 +157,12 @@ def conclude(reasons: Mapping[GateName, Reason]) -> tuple[Outcome, Reason]:
     return Outcome.REFUSED, next(iter(failed.values()))
 
 
+def due_at(decision: Decision) -> datetime:
+    """When a decision that is `held` is to be made anew, as its gate `delay` says."""
+    delay = next(gate for gate in decision.gates if gate.gate is GateName.DELAY)
+    return datetime.fromisoformat(delay.input["due_at"])
+
+
 def compose(decision: Decision, campaign: Campaign, moment: Moment) -> Message | None:
     """The message that a decision calls for; None if it calls for none."""
     if decision.outcome is not Outcome.MESSAGE or moment.recipient is None:
@@ -190,6 +200,8 @@ def may_still_send(
     has_address: bool,
     done: frozenset[Deed] = frozenset(),
     profiling: Standing | None = None,
+    carting: Standing | None = None,
+    carts: Sequence[CartEvent] = (),
     rules: CountryRules,
     account: Account,
     now: datetime,
@@ -198,26 +210,29 @@ def may_still_send(
     """Judge again, at the moment of sending, what may have changed since the decision; `OK` lets it go.
 
     `suppressed` is whether the address is on the suppression list. `earlier` holds the messages to the subject that
-    come before this one; `done` what they did since the event, of what calls the campaign off.
+    come before this one; `done` what they did since the event, of what calls the campaign off; `carts` their open ones.
     """
     if now >= message.valid_until:
         return Answer({}, Reason.TOO_LATE)
     if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
         return Answer({}, Reason.CAMPAIGN_NOT_ACTIVE)
-    case = Case(campaign, message.subject, message.geofence or "", now)
+    case = Case(campaign, message.subject, message.geofence, now)
     approved = judge(GateName.APPROVAL, approval_told(clearance), case)
     allowed = _still_allowed(campaign, location, marketing, profiling)
-    for answer in (approved, *allowed, *_still_called_for(case, geofence, done)):
+    called_for = _still_called_for(case, geofence, done)
+    carted = _still_carted(case, message.event, carting, carts)
+    for answer in (approved, *allowed, *called_for, *carted):
         if answer.reason is not Reason.OK:
             return answer
     if suppressed:
         return Answer({}, Reason.SUPPRESSED)
-    if not is_open(campaign.windows, now, geofence.timezone if geofence else None):
+    where = place_or_anywhere(campaign, geofence, message.geofence)
+    reading = Reading(where, origin, message.channel)
+    if not is_open_on_all(campaign.windows, now, reading.clocks):
         return Answer({}, Reason.OUTSIDE_WINDOW)
     caps = caps_in_force(campaign, account)
     if any(count.is_full for count in cap_counts(caps, earlier, campaign.id, message.geofence, now)):
         return Answer({}, Reason.CAP_REACHED)
-    reading = Reading(geofence, origin, message.channel)
     for hold, reason in _country_holds(rules, reading, message.text, earlier, now):
         if hold is not None:
             return Answer(hold_json(hold), reason)
@@ -228,7 +243,8 @@ def _still_allowed(
     campaign: Campaign, location: Standing, marketing: Standing, profiling: Standing | None
 ) -> Iterator[Answer]:
     """The consents, as they stand by now."""
-    yield _standing(Purpose.LOCATION, location)
+    if campaign.uses_location:
+        yield _standing(Purpose.LOCATION, location)
     yield _standing(Purpose.MARKETING, marketing, campaign.channel)
     if campaign.profiles:
         yield _standing(Purpose.PROFILING, profiling)
@@ -243,6 +259,16 @@ def _still_called_for(case: Case, geofence: Geofence | None, done: frozenset[Dee
     """What a trigger asks beyond its event, as far as it may have changed."""
     yield judge(GateName.CANCEL_IF, deeds_told(case.campaign, done), case)
     yield judge(GateName.OPENING_HOURS, place_told(case.campaign, geofence, case.at), case)
+
+
+def _still_carted(
+    case: Case, event: str, carting: Standing | None, carts: Sequence[CartEvent]
+) -> Iterator[Answer]:
+    """The cart that the campaign asks for, and whether it may be looked at."""
+    if case.campaign.trigger.cart is not None:
+        yield _standing(Purpose.CART, carting)
+        told = cart_told(case.campaign, event, carts, case.at)
+        yield Answer(told, cart_reason(told, case))
 
 
 def _country_holds(

@@ -36,6 +36,7 @@ from campaigns.limits.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap, Cap
 from campaigns.triggers.form import TriggerForm, trigger_of
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Day, window_from_json
+from consent.countries.pack import packs
 from consent.entry import Channel
 
 ID_PATTERN = r"^[A-Za-z0-9._:@~-]{1,128}$"
@@ -72,6 +73,13 @@ def _zone(name: str) -> str:
     return name
 
 
+def _with_rules(country: str) -> str:
+    known = [pack.country for pack in packs()]
+    if country not in known:
+        raise ValueError(f"a country whose rules are known is expected: {', '.join(known)}")
+    return country
+
+
 Instant = Annotated[
     AwareDatetime,
     Field(strict=False),
@@ -85,6 +93,13 @@ Tag = Annotated[str, StringConstraints(max_length=35, pattern=rf"^{TAG.pattern}$
 """A language tag of BCP 47."""
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS), AfterValidator(_printable)]
+
+
+Country = Annotated[
+    str,
+    AfterValidator(_with_rules),
+    Field(description="Where readers are whose number does not tell, of offers about no place (ISO 3166)."),
+]
 
 
 class PreviewForm(BaseModel):
@@ -154,6 +169,17 @@ class CampaignForm(BaseModel):
                     "template": "{{ first_name | default: 'Hello' }}, a coffee while you wait?",
                     "shelf_life_seconds": 900,
                 },
+                {
+                    "name": "Your cart",
+                    "trigger": {
+                        "event": "cart",
+                        "cart": {"min_value": 50, "currency": "EUR", "untouched_minutes": 60},
+                    },
+                    "channel": "push",
+                    "country": "FR",
+                    "template": "Your cart waits for you",
+                    "shelf_life_seconds": 43200,
+                },
             ]
         },
     )
@@ -210,6 +236,7 @@ class CampaignForm(BaseModel):
         ),
     ] = DEFAULT_MAX_SEGMENTS
     experiment: ExperimentForm | None = None
+    country: Country | None = None
 
 
 def campaign_of(
@@ -249,6 +276,7 @@ def campaign_of(
         starts_at=form.starts_at,
         ends_at=form.ends_at,
         experiment=experiment_of(form.experiment, campaign_id, form.template),
+        country=form.country,
     )
     problems += (*campaign_problems(campaign, wording), *experiment_problems(campaign.experiment))
     if problems:

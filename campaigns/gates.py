@@ -25,14 +25,17 @@ from campaigns.limits.account import NO_LIMITS, Account, caps_in_force
 from campaigns.limits.budget import Limit, limit_json
 from campaigns.limits.cap import Sent, cap_counts, count_json
 from campaigns.limits.money import money_text
+from campaigns.triggers.cart import CartEvent, cart_wanted, found_told
+from campaigns.triggers.occasion import Occasion, Occurrence, Timed
 from campaigns.triggers.place_hours import hours_told
+from campaigns.triggers.soonest import soonest
 from campaigns.triggers.trigger import Deed, Trigger
 from campaigns.triggers.visiting import visit_told
 from campaigns.wording import Wording
-from consent.countries.place import Concerned, Origin
+from consent.countries.place import Anywhere, Concerned, Origin
 from consent.countries.rule import Reach
 from consent.entry import Action, Channel, Purpose, Standing
-from geofences.event import EventKind, PlaceEvent, Revision
+from geofences.event import EventKind, Revision
 from geofences.geofence import Geofence
 from geofences.sensitive import is_sensitive
 from geofences.visit import Visit
@@ -51,6 +54,7 @@ class GateName(StrEnum):
     SUPPRESSION = "suppression"
     PROFILING = "profiling"
     VISITS = "visits"
+    CART = "cart"
     CANCEL_IF = "cancel_if"
     DELAY = "delay"
     FIX = "fix"
@@ -95,6 +99,9 @@ class Reason(StrEnum):
     NO_PROFILING_CONSENT = "no_profiling_consent"
     PROFILING_CONSENT_WITHDRAWN = "profiling_consent_withdrawn"
     NOT_THIS_VISIT = "not_this_visit"
+    NO_CART_CONSENT = "no_cart_consent"
+    CART_CONSENT_WITHDRAWN = "cart_consent_withdrawn"
+    NO_SUCH_CART = "no_such_cart"
     NOT_IN_AUDIENCE = "not_in_audience"
     FIX_TOO_OLD = "fix_too_old"
     NOT_SURE_ENOUGH = "not_sure_enough"
@@ -168,7 +175,7 @@ class Moment:
     `coupon` is the code that was taken for the message, None before one is; with `pool_is_empty` there was none.
     """
 
-    event: PlaceEvent
+    event: Occasion
     geofence: Geofence | None
     recipient: Recipient | None
     marketing: Standing | None
@@ -188,6 +195,9 @@ class Moment:
     """What the subject did since the event, of what calls the campaign off."""
     past: Past = UNKNOWN
     """What the audience asks of the subject's past."""
+    carting: Standing | None = None
+    carts: Sequence[CartEvent] = ()
+    """The subject's open carts, the newest first, and whether they may be looked at; where the campaign asks for one."""
     links: LinkPolicy = OWN_LINKS_ONLY
     breakers: Mapping[Channel, Breaker] = field(default_factory=dict)
     """Of the channels that have one."""
@@ -220,11 +230,16 @@ class Asked:
             return None
 
     @cached_property
+    def reading(self) -> Reading:
+        """Where and by whom the message would be read."""
+        moment, who = self.moment, self.moment.recipient
+        where = place_or_anywhere(self.campaign, moment.geofence, moment.event.geofence)
+        return Reading(where, who.origin if who else None, self.campaign.channel)
+
+    @cached_property
     def about(self) -> Concerned:
         """Which clocks and countries count."""
-        who = self.moment.recipient
-        origin = who.origin if who else None
-        return concerned_by(Reading(self.moment.geofence, origin, self.campaign.channel))
+        return concerned_by(self.reading)
 
 
 def tell(name: GateName, asked: Asked) -> dict[str, Any] | None:
@@ -232,7 +247,7 @@ def tell(name: GateName, asked: Asked) -> dict[str, Any] | None:
     by this, by the campaign, and by nothing else, so that it can be done again from the record.
     """
     if name in _ANYBODY:
-        return _ANYBODY[name](asked.campaign, asked.moment, asked.now)
+        return _ANYBODY[name](asked)
     who = asked.moment.recipient
     return _SOMEBODY[name](asked, who) if who else None
 
@@ -249,26 +264,33 @@ def approval_told(clearance: Clearance) -> dict[str, Any]:
     }
 
 
-def fits(trigger: Trigger, event: PlaceEvent, geofence: Geofence | None) -> bool:
+def fits(trigger: Trigger, event: Occasion, geofence: Geofence | None) -> bool:
     """Whether the event is a moment that the trigger names; only then is a decision worth making and keeping."""
-    return names(trigger, event.kind, event.geofence, _shared_tags(trigger, geofence), event.zone)
+    zone = None if isinstance(event, Occurrence) else event.zone
+    return names(trigger, event.kind, event.geofence, _shared_tags(trigger, geofence), zone)
 
 
-def names(trigger: Trigger, kind: EventKind, geofence: str, tags: Collection[str], zone: str | None) -> bool:
+def names(
+    trigger: Trigger, kind: EventKind | Timed, geofence: str | None, tags: Collection[str], zone: str | None
+) -> bool:
     """The same, told by what the event is, and by which of the trigger's tags its place has."""
     here = trigger.any or geofence in trigger.geofences or bool(tags)
+    if isinstance(kind, Timed):
+        return kind is trigger.event and (here or not trigger.names_places)
     there = not trigger.zones or zone in trigger.zones
     return here and there and kind is trigger.waits_for
 
 
-def _trigger(campaign: Campaign, moment: Moment) -> dict[str, Any]:
-    trigger, event = campaign.trigger, moment.event
+def _trigger(asked: Asked) -> dict[str, Any]:
+    trigger, event = asked.campaign.trigger, asked.moment.event
     told: dict[str, Any] = {
         "event": event.kind.value,
         "geofence": event.geofence,
-        "tags": _shared_tags(trigger, moment.geofence),
+        "tags": _shared_tags(trigger, asked.moment.geofence),
     }
-    if trigger.zones:
+    if isinstance(event, Occurrence):
+        told |= event.told
+    elif trigger.zones:
         told["zone"] = event.zone
     if event.revision is Revision.RETRACTED:
         told["retracted"] = True
@@ -312,15 +334,57 @@ def _visits(asked: Asked, _who: Recipient) -> dict[str, Any]:
     return visit_told(campaign.trigger, moment.visits, moment.event.at, zone)
 
 
+def _location(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    if not asked.campaign.uses_location:
+        return {"purpose": None}
+    return consent_told(Purpose.LOCATION, asked.moment.location)
+
+
+def cart_told(campaign: Campaign, event: str, carts: Sequence[CartEvent], now: datetime) -> dict[str, Any]:
+    """The open cart that is as the campaign asks; not what is in it. The moment of a cart that was left is about that
+    very cart.
+    """
+    wish = campaign.trigger.cart
+    if wish is None:
+        return {}
+    alone = event if campaign.trigger.event is Timed.CART else None
+    return found_told(wish, cart_wanted(wish, carts, now, alone))
+
+
+def _cart(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    """Without consent no cart is looked at."""
+    moment = asked.moment
+    if asked.campaign.trigger.cart is None:
+        return {}
+    told = consent_told(Purpose.CART, moment.carting)
+    if moment.carting is None or not moment.carting.allowed:
+        return told
+    return told | cart_told(asked.campaign, moment.event.id, moment.carts, asked.now)
+
+
 def deeds_told(campaign: Campaign, done: frozenset[Deed]) -> dict[str, Any]:
     """What was done of what calls the campaign's moment off."""
     by = campaign.trigger.called_off_by
     return {"done": sorted(by & done)} if by else {}
 
 
-def _delay(campaign: Campaign, moment: Moment) -> dict[str, Any]:
-    delay = campaign.trigger.delay
-    return {"due_at": (moment.event.at + delay).isoformat()} if delay else {}
+def _delay(asked: Asked) -> dict[str, Any]:
+    campaign, moment = asked.campaign, asked.moment
+    if isinstance(moment.event, Occurrence):
+        due_at = _first_that_may_go(asked)
+    else:
+        due_at = moment.event.at + campaign.trigger.delay if campaign.trigger.delay else None
+    return {} if due_at is None else {"due_at": due_at.isoformat()}
+
+
+def _first_that_may_go(asked: Asked) -> datetime | None:
+    """What comes by itself waits for hours in which it may go, if they begin within its shelf life."""
+    campaign, moment, now = asked.campaign, asked.moment, asked.now
+    if moment.recipient is None:
+        return None
+    before = valid_until(campaign, moment.event)
+    at = soonest(campaign.windows, moment.rules, asked.reading, now, before)
+    return at if at is not None and at > now else None
 
 
 def place_told(campaign: Campaign, geofence: Geofence | None, now: datetime) -> dict[str, Any]:
@@ -338,36 +402,68 @@ def _audience(asked: Asked, who: Recipient) -> dict[str, Any]:
     return told
 
 
-def _fix(campaign: Campaign, moment: Moment, now: datetime) -> dict[str, Any]:
-    age = now - moment.event.emitted - campaign.trigger.delay
-    return {"age_seconds": age.total_seconds(), "confidence": moment.event.confidence}
+def _fix(asked: Asked) -> dict[str, Any]:
+    event = asked.moment.event
+    if isinstance(event, Occurrence):
+        return {}
+    age = asked.now - event.emitted - asked.campaign.trigger.delay
+    return {"age_seconds": age.total_seconds(), "confidence": event.confidence}
 
 
-def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> dict[str, Any]:
-    return {"age_seconds": (now - moment.event.at - campaign.trigger.delay).total_seconds()}
+def _shelf_life(asked: Asked) -> dict[str, Any]:
+    age = asked.now - asked.moment.event.at - asked.campaign.trigger.delay
+    return {"age_seconds": age.total_seconds()}
 
 
-def _channel_health(campaign: Campaign, moment: Moment) -> dict[str, Any]:
-    breaker = moment.breakers.get(campaign.channel)
+def _window(asked: Asked) -> dict[str, Any]:
+    where = asked.reading.geofence
+    if isinstance(where, Anywhere):
+        return _reader(asked.reading.origin)
+    return {"zone": where.timezone if where else None}
+
+
+def _reader(origin: Origin | None) -> dict[str, Any]:
+    """What a number tells of where its holder is; never the number."""
+    if origin is None:
+        return {"reader": None}
+    told = {"zones": list(origin.zones), "areas": sorted(origin.areas), "apart": sorted(origin.apart)}
+    return {"reader": told}
+
+
+def _channel_health(asked: Asked) -> dict[str, Any]:
+    campaign = asked.campaign
+    breaker = asked.moment.breakers.get(campaign.channel)
     if breaker is None:
         return {"breaker": None}
     told = {"breaker": breaker.state.value, "until": breaker.until.isoformat() if breaker.until else None}
     if breaker.state is BreakerState.OPEN:
-        told["valid_until"] = valid_until(campaign, moment.event).isoformat()
+        told["valid_until"] = valid_until(campaign, asked.moment.event).isoformat()
     return told
+
+
+def place_or_anywhere(
+    campaign: Campaign, geofence: Geofence | None, named: str | None
+) -> Geofence | Anywhere | None:
+    """The place that a moment is about; anywhere if it names none, and None if the one that it names is gone."""
+    return geofence if named is not None else Anywhere(campaign.country)
 
 
 def _country_hours(asked: Asked, _who: Recipient) -> dict[str, Any]:
     """Which clocks and countries count: all that is known of the number."""
-    rules, about = asked.moment.rules, asked.about
+    rules = asked.moment.rules
     if not rules.enforced:
         return {"enforced": False}
-    told: dict[str, Any] = {"zones": list(about.zones), "areas": sorted(about.areas)}
-    if about.unknown is not None:
-        told["unknown"] = about.unknown
+    told = (
+        _reader(asked.reading.origin) if isinstance(asked.reading.geofence, Anywhere) else _about(asked.about)
+    )
     if rules.reach is not Reach.DEFAULT:
         told["reach"] = rules.reach.value
     return told
+
+
+def _about(about: Concerned) -> dict[str, Any]:
+    told: dict[str, Any] = {"zones": list(about.zones), "areas": sorted(about.areas)}
+    return told if about.unknown is None else told | {"unknown": about.unknown}
 
 
 def _country_cap(asked: Asked, _who: Recipient) -> dict[str, Any]:
@@ -483,39 +579,38 @@ def text_of(
     return worded(campaign, values, wording)
 
 
-def coupon_until(campaign: Campaign, event: PlaceEvent) -> datetime:
+def coupon_until(campaign: Campaign, event: Occasion) -> datetime:
     """The instant at which a code of the campaign, earned by the event, is too late at a till."""
     valid_seconds = campaign.coupon.valid_seconds if campaign.coupon else 0
     return event.at + campaign.trigger.delay + timedelta(seconds=valid_seconds)
 
 
-def valid_until(campaign: Campaign, event: PlaceEvent) -> datetime:
+def valid_until(campaign: Campaign, event: Occasion) -> datetime:
     """The instant at which the event's offer is too late."""
     return event.at + campaign.trigger.delay + timedelta(seconds=campaign.shelf_life_seconds)
 
 
-_ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], dict[str, Any]]] = {
-    GateName.CAMPAIGN_ACTIVE: lambda campaign, _moment, now: {"state": due_state(campaign, now).value},
-    GateName.APPROVAL: lambda _campaign, moment, _now: approval_told(moment.clearance),
-    GateName.TRIGGER: lambda campaign, moment, _now: _trigger(campaign, moment),
-    GateName.SUBJECT: lambda _campaign, moment, _now: {"known": moment.recipient is not None},
+_ANYBODY: Mapping[GateName, Callable[[Asked], dict[str, Any]]] = {
+    GateName.CAMPAIGN_ACTIVE: lambda asked: {"state": due_state(asked.campaign, asked.now).value},
+    GateName.APPROVAL: lambda asked: approval_told(asked.moment.clearance),
+    GateName.TRIGGER: _trigger,
+    GateName.SUBJECT: lambda asked: {"known": asked.moment.recipient is not None},
     GateName.FIX: _fix,
     GateName.SHELF_LIFE: _shelf_life,
-    GateName.WINDOW: lambda _campaign, moment, _now: {
-        "zone": moment.geofence.timezone if moment.geofence else None
-    },
-    GateName.DELAY: lambda campaign, moment, _now: _delay(campaign, moment),
-    GateName.OPENING_HOURS: lambda campaign, moment, now: place_told(campaign, moment.geofence, now),
-    GateName.CHANNEL_HEALTH: lambda campaign, moment, _now: _channel_health(campaign, moment),
+    GateName.WINDOW: _window,
+    GateName.DELAY: _delay,
+    GateName.OPENING_HOURS: lambda asked: place_told(asked.campaign, asked.moment.geofence, asked.now),
+    GateName.CHANNEL_HEALTH: _channel_health,
 }
 _SOMEBODY: Mapping[GateName, Callable[[Asked, Recipient], dict[str, Any]]] = {
-    GateName.LOCATION_CONSENT: lambda asked, _who: consent_told(Purpose.LOCATION, asked.moment.location),
+    GateName.LOCATION_CONSENT: _location,
     GateName.CONSENT: lambda asked, _who: consent_told(
         Purpose.MARKETING, asked.moment.marketing, asked.campaign.channel
     ),
     GateName.SUPPRESSION: lambda asked, who: {"suppressed": asked.campaign.channel in who.suppressed},
     GateName.PROFILING: _profiling,
     GateName.VISITS: _visits,
+    GateName.CART: _cart,
     GateName.CANCEL_IF: lambda asked, _who: deeds_told(asked.campaign, asked.moment.done),
     GateName.AUDIENCE: _audience,
     GateName.COUNTRY_HOURS: _country_hours,

@@ -165,7 +165,7 @@ held_moments = Table(
     Column("campaign", Text, nullable=False),
     Column("subject", Text, nullable=False, index=True),
     Column("kind", Text, nullable=False),
-    Column("geofence", Text, nullable=False),
+    Column("geofence", Text),
     Column("zone", Text),
     Column("at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False, index=True),
@@ -181,8 +181,21 @@ carts = Table(
     Column("value", Float),
     Column("currency", Text),
     Column("recorded_at", UtcDateTime, nullable=False),
+    Column("cart", Text),  # by which the shop tells it from others
+    Column("store", Text),
+    Column("contents", Text),  # sealed
     Index(None, "subject", "at"),
     Index(None, "at"),
+    Index(None, "recorded_at", "id"),
+)
+
+# How far the watches that wait for time to pass have come.
+watch_marks = Table(
+    "watch_marks",
+    metadata,
+    Column("watch", Text, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("id", Text, nullable=False),
 )
 
 list_members = Table(

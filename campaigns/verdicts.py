@@ -15,16 +15,17 @@ from campaigns.experiments.experiment import lot_of
 from campaigns.gates import Asked, GateName, Lack, Moment, Reason, names, tell
 from campaigns.limits.budget import limit_from_json
 from campaigns.limits.money import micros_of
+from campaigns.triggers.cart import is_as_wished
+from campaigns.triggers.occasion import Timed, kind_of
 from campaigns.triggers.place_hours import open_by
 from campaigns.triggers.trigger import Deed
 from campaigns.triggers.visiting import visit_wanted
-from consent.countries.hours import day_and_time, is_open, local_time
-from consent.countries.place import Concerned
+from consent.countries.hours import day_and_time, is_open_on_all, local_time
+from consent.countries.place import Anywhere, Concerned, Origin, concerned
 from consent.countries.rule import Reach
-from consent.countries.ruling import Hold, hold_by_sender, hold_by_words, holds_by_hours, next_opening
+from consent.countries.ruling import Hold, hold_by_hours, hold_by_sender, hold_by_words, next_opening
 from consent.entry import Action, Channel, Purpose, weigh
 from consent.entry import Reason as StandingReason
-from geofences.event import EventKind
 
 Told = Mapping[str, Any]
 
@@ -35,7 +36,7 @@ class Case:
 
     campaign: Campaign
     subject: str | None
-    geofence: str
+    geofence: str | None
     at: datetime
 
 
@@ -81,6 +82,8 @@ _NOT_ALLOWED = {
     (Purpose.MARKETING, StandingReason.WITHDRAWN): Reason.CONSENT_WITHDRAWN,
     (Purpose.PROFILING, StandingReason.NEVER_ASKED): Reason.NO_PROFILING_CONSENT,
     (Purpose.PROFILING, StandingReason.WITHDRAWN): Reason.PROFILING_CONSENT_WITHDRAWN,
+    (Purpose.CART, StandingReason.NEVER_ASKED): Reason.NO_CART_CONSENT,
+    (Purpose.CART, StandingReason.WITHDRAWN): Reason.CART_CONSENT_WITHDRAWN,
 }
 
 
@@ -102,8 +105,9 @@ def _trigger(told: Told, case: Case) -> Answer:
         return Answer(told, Reason.EVENT_RETRACTED)
     trigger = case.campaign.trigger
     tags = [tag for tag in told["tags"] if tag in trigger.tags]
-    zone = told["zone"] if trigger.zones else None
-    named = names(trigger, EventKind(told["event"]), told["geofence"], tags, zone)
+    kind = kind_of(told["event"])
+    zone = told["zone"] if trigger.zones and not isinstance(kind, Timed) else None
+    named = names(trigger, kind, told["geofence"], tags, zone)
     return Answer(told, Reason.OK if named else Reason.TRIGGER_MISMATCH)
 
 
@@ -112,7 +116,7 @@ def _subject(told: Told, _case: Case) -> Answer:
 
 
 def _location_consent(told: Told, case: Case) -> Answer:
-    return _consent(told, case, Purpose.LOCATION)
+    return _consent(told, case, Purpose.LOCATION) if case.campaign.uses_location else Answer(told)
 
 
 def _marketing_consent(told: Told, case: Case) -> Answer:
@@ -149,6 +153,19 @@ def _visits(told: Told, case: Case) -> Answer:
     return Answer({**told, **wanted}, Reason.OK if fits else Reason.NOT_THIS_VISIT)
 
 
+def _cart(told: Told, case: Case) -> Answer:
+    if case.campaign.trigger.cart is None:
+        return Answer(told)
+    allowed = _consent(told, case, Purpose.CART)
+    return allowed if allowed.reason is not Reason.OK else Answer(told, cart_reason(told, case))
+
+
+def cart_reason(told: Told, case: Case) -> Reason:
+    """Whether there is the open cart that the campaign asks for, untouched since."""
+    wish = case.campaign.trigger.cart
+    return Reason.OK if wish is None or is_as_wished(wish, told, case.at) else Reason.NO_SUCH_CART
+
+
 def _cancel_if(told: Told, case: Case) -> Answer:
     by = case.campaign.trigger.called_off_by
     if not by:
@@ -158,7 +175,8 @@ def _cancel_if(told: Told, case: Case) -> Answer:
 
 
 def _delay(told: Told, case: Case) -> Answer:
-    if not case.campaign.trigger.delay:
+    trigger = case.campaign.trigger
+    if not told and (not trigger.delay or isinstance(trigger.event, Timed)):
         return Answer(told)
     return Answer(told, Reason.DELAYED if case.at < datetime.fromisoformat(told["due_at"]) else Reason.OK)
 
@@ -183,6 +201,8 @@ def _audience(told: Told, case: Case) -> Answer:
 
 
 def _fix(told: Told, case: Case) -> Answer:
+    if not told and isinstance(case.campaign.trigger.event, Timed):
+        return Answer(told)
     oldest, least = case.campaign.max_fix_age_seconds, case.campaign.min_confidence
     said = {**told, "max_fix_age_seconds": oldest, "min_confidence": least}
     if oldest is not None and told["age_seconds"] > oldest:
@@ -198,18 +218,33 @@ def _shelf_life(told: Told, case: Case) -> Answer:
 
 
 def _window(told: Told, case: Case) -> Answer:
-    zone = told["zone"]
+    zones: tuple[str, ...] = (told["zone"],) if "reader" not in told and told["zone"] else ()
+    if "reader" in told:
+        zones = _about(told, case).zones
+    zone = zones[0] if len(zones) == 1 else None
     local = local_time(case.at, zone)
-    said = {**told, "local_time": day_and_time(local) if local else None}
-    return Answer(said, Reason.OK if is_open(case.campaign.windows, case.at, zone) else Reason.OUTSIDE_WINDOW)
+    said = {**told, "zone": zone, "local_time": day_and_time(local) if local else None}
+    if len(zones) > 1:
+        said["zones"] = len(zones)
+    is_open_then = is_open_on_all(case.campaign.windows, case.at, zones)
+    return Answer(said, Reason.OK if is_open_then else Reason.OUTSIDE_WINDOW)
+
+
+def _about(told: Told, case: Case) -> Concerned:
+    """Which clocks and countries count: of the place, or else of wherever the reader may be."""
+    if "reader" not in told:
+        return Concerned(tuple(told["zones"]), frozenset(told["areas"]), told.get("unknown"))
+    reader = told["reader"]
+    origin = reader and Origin(tuple(reader["zones"]), frozenset(reader["areas"]), frozenset(reader["apart"]))
+    return concerned(Anywhere(case.campaign.country), origin)
 
 
 def _country_hours(told: Told, case: Case) -> Answer:
     if not told.get("enforced", True):
         return _by_country(told, None, Reason.COUNTRY_HOURS)
-    who = Concerned(tuple(told["zones"]), frozenset(told["areas"]), told.get("unknown"))
+    who = _about(told, case)
     reach, channel = Reach(told.get("reach", Reach.DEFAULT)), case.campaign.channel
-    hold = next(holds_by_hours(who, case.at, channel, reach), None)
+    hold = hold_by_hours(who, case.at.replace(second=0, microsecond=0), channel, reach)
     if hold is not None:
         opening = next_opening(who, case.at, channel, reach)
         told = {**told, "open_again": opening.isoformat() if opening else None}
@@ -292,7 +327,7 @@ def _channel_health(told: Told, case: Case) -> Answer:
 
 
 def _holdout(told: Told, case: Case) -> Answer:
-    lot = lot_of(case.campaign.experiment, told, case.subject or "", case.geofence, case.at)
+    lot = lot_of(case.campaign.experiment, told, case.subject or "", case.geofence or "", case.at)
     return Answer({**told, **lot.drawn}, Reason(lot.group.value) if lot.group else Reason.OK)
 
 
@@ -307,6 +342,7 @@ _RULES: Mapping[GateName, Callable[[Told, Case], Answer]] = {
     GateName.SUPPRESSION: _suppression,
     GateName.PROFILING: _profiling,
     GateName.VISITS: _visits,
+    GateName.CART: _cart,
     GateName.CANCEL_IF: _cancel_if,
     GateName.DELAY: _delay,
     GateName.FIX: _fix,

@@ -111,6 +111,8 @@ class Settings:
 
     push_path: str = ""
     push_while_driving: Literal["silent", "normal"] = "silent"
+    push_per_second_limit: float = 200.0
+    push_per_day_limit: int = 1_000_000
 
     outgoing: Literal["public", "any"] = "public"
     outgoing_ports: str = "443 8443"

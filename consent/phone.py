@@ -17,7 +17,7 @@ from phonenumbers import (
 )
 from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_geographical_number, time_zones_for_number
 
-from consent.countries.place import Origin, areas_of_number
+from consent.countries.place import Origin, areas_of_number, regions_apart
 from consent.errors import FieldError, InvalidConsent
 
 WRITTEN_LIMIT_CHARS = 40
@@ -87,7 +87,7 @@ def origin_of(phone: str) -> Origin:
     except NumberParseException:
         return Origin((), frozenset())
     zones = _zones(number)
-    return Origin(zones, areas_of_number(phone, zones))
+    return Origin(zones, areas_of_number(phone, zones), regions_apart(phone))
 
 
 def _zones(number: PhoneNumber) -> tuple[str, ...]:

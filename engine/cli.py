@@ -7,6 +7,7 @@ import typer
 
 from engine.commands import (
     beacons,
+    bench,
     campaigns,
     geofences,
     installation,
@@ -16,8 +17,8 @@ from engine.commands import (
     provider,
     recordings,
     rules,
+    stories,
     texts,
-    trials,
     vault,
 )
 
@@ -31,8 +32,8 @@ COMMANDS: Commands = {
     "nearness": recordings.nearness,
     "ranging": recordings.ranging,
     "fit-jams": recordings.fit_jams,
-    "story": trials.story,
-    "bench": trials.bench,
+    "story": stories.story,
+    "bench": bench.bench,
     "check": installation.check,
     "provider": provider.provider,
 }

@@ -22,6 +22,7 @@ from campaigns.delivery import outbox
 from campaigns.delivery.breaker import Breaker
 from campaigns.gates import fits
 from campaigns.triggers import held_store
+from campaigns.triggers.occasion import Occasion
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Purpose, standing
@@ -214,7 +215,7 @@ class Judge:
         connection: Connection,
         events: Sequence[PlaceEvent],
         owners: Mapping[str, str],
-        at: Callable[[PlaceEvent], datetime],
+        at: Callable[[Occasion], datetime],
         *,
         only_keep: bool = False,
     ) -> list[Decision]:

@@ -23,6 +23,8 @@ from campaigns.limits.account import NO_LIMITS, Account, caps_in_force, counted_
 from campaigns.limits.budget_store import Counters, lock_counters, read_counters
 from campaigns.limits.cap import Sent, counted_since
 from campaigns.message import Message
+from campaigns.triggers.cart import CartEvent
+from campaigns.triggers.occasion import Occasion
 from consent import ledger
 from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
@@ -30,7 +32,6 @@ from consent.phone import origin_of
 from consent.store import Reachable
 from engine.history import History, read_history
 from geofences import visit_store
-from geofences.event import PlaceEvent
 from geofences.geofence import Geofence
 from geofences.visit import Visit
 
@@ -90,7 +91,7 @@ class Facts:
     def moment(
         self,
         campaign: Campaign,
-        event: PlaceEvent,
+        event: Occasion,
         geofence: Geofence | None,
         subject: str | None,
         *,
@@ -136,7 +137,17 @@ class Facts:
             else (),
             done=self._history.done(campaign, known.recipient.id, event.geofence, event.at),
             past=self._history.past(campaign, known.recipient.id, known.sent),
+            carting=standing(known.entries, Purpose.CART, None, self._now) if campaign.trigger.cart else None,
+            carts=self._history.open_carts(campaign, known.recipient.id),
         )
+
+    def knows(self, subject: str) -> bool:
+        """Whether anything is known of the subject."""
+        return subject in self._known
+
+    def open_carts(self, campaign: Campaign, subject: str) -> tuple[CartEvent, ...]:
+        """The subject's open carts, the newest first; none where the campaign asks for none."""
+        return self._history.open_carts(campaign, subject)
 
     def at(self, now: datetime) -> "Facts":
         """The same at another instant; what is told to one is known to the other."""

@@ -17,6 +17,7 @@ from campaigns.coupons.redemption_store import Taken
 from campaigns.limits.cap import Sent
 from campaigns.message import Message
 from campaigns.triggers import cart_store
+from campaigns.triggers.cart import OPEN_FOR, CartEvent, open_carts
 from campaigns.triggers.trigger import Deed
 from geofences import store as geofence_store
 from geofences import visit_store
@@ -36,7 +37,7 @@ TILL_AHEAD = timedelta(minutes=2)
 @dataclass(frozen=True, slots=True)
 class History:
     """What some subjects did, as far as the campaigns ask that it was read for: each subject's visits, oldest first, the
-    messages to it, and the lists that it is on, and when it bought something. `places` are the properties of the places visited.
+    messages to it, the lists that it is on, when it bought something, and what it did with carts. `places` are the properties of the places visited.
     """
 
     now: datetime
@@ -46,10 +47,15 @@ class History:
     places: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bought: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
     redeemed: Mapping[str, Sequence[Taken]] = field(default_factory=dict)
+    carts: Mapping[str, Sequence[CartEvent]] = field(default_factory=dict)
 
     def visits_to(self, subject: str, geofence: str | None) -> tuple[Visit, ...]:
         """The subject's visits to a place, oldest first."""
         return tuple(visit for visit in self.visits.get(subject, ()) if visit.geofence == geofence)
+
+    def open_carts(self, campaign: Campaign, subject: str) -> tuple[CartEvent, ...]:
+        """The subject's open carts, the newest first; none where the campaign asks for none."""
+        return open_carts(self.carts.get(subject, ()), self.now) if campaign.trigger.cart else ()
 
     def done(self, campaign: Campaign, subject: str, geofence: str | None, at: datetime) -> frozenset[Deed]:
         """What the subject did since an event at `at`, of what calls the campaign off."""
@@ -145,7 +151,26 @@ def read_history(
         geofence_store.properties_of(connection, been) if any(e.act is Act.VISITED for e in asked) else {},
         cart_store.purchases_of(connection, wanted, now - max(paid)) if paid else {},
         redemption_store.taken_by(connection, wanted, now - max(redeemed)) if redeemed else {},
+        _read_carts(connection, wanted, campaigns, now),
     )
+
+
+def open_carts_of(
+    connection: Connection, subject: str, campaign: Campaign, now: datetime
+) -> tuple[CartEvent, ...]:
+    """The subject's open carts, where the campaign asks for one."""
+    return open_carts(_read_carts(connection, [subject], [campaign], now).get(subject, ()), now)
+
+
+def _read_carts(
+    connection: Connection, subjects: Iterable[str], campaigns: Iterable[Campaign], now: datetime
+) -> Mapping[str, Sequence[CartEvent]]:
+    """What these subjects did with carts, if one of the campaigns asks; what was in them, if one asks for that."""
+    wishes = [campaign.trigger.cart for campaign in campaigns if campaign.trigger.cart]
+    if not wishes:
+        return {}
+    inside = any(wish.looks_inside for wish in wishes)
+    return cart_store.carts_of(connection, subjects, now - 2 * OPEN_FOR, look_inside=inside)
 
 
 def done_since(

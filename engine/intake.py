@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from config import Settings
 from engine import metrics
+from engine.doors.problem import FieldProblem, Problem
 from engine.log import Refusal
-from engine.problem import FieldProblem, Problem
 from engine.signal_document import ANSWERS, request_of
 from engine.signals import Report, Sighting, SignalKind, decode_pings, decode_sightings, times_of
 

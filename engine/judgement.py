@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from campaigns import decision_store
 from campaigns.arbitration import Claim, rounds, won
-from campaigns.decide import Decision, Outcome, decide
+from campaigns.decide import Decision, Outcome, decide, due_at
 from campaigns.fulfilment import fulfil
 from campaigns.message import Message
 from campaigns.triggers import held_store
@@ -84,5 +84,5 @@ def record_new(connection: Connection, judged: Judged) -> bool:
     if not decision_store.record_decision(connection, decision, judged.message, counted=judged.counted):
         return False
     if decision.outcome is Outcome.HELD:
-        held_store.hold(connection, decision, claim.event, claim.event.at + claim.campaign.trigger.delay)
+        held_store.hold(connection, decision, claim.event, due_at(decision))
     return True

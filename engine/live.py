@@ -20,6 +20,7 @@ from redis.client import Pipeline
 from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
+from engine.ahead import Ahead, AheadOfServer, Call, InStep
 from engine.cluster import ClusterClient, Round, names_cluster, open_cluster
 from engine.durability import Durability, DurablePipeline
 from engine.round_trip import Command, ask, raised
@@ -36,8 +37,6 @@ LIVE_TIMEOUT_SECONDS = 5.0
 POLL_SECONDS = 0.005
 """Streams on several nodes of a cluster cannot be waited for in one command; they are looked at so often."""
 
-Call = tuple[Sequence[str], Sequence[Any]]
-"""The keys and the arguments of one run of a script."""
 Script = Callable[..., Any]
 BatchedScript = Callable[[Sequence[Call]], list[Any]]
 
@@ -93,7 +92,7 @@ class Live:
         """The Lua script ``engine/lua/<name>.lua``, to be called many times in one round trip: each call its keys and
         arguments; each answer what the script answered, or the `RedisError` that stopped it.
         """
-        text = resources.files("engine").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+        text = _text_of(name)
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
         def once(calls: Sequence[Call], command: str, script: str) -> list[Any]:
@@ -115,6 +114,12 @@ class Live:
             return answers
 
         return call
+
+    def ahead(self, *names: str) -> Ahead:
+        """Lua scripts by name, to be called without waiting for what they answer."""
+        if isinstance(self.client, ClusterClient):
+            return InStep({name: self.batched(name) for name in names})
+        return AheadOfServer(self.client, {name: _text_of(name) for name in names})
 
     def ask(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
         """What is answered to each command, as it came, all in one round trip; an error stands in its place. Durable
@@ -191,6 +196,10 @@ def open_live(
             child.stop()
         raise
     return Live(client=client, partitions=partitions, child=child, durability=durability or Durability())
+
+
+def _text_of(script: str) -> str:
+    return resources.files("engine").joinpath("lua", f"{script}.lua").read_text(encoding="utf-8")
 
 
 def _client(url: str, timeout_seconds: float) -> Redis:

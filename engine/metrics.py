@@ -59,6 +59,11 @@ LINE_CLOSED = Gauge(
     "1 while a provider's calls go through, 0 while its breaker is open; alarm on 0.",
     ["channel"],
 )
+LINE_OF_APP_CLOSED = Gauge(
+    "chaland_app_line_good",
+    "The same of each line by itself: a channel of several apps is good while one of them is; alarm on 0.",
+    ["channel", "line"],
+)
 DAY_USED_UP = Gauge(
     "chaland_line_messages_used_up", "1 while no message of today is left; alarm on 1.", ["channel"]
 )
@@ -74,6 +79,11 @@ CALLS = Gauge(
     "chaland_provider_calls",
     "Calls of providers by all processes since the live store was made, by channel and how they came out.",
     ["channel", "outcome"],
+)
+SECOND_YES_CALLS = Gauge(
+    "chaland_second_yes_calls",
+    "Those of them that asked a number for its second yes, by how they came out.",
+    ["outcome"],
 )
 OLDEST_DUE = Gauge(
     "chaland_oldest_due_age_seconds", "How long the oldest message has been due; 0 without one."

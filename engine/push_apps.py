@@ -2,6 +2,8 @@
 
 [fcm.default]                       # the name that addresses have as `app`
 account = "service-account.json"    # as Google's console hands it out; paths are from the file's own folder
+per_second = 300                    # calls of all processes together, where it is to differ from CHALAND_PUSH_PER_SECOND_LIMIT
+per_day = 1000000                   # and from CHALAND_PUSH_PER_DAY_LIMIT
 api_url = "http://127.0.0.1:8010"   # another address than the service's own, for trials
 """
 
@@ -26,6 +28,8 @@ from consent.push import Environment, PushKind
 from engine.outbound import CallFailed, Outbound
 
 Now = Callable[[], datetime]
+LARGEST_LIMIT = 1_000_000_000
+"""Calls, a second or a day."""
 
 
 class InvalidPushApps(ValueError):
@@ -63,23 +67,44 @@ class _Entry:
             raise InvalidPushApps(f"{self.path}: [{self.name}] needs {field}, a text")
         return value
 
+    def limit(self, field: str) -> float | None:
+        value = self.values.get(field)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST_LIMIT:
+            raise InvalidPushApps(
+                f"{self.path}: [{self.name}]: {field} is a number above zero, {LARGEST_LIMIT} at most"
+            )
+        return value
+
     def file(self, field: str) -> Path:
         return self.path.parent / self.text(field)
 
 
+@dataclass(frozen=True, slots=True)
+class AppRate:
+    """How often an app may be called; None where the settings say it."""
+
+    per_second: float | None = None
+    per_day: float | None = None
+
+
 class PushApps:
-    """The apps of the file, none where no file is set, and what they call with. URLs that browsers gave us are called
-    through `outbound`. Raises InvalidPushApps.
+    """The apps of the file, none where no file is set, what they call with, and how often each may (`rates`). URLs that
+    browsers gave us are called through `outbound`. Raises InvalidPushApps.
     """
 
     def __init__(self, path: str, now: Now, outbound: Outbound) -> None:
         self._clients = contextlib.ExitStack()
         self.services: dict[App, PushService] = {}
+        self.rates: dict[App, AppRate] = {}
         means = _Means(now, outbound, self._clients)
         with contextlib.ExitStack() as failing:
             failing.callback(self.close)
             for entry in _entries(Path(path)) if path else ():
-                self.services |= _services(entry, means)
+                made = _services(entry, means)
+                self.services |= made
+                self.rates |= dict.fromkeys(made, AppRate(entry.limit("per_second"), entry.limit("per_day")))
             failing.pop_all()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from campaigns.audience.reach import Reach, reach
 from campaigns.campaign import Campaign
 from campaigns.errors import AudienceTooSmall
 from campaigns.gates import Moment
+from campaigns.triggers.occasion import Occurrence, Timed
 from consent.store import count_subjects, subject_ids_after
 from engine.facts import gather
 from geofences.event import PlaceEvent
@@ -36,7 +37,12 @@ def check_audience(connection: Connection, campaign: Campaign, minimum: int, now
 
 
 def _moments(connection: Connection, campaign: Campaign, now: datetime) -> Iterator[Moment]:
-    nowhere = PlaceEvent("", "", campaign.trigger.waits_for, "", now, now, 1.0)
+    kind = campaign.trigger.waits_for
+    nowhere = (
+        Occurrence("", kind, None, now)
+        if isinstance(kind, Timed)
+        else PlaceEvent("", "", kind, "", now, now, 1.0)
+    )
     after: str | None = None
     for _ in range(EXAMINED_LIMIT // PORTION):
         ids = subject_ids_after(connection, after, PORTION)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from campaigns import store as campaign_store
 from campaigns.arbitration import Claim
-from campaigns.decide import Decision, Outcome
+from campaigns.decide import Decision, Outcome, due_at
 from campaigns.delivery.breaker import Breaker
 from campaigns.gates import Reason
 from campaigns.triggers import held_store
@@ -103,21 +103,24 @@ class Releaser:
         facts = gather(
             connection, {each.subject for each in several}, list(campaigns.values()), now, house, counters
         )
-        places = geofence_store.get_many(connection, {each.event.geofence for each in several})
+        named = {each.event.geofence for each in several if each.event.geofence is not None}
+        places = geofence_store.get_many(connection, named)
         claims = []
         for each in several:
             campaign = campaigns.get(each.campaign)
             if campaign is None:
                 held_store.drop(connection, each, Reason.CAMPAIGN_NOT_ACTIVE, now)
             else:
-                claims.append(Claim(campaign, each.event, places.get(each.event.geofence), each.subject))
+                claims.append(
+                    Claim(campaign, each.event, places.get(each.event.geofence or ""), each.subject)
+                )
         return judge_all(connection, claims, facts, now, _settle)
 
 
 def _settle(connection: Connection, judged: Judged) -> bool:
-    claim, decision = judged.claim, judged.decision
-    if decision.outcome is Outcome.HELD:  # the campaign waits longer by now
-        held_store.postpone(connection, decision, claim.event.at + claim.campaign.trigger.delay)
+    decision = judged.decision
+    if decision.outcome is Outcome.HELD:  # the campaign waits longer by now, or hours have changed
+        held_store.postpone(connection, decision, due_at(decision))
         return False
     held_store.settle(connection, decision, judged.message, counted=judged.counted)
     return True

@@ -21,7 +21,7 @@ def ask(client: Redis, commands: Iterable[Command]) -> list[Any]:
     connection: Any = pool.get_connection()
     try:
         connection.send_packed_command([b"".join(packed)])
-        return [_answer(connection) for _ in packed]
+        return [next_answer(connection) for _ in packed]
     except BaseException:
         connection.disconnect()  # what was not read may not be taken for the answer to the next one
         raise
@@ -39,7 +39,8 @@ def raised(answers: Sequence[Any]) -> Sequence[Any]:
     return answers
 
 
-def _answer(connection: Any) -> Any:
+def next_answer(connection: Any) -> Any:
+    """What comes next on a connection; an error that the server answers is an answer too."""
     try:
         return connection.read_response()
     except ResponseError as error:

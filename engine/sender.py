@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event, Thread
 
@@ -24,6 +24,7 @@ from campaigns.delivery.outbox import (
     give_up,
     has_work,
     lock_due,
+    outcome_of,
     put_back,
     put_off,
     record_failure,
@@ -49,10 +50,10 @@ from consent.phone import origin_of
 from consent.push import PushAddress, addresses_of
 from consent.store import lock_subject, mark_of_subject, phone_of
 from consent.suppression import suppression_of
-from engine import texting
+from engine import pushing, texting
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
-from engine.history import done_since
+from engine.history import done_since, open_carts_of
 from engine.lines import Lines, NoLines
 from geofences.geofence import Geofence
 from geofences.store import event_facts
@@ -184,7 +185,7 @@ class Sender:
                 connection,
                 now,
                 limit,
-                lambda channel, wanted: self._lines.grant(channel, wanted).count,
+                lambda channel, wanted: self._permits(channel, wanted, now),
                 channels,
             )
         for message_id in left:
@@ -194,6 +195,12 @@ class Sender:
             with self._writes.begin() as connection:
                 put_back(connection, kept)
         return len(due) - len(kept)
+
+    def _permits(self, channel: consent.Channel, wanted: int, now: datetime) -> int:
+        """A push goes over as many lines as its shopper has apps: these are asked for it with the claim."""
+        if channel is consent.Channel.PUSH:
+            return pushing.may_be_taken(self._lines, wanted, now)
+        return self._lines.grant(channel, wanted).count
 
     def _deal_with(self, due: Due, stop: Event | None) -> bool:
         """Send or end one message; False when it is left for later, because we stop or the line went down."""
@@ -231,11 +238,12 @@ class Sender:
                 raise _StaleClaim("too long since consent was asked for", permanent=False)
             receipt = claim.channel.send(claim.outgoing)
         except DeliveryError as error:
-            outcome = _outcome(error)
+            outcome = outcome_of(error)
             self._record_failure(claim, outcome, error)
             if outcome is AttemptOutcome.RETRY and due.channel is consent.Channel.SMS:
                 texting.give_back(self._lines, claim.outgoing.to, claim.outgoing.text)
             if isinstance(error, _StaleClaim):
+                pushing.give_back(self._lines, claim.outgoing.addresses)
                 return False
             self._lines.failed(due.channel, error)
         except Exception as error:  # noqa: BLE001  # a channel's bug: whether the message went out, nobody knows
@@ -279,6 +287,12 @@ class Sender:
                     put_off(connection, message, now + timedelta(seconds=NO_MONEY_SECONDS))
                     return None
                 reason = goes
+            if reason is Reason.OK and pushed.addresses:
+                callable_now = pushing.may_go(self._lines, pushed.addresses, now)
+                if isinstance(callable_now, datetime):
+                    put_off(connection, message, callable_now)
+                    return None
+                pushed = replace(pushed, addresses=callable_now)
             if reason is not Reason.OK or channel is None or (address is None and not pushed.addresses):
                 state = refuse(connection, message, reason, rule)
                 because = f"{reason} ({rule})" if rule else reason
@@ -348,6 +362,10 @@ class Sender:
             profiling=standing_of(connection, message.subject, consent.Purpose.PROFILING, None, at)
             if campaign is not None and campaign.profiles
             else None,
+            carting=standing_of(connection, message.subject, consent.Purpose.CART, None, at)
+            if campaign is not None and campaign.trigger.cart
+            else None,
+            carts=open_carts_of(connection, message.subject, campaign, now) if campaign is not None else (),
             rules=self._rules,
             account=account,
             now=now,
@@ -397,9 +415,3 @@ def _rule_of(answer: Answer) -> str | None:
     """The country's rule that an answer rests on, with its version; None where it rests on none."""
     rule, version = answer.input.get("rule"), answer.input.get("version")
     return f"{rule}@{version}" if rule and version else rule
-
-
-def _outcome(error: DeliveryError) -> AttemptOutcome:
-    if error.outcome_unknown:
-        return AttemptOutcome.UNKNOWN
-    return AttemptOutcome.FAILED if error.permanent else AttemptOutcome.RETRY

@@ -17,7 +17,7 @@ from campaigns.gates import Reason
 from consent.entry import Channel
 from engine import metrics
 from engine.clock import Now
-from engine.lines import Lines, Short
+from engine.lines import SECOND_YES, Lines, Short
 from engine.records import Records
 
 
@@ -33,9 +33,16 @@ def tell_sending(records: Records, lines: Lines, now: Now) -> None:
 
     metrics.OLDEST_DUE.set_function(recorded(_oldest_age_seconds))
     metrics.DEAD_LETTERS.set_function(recorded(count_dead))
+    for outcome in AttemptOutcome:
+        metrics.SECOND_YES_CALLS.labels(outcome).set_function(
+            _or_unknown(partial(lines.counted, SECOND_YES, outcome))
+        )
     for channel in Channel:
         for gauge, figure in _of_line(lines, channel).items():
             gauge.labels(channel).set_function(_or_unknown(figure))
+        for line in lines.lines_of(channel):
+            is_good = partial(_is_good, lines, line)
+            metrics.LINE_OF_APP_CLOSED.labels(channel, line).set_function(_or_unknown(is_good))
         for outcome in AttemptOutcome:
             metrics.CALLS.labels(channel, outcome).set_function(
                 _or_unknown(partial(lines.counted, channel, outcome))
@@ -53,13 +60,20 @@ def _of_line(lines: Lines, channel: Channel) -> dict[Gauge, Callable[[], float]]
     }
 
 
+def _is_good(lines: Lines, line: str) -> bool:
+    return lines.standing(line).breaker.state is BreakerState.CLOSED
+
+
 def troubles(lines: Lines) -> list[str]:
     """What an operator should know of the lines to providers."""
-    told = [
-        f"calls over {channel} fail; the next is tried at {kept.until:%H:%M:%S} UTC"
-        for channel, kept in lines.breakers().items()
-        if kept.state is not BreakerState.CLOSED and kept.until
-    ]
+    told = []
+    for line in (line for channel in Channel for line in lines.lines_of(channel)):
+        standing = lines.standing(line)
+        until = standing.breaker.until
+        if standing.breaker.state is not BreakerState.CLOSED and until:
+            told.append(f"calls over {line} fail; the next is tried at {until:%H:%M:%S} UTC")
+        if paused_until := standing.paused_until:
+            told.append(f"nothing is called over {line} before {paused_until:%H:%M:%S} UTC")
     words = {Short.DAY: "messages", Short.SPEND: "money"}
     told += [
         f"nothing is left today of the {words[short]} for {channel}; what is due waits, and may expire"

@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from engine import strict_json
-from engine.problem import FieldProblem, Problem
+from engine.doors import strict_json
+from engine.doors.problem import FieldProblem, Problem
 from geofences.advert import Advert, Telemetry, read_advert
 from geofences.beacon import TX_POWER_LIMITS_DBM, BeaconId, IBeacon, RegionChange
 from geofences.beacon_json import INSTANCE_PATTERN, NAMESPACE_PATTERN, UUID_PATTERN, canonical_uuid

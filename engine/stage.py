@@ -12,9 +12,9 @@ from twilio.request_validator import RequestValidator
 
 from config import Settings
 from engine.app import Engine
-from engine.campaign_words import conditions
 from engine.clock import SetClock
-from engine.handset import Handset, Spot
+from engine.stories.campaign_words import conditions
+from engine.stories.handset import Handset, Spot
 
 ADMIN_KEY = "story-key"
 TWILIO_TOKEN = "story-token"  # noqa: S105  # lives as long as a story
@@ -204,7 +204,7 @@ class Stage:
 
     def _move_to(self, at: datetime) -> None:
         self._clock.set(max(at, self._clock() + timedelta(milliseconds=1)))
-        self._engine.move_campaigns()
+        self._engine.rounds.move_campaigns()
 
     def _send(self) -> None:
         """Send what phones have to send by now, and let the engine do all its work."""

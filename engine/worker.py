@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -15,6 +17,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine import metrics, track
+from engine.ahead import packed
 from engine.batch import Batch
 from engine.clock import Now
 from engine.detection import Detection, World, detect, recall, tick
@@ -46,9 +49,10 @@ logger = logging.getLogger(__name__)
 ROOM_SECONDS = 0.25
 """So often it is asked whether decisions keep up."""
 ROUND_SECONDS = 0.004
-"""Rounds that take less begin no sooner than this after each other, so that a busy second takes few of them; except
-that none waits for longer than `REST` times what the one before it took.
+"""Rounds of few signals that take less begin no sooner than this after each other, so that a second of many small bodies
+takes few of them; except that none waits for longer than `REST` times what the one before it took.
 """
+FEW_SIGNALS = 64
 REST = 3.0
 RETRY_SECONDS = 1.0
 """Pause after a store did not answer."""
@@ -60,7 +64,26 @@ were that are near nothing."""
 TRACKS_KEPT_SECONDS = 300.0
 TRACKS_LIMIT = 2_000_000
 """Phones of which a worker remembers the track, or that there is none, so as not to read back what it has written."""
+Remembered = tuple[Track | None, bytes]
+"""A track, None for none, and how often the gate of its partition had closed when the live store held it too."""
 _encoder = msgspec.msgpack.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is committed in one round trip. By partition: the id of the last entry and how many entries were taken, the
+    devices whose tracks are written, how often the gate had closed when these were known to be allowed. `had` are those
+    that had a track before; `after` is the moment up to which timers have been looked at: one that could not be told by
+    then never will be.
+    """
+
+    until: Mapping[int, tuple[bytes, int]]
+    devices: Mapping[int, Sequence[str]]
+    gate_edits: Mapping[int, bytes]
+    had: Container[str]
+    detection: Detection
+    signals: Batch = field(default_factory=lambda: Batch.of(()))
+    after: float = 0.0
 
 
 class Worker:
@@ -90,9 +113,10 @@ class Worker:
         self._state_expiry_ms = state_expiry_seconds * 1000
         self._event_limit_entries = event_limit_entries
         self._log_kept_entries = log_kept_entries
-        self._fetch = live.batched("fetch")
-        self._commit = live.batched("commit")
-        self._tracks: Recent[Track | None] = Recent(TRACKS_KEPT_SECONDS, TRACKS_LIMIT)
+        self._ahead = live.ahead("fetch", "commit")
+        self._sent: _Batch | None = None
+        kept_seconds = min(TRACKS_KEPT_SECONDS, state_expiry_seconds / 4)
+        self._tracks: Recent[Remembered] = Recent(kept_seconds, TRACKS_LIMIT)
         self._fleet = FleetFigures(live)
         self._upset = False
         self._full: set[int] = set()
@@ -123,8 +147,10 @@ class Worker:
         """Hand the partitions over, and what was heard of beacons in."""
         self._places.close()
         try:
+            self._settle()
             self._fleet.flush(self._now().timestamp(), at_once=True)
             self._leases.release_all()
+            self._ahead.drop()
         except RedisError:
             logger.warning("worker: leases could not be given back; they run out by themselves")
 
@@ -133,6 +159,7 @@ class Worker:
         geofences are loaded, which may take longer than a lease.
         """
         self._places.refresh()
+        self._settle()
         self._leases.refresh()
         self._upset = False
         held = self._leases.held
@@ -155,13 +182,17 @@ class Worker:
         """Learn from processed entries where phones were that are near nothing, which no state holds."""
         if entries:
             signals = Batch.together([entry.signals for entry in entries])
-            known = self._known({partition: list(dict.fromkeys(signals.devices))})
+            known, _ = self._known({partition: list(dict.fromkeys(signals.devices))})
             recall(
                 self._world, signals.only([row for row, name in enumerate(signals.devices) if name in known])
             )
 
     def _begin_anew(self) -> None:
-        """Forget all that is only remembered: what was not committed did not happen."""
+        """Forget all that is only remembered: what was not committed did not happen. What is being committed is found
+        so, or is not, when cursors are read again.
+        """
+        self._ahead.drop()
+        self._sent = None
         self._cursors.clear()
         self._tracks.clear()
         self._world.passers = Passers()
@@ -169,7 +200,8 @@ class Worker:
 
     def run_once(self, block_ms: int = 0) -> int:
         """Process one micro-batch of every owned partition that has one, and the timers of those that are caught up
-        with. Answers how many log entries and timers it took. With `block_ms` it waits that long for something to do.
+        with. Answers how many log entries and timers it took. With `block_ms` it waits that long for something to do,
+        and the commit may still be under way when it returns; the next one waits for it, and knows what it wrote.
         """
         self._places.refresh()
         if self._places.edits != self._followed:
@@ -185,9 +217,14 @@ class Worker:
         if batches:
             began = time.monotonic()
             self._take(batches)
-            if block_ms:
+            if (
+                block_ms
+                and sum(len(each.signals) for each in chain.from_iterable(batches.values())) < FEW_SIGNALS
+            ):
                 took = time.monotonic() - began
                 time.sleep(max(min(REST * took, ROUND_SECONDS - took), 0))
+        if not block_ms:
+            self._settle()
         self._fleet.flush(self._now().timestamp(), at_once=not block_ms)
         caught_up = [each for each in ready if len(batches.get(each, ())) < self._batch_entries]
         return sum(len(entries) for entries in batches.values()) + self._tick(caught_up)
@@ -198,38 +235,57 @@ class Worker:
             for partition, entries in taken.items()
         }
         devices = {partition: list(dict.fromkeys(each.devices)) for partition, each in batches.items()}
-        known = self._known(
-            devices, {partition: entries[0].gate_edits for partition, entries in taken.items()}
+        known, gate_edits = self._known(
+            devices,
+            {partition: [each.gate_edits for each in entries] for partition, entries in taken.items()},
         )
+        if self._upset:
+            return
         signals = Batch.together(list(batches.values()))
         if sum(map(len, devices.values())) > len(known):
             for stranger in set(signals.devices) - known.keys():
                 self._world.forget(stranger)
             signals = signals.only([row for row, name in enumerate(signals.devices) if name in known])
         detection = detect(self._world, known, signals) if signals else Detection({}, (), 0)
-        batch = {partition: (entries[-1].id, len(entries)) for partition, entries in taken.items()}
-        self._commit_all(batch, detection, self._by_partition(detection.tracks))
-        if signals.heard:
-            self._fleet.take(self._world.index, self._world.beacons, signals, self._world.passers)
-        metrics.PINGS_PROCESSED.inc(len(signals))
-        metrics.PINGS_LATE.inc(detection.late)
+        self._commit(
+            _Batch(
+                until={partition: (entries[-1].id, len(entries)) for partition, entries in taken.items()},
+                devices=self._by_partition(detection.tracks),
+                gate_edits=gate_edits,
+                had={name for name in detection.tracks if known.get(name)},
+                detection=detection,
+                signals=signals,
+            )
+        )
 
     def _tick(self, partitions: Iterable[int]) -> int:
         """Say what is due by the clock in partitions without a backlog, where a silent phone is truly silent."""
         now = self._now().timestamp()
         taken = 0
         for partition in partitions:
-            if self._due_at.get(partition, float("inf")) > now or partition not in self._cursors:
+            if self._due_at.get(partition, float("inf")) > now:
+                continue
+            self._settle()
+            if partition not in self._cursors:
                 continue
             names = self._live.client.zrange(
                 due_key(partition), 0, int(now * 1000), byscore=True, offset=0, num=TIMERS_AT_ONCE
             )
             devices = [name.decode() for name in cast("list[bytes]", names)]
-            tracks = {name: each for name, each in self._known({partition: devices}).items() if each}
+            known, gate_edits = self._known({partition: devices})
+            tracks = {name: each for name, each in known.items() if each}
             detection = tick(self._world, tracks, now)
-            settled = Detection({**tracks, **detection.tracks}, detection.events, 0)
-            batch = {partition: (self._cursors[partition], 0)}
-            self._commit_all(batch, settled, {partition: devices}, now)
+            self._commit(
+                _Batch(
+                    until={partition: (self._cursors[partition], 0)},
+                    devices={partition: devices},
+                    gate_edits=gate_edits,
+                    had=tracks,
+                    detection=Detection({**tracks, **detection.tracks}, detection.events, 0),
+                    after=now,
+                )
+            )
+            self._settle()
             if partition in self._cursors:
                 self._due_at[partition] = self._first_due(partition)
             taken += len(devices)
@@ -255,35 +311,70 @@ class Worker:
         }
 
     def _known(
-        self, devices: Mapping[int, Sequence[str]], gate_edits: Mapping[int, bytes] = MappingProxyType({})
-    ) -> dict[str, Track | None]:
-        """The tracks of the devices that may still be heard; None for one that has none. What is remembered counts
-        only as long as the live store holds it too: a withdrawal deletes it there. `gate_edits` tells for which state
-        of a partition's gate its devices are known to be allowed.
+        self,
+        devices: Mapping[int, Sequence[str]],
+        gate_edits: Mapping[int, Sequence[bytes]] = MappingProxyType({}),
+    ) -> tuple[dict[str, Track | None], dict[int, bytes]]:
+        """The tracks of the devices that may still be heard, None for one that has none; and, by partition, how often
+        the gate had closed when that was known. `gate_edits` tells how often it had for each log entry.
+
+        The live store is asked where something is not remembered, or the gate has closed since it was: a withdrawal
+        deletes the track there.
         """
-        there = {partition: self._tracks.among(names) for partition, names in devices.items()}
+        known: dict[str, Track | None] = {}
+        edits: dict[int, bytes] = {}
+        asked: dict[int, dict[str, Remembered]] = {}
+        for partition, names in devices.items():
+            there = self._tracks.among(names)
+            of_entries = set(gate_edits.get(partition, ()))
+            of_all = of_entries | {then for _, then in there.values()}
+            if len(of_entries) == len(of_all) == 1 and len(there) == len(names):
+                known |= {name: each for name, (each, _) in there.items()}
+                [edits[partition]] = of_all
+            else:
+                asked[partition] = there
+        if asked:
+            self._ask({partition: devices[partition] for partition in asked}, asked, gate_edits, known, edits)
+        now = self._now().timestamp()
+        for partition, then in edits.items():
+            self._remember({name: known[name] for name in devices[partition] if name in known}, then, now)
+        return known, edits
+
+    def _ask(
+        self,
+        devices: Mapping[int, Sequence[str]],
+        there: Mapping[int, Mapping[str, Remembered]],
+        gate_edits: Mapping[int, Sequence[bytes]],
+        known: dict[str, Track | None],
+        edits: dict[int, bytes],
+    ) -> None:
+        """Add what the live store knows of devices, of which some are remembered."""
         remembered = {
-            partition: [name for name, each in tracks.items() if each] for partition, tracks in there.items()
+            partition: [name for name, (each, _) in tracks.items() if each]
+            for partition, tracks in there.items()
         }
         wanted = {
             partition: [name for name in names if name not in there[partition]]
             for partition, names in devices.items()
         }
-        answers = self._fetch(
+        self._ahead.call(
+            "fetch",
             [
                 (
                     (gate_key(partition), gate_edits_key(partition), device_prefix(partition)),
                     [
-                        gate_edits.get(partition, b""),
+                        next(iter(gate_edits.get(partition, ())), b""),
                         *(_encoder.encode(each[partition]) for each in (devices, remembered, wanted)),
                     ],
                 )
                 for partition in devices
-            ]
+            ],
         )
-        known: dict[str, Track | None] = {}
-        for partition, answer in zip(devices, raised(answers), strict=True):
-            heard, kept, states = answer
+        self._settle()
+        if self._upset:
+            return
+        for partition, answer in zip(devices, raised(self._ahead.hear()), strict=True):
+            edits[partition], heard, kept, states = answer
             names = devices[partition]
             if heard:
                 names = [name for name, verdict in zip(names, heard, strict=True) if verdict == ord("1")]
@@ -292,13 +383,15 @@ class Worker:
                 if verdict != ord("1"):
                     self._tracks.pop(name)
                 elif name in found:
-                    found[name] = there[partition][name]
+                    found[name], _ = there[partition][name]
             for name, state in zip(wanted[partition], states, strict=True):
                 if state and name in found:
                     found[name] = decode_track(state)
             known |= found
-        self._tracks.put(known, self._now().timestamp())
-        return known
+
+    def _remember(self, tracks: Mapping[str, Track | None], gate_edits: bytes, now: float) -> None:
+        none: Remembered = (None, gate_edits)
+        self._tracks.put({name: (each, gate_edits) if each else none for name, each in tracks.items()}, now)
 
     def _by_partition(self, devices: Iterable[str]) -> dict[int, list[str]]:
         grouped: dict[int, list[str]] = defaultdict(list)
@@ -306,60 +399,71 @@ class Worker:
             grouped[partition_of(device, self._live.partitions)].append(device)
         return grouped
 
-    def _commit_all(
-        self,
-        batch: Mapping[int, tuple[bytes, int]],
-        detection: Detection,
-        devices: Mapping[int, Sequence[str]],
-        after: float = 0.0,
-    ) -> None:
-        """Write what was detected of these devices, each partition in one step of its own, all in one round trip.
-        `batch` has the id of the last entry of each partition, and how many entries were taken; `after` is the moment
-        up to which timers have been looked at: one that could not be told by then never will be.
+    def _commit(self, batch: _Batch) -> None:
+        """Write what was detected, each partition in one step of its own, all in one round trip, once it is known that
+        what went before is written. What becomes of it is heard later; till then it counts as done.
         """
+        self._settle()
+        if self._upset:
+            return
         events: dict[int, list[PlaceEvent]] = defaultdict(list)
-        for event in detection.events:
+        for event in batch.detection.events:
             events[partition_of(event.device, self._live.partitions)].append(event)
-        answers = self._commit(
-            [
-                self._commit_of(
-                    partition, *until, detection, devices.get(partition, ()), events.get(partition, ()), after
-                )
-                for partition, until in batch.items()
-            ]
+        self._ahead.call_as_one(
+            "commit", [self._commit_of(each, batch, events.get(each, ())) for each in batch.until]
         )
+        self._sent = batch
         now = self._now().timestamp()
-        for (partition, (last_id, _)), answer in zip(batch.items(), raised(answers), strict=True):
-            if not answer:
-                logger.warning("worker: partition %d has passed to another worker", partition)
-                self._leases.lost(partition)
-                self._begin_anew()
-                continue
-            if partition in self._cursors:
-                self._cursors[partition] = last_id
-            metrics.EVENTS_EMITTED.inc(len(events.get(partition, ())))
-            if not self._upset:
-                self._tracks.put(
-                    {name: detection.tracks.get(name) for name in devices.get(partition, ())}, now
-                )
+        for partition, (last_id, _) in batch.until.items():
+            self._cursors[partition] = last_id
+            tracks = {name: batch.detection.tracks.get(name) for name in batch.devices.get(partition, ())}
+            self._remember(tracks, batch.gate_edits[partition], now)
+
+    def _settle(self) -> None:
+        """Wait until what was sent is written. Where it is not, as another worker has the partition now, all that was
+        only remembered is forgotten.
+        """
+        if not self._sent:
+            return
+        batch, self._sent = self._sent, None
+        answers = raised(self._ahead.hear())
+        lost = [partition for partition, answer in zip(batch.until, answers, strict=True) if answer == 0]
+        for partition in lost:
+            logger.warning("worker: partition %d has passed to another worker", partition)
+            self._leases.lost(partition)
+        for skipped in answers:
+            for device in map(bytes.decode, skipped or ()):
+                self._tracks.pop(device)
+                self._world.forget(device)
+        metrics.EVENTS_EMITTED.inc(
+            sum(
+                partition_of(each.device, self._live.partitions) not in lost
+                for each in batch.detection.events
+            )
+        )
+        metrics.PINGS_PROCESSED.inc(len(batch.signals))
+        metrics.PINGS_LATE.inc(batch.detection.late)
+        if batch.signals.heard:
+            self._fleet.take(self._world.index, self._world.beacons, batch.signals, self._world.passers)
+        if lost:
+            self._begin_anew()
 
     def _commit_of(
-        self,
-        partition: int,
-        last_id: bytes,
-        entries: int,
-        detection: Detection,
-        devices: Sequence[str],
-        events: Sequence[PlaceEvent],
-        after: float,
-    ) -> tuple[Sequence[str], Sequence[Any]]:
-        """The keys and arguments of one partition's commit."""
+        self, partition: int, batch: _Batch, events: Sequence[PlaceEvent]
+    ) -> tuple[Sequence[str], bytes]:
+        """The keys of one partition's commit, and what it says."""
         states: list[Any] = []
+        devices = batch.devices.get(partition, ())
         for device in devices:
-            each = detection.tracks.get(device)
+            each = batch.detection.tracks.get(device)
             due_at = track.due_at(each, self._world.index.get) if each else None
-            due_ms = "" if due_at is None or due_at <= after else str(int(due_at * 1000) + 1)
-            states += [device, encode_track(each) if each else b"", due_ms]
+            due_ms = "" if due_at is None or due_at <= batch.after else str(int(due_at * 1000) + 1)
+            states += [
+                device,
+                "1" if device in batch.had else "",
+                encode_track(each) if each else b"",
+                due_ms,
+            ]
             if due_ms and due_at is not None:
                 self._due_at[partition] = min(self._due_at.get(partition, float("inf")), due_at)
         keys = [
@@ -368,14 +472,18 @@ class Worker:
             done_key(partition),
             log_key(partition),
             gate_key(partition),
+            gate_edits_key(partition),
             events_key(partition),
             due_key(partition),
             device_prefix(partition),
         ]
         lease, cursor = self._leases.held.get(partition, ""), self._cursors.get(partition, b"")
         keep: Collection[Any] = (self._log_kept_entries, self._state_expiry_ms, LOG_KEPT_MS)
-        args = [lease, cursor, last_id, entries, *keep, len(devices), *states]
-        return keys, args + [part for event in events for part in (event.device, _encoder.encode(event))]
+        said = [part for event in events for part in (event.device, _encoder.encode(event))]
+        edits = batch.gate_edits[partition]
+        return keys, packed(
+            [lease, cursor, *batch.until[partition], edits, *keep, len(devices), *states, *said]
+        )
 
 
 def decode_event(data: bytes) -> PlaceEvent:

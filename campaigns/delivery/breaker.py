@@ -3,6 +3,7 @@ still do. Pure; who shares one keeps it somewhere all can read.
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -97,6 +98,14 @@ def _opened(breaker: Breaker, now: datetime, policy: BreakerPolicy) -> Breaker:
     seconds = min(policy.open_seconds * 2**breaker.openings, policy.longest_seconds)
     openings = min(breaker.openings + 1, 32)
     return Breaker(BreakerState.OPEN, now + timedelta(seconds=seconds), openings)
+
+
+def healthiest(breakers: Collection[Breaker]) -> Breaker:
+    """Of the breakers of several lines, any of which would do, the one that lets calls through soonest."""
+    order = (BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN)
+    return min(
+        breakers, key=lambda each: (order.index(each.state), each.until.timestamp() if each.until else 0)
+    )
 
 
 def to_text(breaker: Breaker) -> str:

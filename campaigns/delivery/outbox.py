@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
+from campaigns.delivery.channels.channel import DeliveryError
 from campaigns.gates import Reason
 from campaigns.message import Message, MessageState, after_receipt
 from campaigns.message_store import messages_of_rows
@@ -35,6 +36,13 @@ class AttemptOutcome(StrEnum):
     RETRY = "retry"
     FAILED = "failed"
     UNKNOWN = "unknown"
+
+
+def outcome_of(error: DeliveryError) -> AttemptOutcome:
+    """How a call came out that ended in an error."""
+    if error.outcome_unknown:
+        return AttemptOutcome.UNKNOWN
+    return AttemptOutcome.FAILED if error.permanent else AttemptOutcome.RETRY
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from campaigns.errors import CampaignError, FieldError
 from campaigns.form import ID_PATTERN, Instant
-from campaigns.triggers.cart import CartEvent, CartStatus
+from campaigns.triggers.cart import CartEvent, CartStatus, Contents
 from campaigns.triggers.cart_store import add_cart
 from consent.entry import Purpose
 from consent.ledger import standing_of
@@ -18,6 +18,8 @@ from consent.store import lock_subjects, subjects_of_devices
 
 MAX_CARTS = 200
 MAX_VALUE = 10_000_000
+MAX_ITEMS = 100
+MAX_CATEGORIES = 20
 PAST_LIMIT = timedelta(days=1)
 FUTURE_LIMIT = timedelta(minutes=2)
 
@@ -29,11 +31,19 @@ _CART: dict[str, JsonValue] = {
     "status": "purchased",
     "value": 24.5,
     "currency": "EUR",
+    "cart": "c-81",
+    "store": "bakery",
+    "items": ["baguette-250"],
+    "categories": ["bread"],
 }
+
+_Code = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 
 
 class CartForm(BaseModel):
-    """One thing done with a cart, by a subject or by whoever has the device."""
+    """One thing done with a cart, by a subject or by whoever has the device. `items` and `categories` are codes of the shop's
+    own; they are kept sealed. `store` is the geofence that it is to be bought at, `cart` tells it from the shopper's others.
+    """
 
     model_config = _STRICT
     subject: Annotated[str, StringConstraints(pattern=ID_PATTERN)] | None = None
@@ -42,6 +52,17 @@ class CartForm(BaseModel):
     status: Annotated[CartStatus, Field(strict=False)]
     value: Annotated[float, Field(ge=0, le=MAX_VALUE, strict=False)] | None = None
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    cart: _Code | None = None
+    store: _Code | None = None
+    items: Annotated[list[_Code], Field(max_length=MAX_ITEMS)] = []
+    categories: Annotated[list[_Code], Field(max_length=MAX_CATEGORIES)] = []
+
+    def event_of(self, subject: str) -> CartEvent:
+        """What the subject did."""
+        held = Contents(tuple(self.items), tuple(self.categories))
+        return CartEvent(
+            subject, self.status, self.at, self.value, self.currency, self.cart, self.store, held
+        )
 
     @model_validator(mode="after")
     def _one_name(self) -> "CartForm":
@@ -113,5 +134,5 @@ def _keep(connection: Connection, several: Sequence[CartForm], now: datetime) ->
     }
     for subject, each in zip(whose, several, strict=True):
         if subject in allowed and subject is not None:
-            add_cart(connection, CartEvent(subject, each.status, each.at, each.value, each.currency), now)
+            add_cart(connection, each.event_of(subject), now)
     return sum(subject in allowed for subject in whose)

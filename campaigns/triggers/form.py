@@ -1,13 +1,16 @@
 """The JSON form of a trigger as a marketer sends it, and the trigger it describes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
 
 from campaigns.audience.audience import MAX_TEXT_CHARS
+from campaigns.triggers.cart import CartWish
+from campaigns.triggers.occasion import Timed, kind_of
 from campaigns.triggers.trigger import (
     MAX_DELAY_SECONDS,
     MAX_DWELL_MINUTES,
+    MAX_UNTOUCHED_MINUTES,
     MAX_VISIT_DAYS,
     MAX_VISIT_NUMBER,
     Deed,
@@ -19,6 +22,7 @@ from geofences.event import EventKind
 MAX_GEOFENCES = 1000
 MAX_TAGS = 50
 MAX_ZONES = 50
+MAX_ITEMS = 50
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -30,6 +34,17 @@ def _printable(text: str) -> str:
 
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS), AfterValidator(_printable)]
+
+
+def _kind(name: Any) -> EventKind | Timed:
+    try:
+        return kind_of(str(name))
+    except ValueError:
+        raise ValueError(f"one of these is expected: {', '.join((*EventKind, *Timed))}") from None
+
+
+Kind = Annotated[EventKind | Timed, PlainValidator(_kind, json_schema_input_type=EventKind | Timed)]
+"""What may make a campaign speak."""
 
 
 class DaysForm(BaseModel):
@@ -47,11 +62,37 @@ class VisitForm(BaseModel):
     per: Literal["month"] | DaysForm = "month"
 
 
+class CartWishForm(BaseModel):
+    """An open cart: filled within the last seven days, and not bought. Of items and categories one is enough."""
+
+    model_config = ConfigDict(
+        **_STRICT,
+        json_schema_extra={"examples": [{"min_value": 50, "currency": "EUR", "untouched_minutes": 60}]},
+    )
+    min_value: Annotated[
+        float | None, Field(ge=0, strict=False, description="The least that it is worth.")
+    ] = None
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    items: Annotated[list[_Name], Field(max_length=MAX_ITEMS, description="Codes, as carts tell them.")] = []
+    categories: Annotated[list[_Name], Field(max_length=MAX_ITEMS)] = []
+    untouched_minutes: Annotated[
+        int, Field(ge=0, le=MAX_UNTOUCHED_MINUTES, description="For so long nothing was done with it.")
+    ] = 0
+
+    def wish(self) -> CartWish:
+        """What the form asks for."""
+        return CartWish(
+            self.min_value, self.currency, tuple(self.items), tuple(self.categories), self.untouched_minutes
+        )
+
+
 class TriggerForm(BaseModel):
-    """The moment; `geofences` holds ids, and `tags` those that a geofence may carry."""
+    """The moment; `geofences` holds ids, and `tags` those that a geofence may carry. `cart` is the moment at which an open
+    cart has been left for so long; with an event of a phone, `cart` asks that there be one.
+    """
 
     model_config = _STRICT
-    event: Annotated[EventKind, Field(strict=False)]
+    event: Kind
     geofences: Annotated[list[_Name], Field(max_length=MAX_GEOFENCES)] = []
     tags: Annotated[list[_Name], Field(max_length=MAX_TAGS)] = []
     any: bool = False
@@ -86,6 +127,7 @@ class TriggerForm(BaseModel):
         list[Annotated[Deed, Field(strict=False)]],
         Field(max_length=len(Deed), description="What calls it off if it happens before it goes."),
     ] = []
+    cart: Annotated[CartWishForm | None, Field(description="The open cart that there must be.")] = None
 
 
 def trigger_of(form: TriggerForm) -> Trigger:
@@ -105,4 +147,5 @@ def trigger_of(form: TriggerForm) -> Trigger:
         opening_hours=form.opening_hours,
         delay_seconds=form.delay_seconds,
         cancel_if=tuple(dict.fromkeys(form.cancel_if)),
+        cart=form.cart.wish() if form.cart else None,
     )

@@ -6,8 +6,9 @@ Every function takes an open connection; the caller owns the transaction and hol
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from campaigns.decide import Decision, Outcome
 from campaigns.decision_store import decision_row
@@ -15,6 +16,7 @@ from campaigns.gates import Reason
 from campaigns.message import Message
 from campaigns.message_store import insert_message
 from campaigns.tables import decisions, held_moments
+from campaigns.triggers.occasion import Occasion, Occurrence, Timed
 from consent.store import insert_if_new
 from geofences.event import EventKind, PlaceEvent
 from geofences.tables import place_events
@@ -27,10 +29,10 @@ class Held:
     decision: str
     campaign: str
     subject: str
-    event: PlaceEvent
+    event: Occasion
 
 
-def hold(conn: Connection, decision: Decision, event: PlaceEvent, due_at: datetime) -> None:
+def hold(conn: Connection, decision: Decision, event: Occasion, due_at: datetime) -> None:
     """Keep the moment of a decision that is `held`, until `due_at`."""
     row = {
         "decision": decision.id,
@@ -39,7 +41,7 @@ def hold(conn: Connection, decision: Decision, event: PlaceEvent, due_at: dateti
         "subject": decision.subject,
         "kind": event.kind.value,
         "geofence": event.geofence,
-        "zone": event.zone,
+        "zone": event.zone if isinstance(event, PlaceEvent) else None,
         "at": event.at,
         "due_at": due_at,
     }
@@ -73,19 +75,25 @@ def still_held(conn: Connection, ids: Iterable[str]) -> list[Held]:
             row.decision,
             row.campaign,
             row.subject,
-            PlaceEvent(
-                row.event,
-                "",
-                EventKind(row.kind),
-                row.geofence,
-                row.at,
-                row.emitted or row.at,
-                1.0 if row.confidence is None else row.confidence,
-                zone=row.zone,
-            ),
+            _event(row),
         )
         for row in rows
     ]
+
+
+def _event(row: Row[Any]) -> Occasion:
+    if row.kind in set(Timed):
+        return Occurrence(row.event, Timed(row.kind), row.geofence, row.at)
+    return PlaceEvent(
+        row.event,
+        "",
+        EventKind(row.kind),
+        row.geofence,
+        row.at,
+        row.emitted or row.at,
+        1.0 if row.confidence is None else row.confidence,
+        zone=row.zone,
+    )
 
 
 def settle(conn: Connection, decision: Decision, message: Message | None, *, counted: bool = False) -> None:

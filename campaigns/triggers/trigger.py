@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from campaigns.errors import FieldError
+from campaigns.triggers.cart import CartWish, wish_from_json, wish_json
+from campaigns.triggers.occasion import Timed, kind_of
 from geofences.event import EventKind
 
 MAX_DELAY_SECONDS = 7 * 86_400
@@ -14,6 +16,8 @@ MAX_DWELL_MINUTES = 240
 """A visit whose end nobody saw is taken to be over then (`geofences.visit.STAY_LIMIT`)."""
 MAX_VISIT_NUMBER = 100
 MAX_VISIT_DAYS = 366
+MIN_UNTOUCHED_MINUTES = 5
+MAX_UNTOUCHED_MINUTES = 3 * 1440
 MONTH = "month"
 """A calendar month on the wall clock of the place."""
 
@@ -37,14 +41,15 @@ class VisitNumber:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """An event of one kind at one of the geofences, at one that carries a tag, or anywhere; and what else must hold.
+    """An event of one kind at one of the geofences, at one that carries a tag, or anywhere; or a moment that comes as time
+    passes; and what else must hold.
 
     `zones` narrows a `zone` event. `dwell_minutes` is a dwell of the campaign's own, from the enter on. `visit` and
     `absent_days` look back at visits of the place. `opening_hours` asks that the place be open. The message goes
-    `delay_seconds` after the event, if none of `cancel_if` happened meanwhile.
+    `delay_seconds` after the event, if none of `cancel_if` happened meanwhile. `cart` asks for an open cart.
     """
 
-    event: EventKind
+    event: EventKind | Timed
     geofences: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     any: bool = False
@@ -55,9 +60,10 @@ class Trigger:
     opening_hours: bool = False
     delay_seconds: int = 0
     cancel_if: tuple[Deed, ...] = ()
+    cart: CartWish | None = None
 
     @property
-    def waits_for(self) -> EventKind:
+    def waits_for(self) -> EventKind | Timed:
         """The event that begins it: a dwell of the campaign's own begins with the enter."""
         return EventKind.ENTER if self.dwell_minutes is not None else self.event
 
@@ -70,6 +76,16 @@ class Trigger:
     def called_off_by(self) -> frozenset[Deed]:
         """What calls it off. Who has left does not dwell."""
         return frozenset(self.cancel_if) | ({Deed.EXIT} if self.dwell_minutes is not None else frozenset())
+
+    @property
+    def is_of_a_phone(self) -> bool:
+        """Whether a phone brings it about, by being somewhere."""
+        return isinstance(self.event, EventKind)
+
+    @property
+    def names_places(self) -> bool:
+        """Whether it narrows what it is about to some places."""
+        return bool(self.geofences or self.tags)
 
     @property
     def looks_back(self) -> bool:
@@ -95,6 +111,7 @@ def trigger_json(trigger: Trigger) -> dict[str, Any]:
         "opening_hours": trigger.opening_hours,
         "delay_seconds": trigger.delay_seconds,
         "cancel_if": [deed.value for deed in trigger.cancel_if],
+        "cart": wish_json(trigger.cart),
     }
     return told | {name: value for name, value in further.items() if value}
 
@@ -103,7 +120,7 @@ def trigger_from_json(raw: Mapping[str, Any]) -> Trigger:
     """Read back what `trigger_json` wrote."""
     visit = raw.get("visit")
     return Trigger(
-        EventKind(raw["event"]),
+        kind_of(raw["event"]),
         tuple(raw["geofences"]),
         tuple(raw["tags"]),
         raw["any"],
@@ -116,12 +133,13 @@ def trigger_from_json(raw: Mapping[str, Any]) -> Trigger:
         opening_hours=raw.get("opening_hours", False),
         delay_seconds=raw.get("delay_seconds", 0),
         cancel_if=tuple(map(Deed, raw.get("cancel_if", ()))),
+        cart=wish_from_json(raw.get("cart")),
     )
 
 
 def trigger_problems(trigger: Trigger) -> Iterator[FieldError]:
     """The rules between its fields that a trigger breaks."""
-    if not (trigger.geofences or trigger.tags or trigger.any):
+    if not (trigger.geofences or trigger.tags or trigger.any) and trigger.event is not Timed.CART:
         yield FieldError("trigger", 'name at least one of geofences or tags, or say "any": true')
     if trigger.any and (trigger.geofences or trigger.tags):
         yield FieldError("trigger.any", "any geofence and named ones exclude each other; drop one")
@@ -136,6 +154,35 @@ def trigger_problems(trigger: Trigger) -> Iterator[FieldError]:
         yield FieldError(f"trigger.{name}", "goes with an event of a visit: " + ", ".join(_OF_A_VISIT))
     if Deed.EXIT in trigger.cancel_if and trigger.event is EventKind.EXIT:
         yield FieldError("trigger.cancel_if", "an exit cannot call off what it brings about; drop it")
+    yield from _timed_problems(trigger)
+    yield from _cart_problems(trigger)
+
+
+def _timed_problems(trigger: Trigger) -> Iterator[FieldError]:
+    if trigger.is_of_a_phone:
+        return
+    for name in ("opening_hours", "delay_seconds", "cancel_if"):
+        if getattr(trigger, name):
+            yield FieldError(f"trigger.{name}", f'goes with what a phone does, not with "{trigger.event}"')
+
+
+def _cart_problems(trigger: Trigger) -> Iterator[FieldError]:
+    wish = trigger.cart
+    if wish is None:
+        if trigger.event is Timed.CART:
+            yield FieldError(
+                "trigger.cart", f"say after how many untouched_minutes, from {MIN_UNTOUCHED_MINUTES} on"
+            )
+        return
+    if (wish.min_value is None) != (wish.currency is None):
+        yield FieldError(
+            "trigger.cart.currency", "a min_value needs its currency (ISO 4217), and a currency its min_value"
+        )
+    if trigger.event is Timed.CART and wish.untouched_minutes < MIN_UNTOUCHED_MINUTES:
+        yield FieldError(
+            "trigger.cart.untouched_minutes",
+            f"must be at least {MIN_UNTOUCHED_MINUTES}, or nobody has left the cart yet",
+        )
 
 
 _OF_A_VISIT = (EventKind.ENTER, EventKind.DWELL, EventKind.EXIT, EventKind.ZONE)

@@ -80,6 +80,11 @@ def is_open(windows: Sequence[Window], at: datetime, zone: str | None) -> bool:
     return local is not None and any(covers(window, local) for window in windows)
 
 
+def is_open_on_all(windows: Sequence[Window], at: datetime, zones: Sequence[str]) -> bool:
+    """The same on each of these wall clocks; with windows and without a clock it is closed."""
+    return not windows or (bool(zones) and all(is_open(windows, at, zone) for zone in zones))
+
+
 def covers(window: Window, local: datetime) -> bool:
     """Whether the wall clock shows a time within the window."""
     # Whole minutes suffice: both edges lie on a minute, and 19:59:59 is still in the minute before 20:00.

@@ -1,7 +1,7 @@
 """The rule packs: one file a country, with its zones, its regions and its rules."""
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, lru_cache
@@ -18,7 +18,8 @@ class Region:
     """A part of a country with rules or holidays of its own. `code` is ISO 3166-2 (``FR-67``).
 
     A store may lie in it if it keeps one of `zones` (empty: any) and lies in `box` (west, south, east, north in
-    degrees; None: anywhere); a number suggests it if it begins with one of `prefixes`.
+    degrees; None: anywhere); a number suggests it if it begins with one of `prefixes`. Where it has numbers of its own, so
+    that they tell who lives there and who does not, `dials` is how these begin.
     """
 
     code: str
@@ -26,6 +27,7 @@ class Region:
     zones: frozenset[str]
     box: tuple[float, float, float, float] | None
     prefixes: tuple[str, ...]
+    dials: tuple[str, ...] = ()
 
     def may_hold(self, zone: str, lon: float, lat: float) -> bool:
         """Whether a place with this zone and position may lie in it."""
@@ -46,6 +48,16 @@ class Pack:
     zones: frozenset[str]
     regions: Mapping[str, Region] = field(hash=False)
     rules: tuple[Rule, ...]
+
+    def told_by(self, apart: Collection[str]) -> tuple[frozenset[str], frozenset[str]]:
+        """The regions in which a reader may be, and their clocks. `apart` are those that have numbers of their own and that
+        the reader's number is of; without any, the reader may be wherever there are none.
+        """
+        if here := [region for region in self.regions.values() if region.code in apart]:
+            return frozenset(region.code for region in here), frozenset[str]().union(*(r.zones for r in here))
+        away = [region for region in self.regions.values() if region.dials]
+        codes = frozenset(self.regions).difference(region.code for region in away)
+        return codes, self.zones.difference(*(region.zones for region in away))
 
 
 @cache
@@ -136,6 +148,7 @@ def _region(country: str, name: str, raw: Mapping[str, Any]) -> Region:
         zones=frozenset(raw.get("zones", ())),
         box=None if box is None else (box[0], box[1], box[2], box[3]),
         prefixes=tuple(raw.get("prefixes", ())),
+        dials=tuple(raw.get("dials", ())),
     )
 
 

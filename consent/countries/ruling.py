@@ -54,11 +54,18 @@ def holds_by_hours(who: Concerned, at: datetime, channel: Channel, reach: Reach)
                 yield Hold(because[0].id, because[0].version, because[1], zone, shown)
 
 
+@lru_cache(maxsize=4096)
+def hold_by_hours(who: Concerned, minute: datetime, channel: Channel, reach: Reach) -> Hold | None:
+    """The first of these in a whole minute: all edges lie on one."""
+    return next(holds_by_hours(who, minute, channel, reach), None)
+
+
 def next_opening(who: Concerned, after: datetime, channel: Channel, reach: Reach) -> datetime | None:
     """The first instant from `after` on at which every clock and rule concerned is open; None if there is none soon."""
-    if next(holds_by_hours(who, after, channel, reach), None) is None:
+    minute = after.replace(second=0, microsecond=0)
+    if hold_by_hours(who, minute, channel, reach) is None:
         return after
-    return _opening_after(who, after.replace(second=0, microsecond=0), channel, reach)
+    return _opening_after(who, minute, channel, reach)
 
 
 @lru_cache(maxsize=4096)

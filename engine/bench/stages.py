@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from config import Settings
+from engine.ahead import Ahead, InStep
 from engine.bench.work import Feed, name_of
 from engine.clock import wall_clock
 from engine.decider import Decider
@@ -92,6 +93,10 @@ class _MeteredLive(Live):
                 return script(calls)
 
         return call
+
+    def ahead(self, *names: str) -> Ahead:
+        """Scripts that are waited for where they are called, so that the server's time counts to the same stage."""
+        return InStep({name: self.batched(name) for name in names})
 
 
 class _MeteredLog(SignalLog):

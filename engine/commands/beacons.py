@@ -55,7 +55,7 @@ def beacons_health() -> None:
     Example:  chaland beacons health
     """
     with opened() as engine:
-        unhealthy = engine.unhealthy_beacons()
+        unhealthy = engine.rounds.unhealthy_beacons()
     for beacon, _, findings in unhealthy:
         for finding in findings:
             typer.echo(f"{beacon.id}  {beacon.geofence}  {finding.verdict}: {finding.reason}")

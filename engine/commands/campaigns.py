@@ -40,9 +40,9 @@ def backtest(
 
     Example:  chaland campaigns backtest croissant --since 2026-11-20
     """
-    from engine.backtest import Backtest, summary
-    from engine.recorded import Unreadable
-    from engine.trial_runs import NothingToTry, chosen_campaigns, source_of
+    from engine.recordings.recorded import Unreadable
+    from engine.trials.backtest import Backtest, summary
+    from engine.trials.trial_runs import NothingToTry, chosen_campaigns, source_of
 
     if events is not None and made_up is not None:
         fail("--events and --made-up exclude each other")

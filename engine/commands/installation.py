@@ -64,7 +64,7 @@ def demo(
     """
     from engine.app import Role
     from engine.commands.provider import demo_phone
-    from engine.demo import run_town
+    from engine.demo.show import run_town
     from engine.runtime import settle_in
 
     token = os.environ.get("CHALAND_TWILIO_AUTH_TOKEN", DEMO_TWILIO_TOKEN)
@@ -106,7 +106,7 @@ def _greet(engine: Any) -> str:
         return file.read_text(encoding="utf-8").strip()
     if engine.keys.all():
         return ""
-    from engine.keys import EVERY_SCOPE
+    from engine.doors.keys import EVERY_SCOPE
 
     _, secret = engine.keys.create("development", EVERY_SCOPE)
     file.touch(mode=0o600)
@@ -116,7 +116,7 @@ def _greet(engine: Any) -> str:
 
 
 def _serve_http(engine: Any, host: str, port: int, *, with_console: bool) -> None:
-    from engine.serving import Server
+    from engine.doors.serving import Server
 
     server = Server(engine.web(with_console=with_console), host, port)
     typer.echo(f"Chaland is at {server.url}  (Ctrl-C stops it)")

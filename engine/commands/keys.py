@@ -17,7 +17,7 @@ def create_key(
 
     Example:  chaland keys create "shop app" --scope ingest
     """
-    from engine.keys import Scope
+    from engine.doors.keys import Scope
 
     try:
         scopes = [Scope(each) for each in scope]
@@ -42,8 +42,8 @@ def key_secret(key_id: Annotated[str, typer.Argument(help="The id that `keys lis
 
     Example:  chaland keys secret 4f1c2a9b
     """
+    from engine.doors.signed_call import secret_text
     from engine.link_key import link_keys
-    from engine.signed_call import secret_text
 
     with opened() as engine:
         if engine.keys.live(key_id) is None:

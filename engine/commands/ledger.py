@@ -25,7 +25,7 @@ def breaches(
 
     with opened() as engine:
         if day is None:
-            engine.check_refusals()
+            engine.rounds.check_refusals()
             with engine.records.reads.connect() as connection:
                 known = breach_store.checks(connection, limit=31)
         else:
@@ -80,7 +80,7 @@ def take_checkpoint(
     Example:  chaland consent checkpoint auditor/2026-11.checkpoint
     """
     with opened() as engine:
-        note = engine.take_checkpoint()
+        note = engine.rounds.take_checkpoint()
     if out:
         out.write_text(note, encoding="utf-8")
     else:

@@ -57,7 +57,7 @@ def import_(
     Example:  chaland consent import ana.json
     """
     from consent.errors import ConsentError
-    from engine.portability import take_in
+    from engine.privacy.portability import take_in
 
     try:
         export = json.loads(file.read_text(encoding="utf-8"))

@@ -31,9 +31,9 @@ def replay(
 
     Example:  chaland replay --geofences shops.geojson --pings p.jsonl --sightings s.jsonl --beacons beacons.json
     """
-    from engine.recorded import Unreadable
-    from engine.replay import Recording
-    from engine.replay import replay as run_replay
+    from engine.recordings.recorded import Unreadable
+    from engine.recordings.replay import Recording
+    from engine.recordings.replay import replay as run_replay
     from geofences.errors import GeofenceError
 
     if bool(sightings) != bool(beacons):
@@ -57,9 +57,9 @@ def ablation(
 
     Example:  chaland ablation --geofences shops.geojson --pings pings.jsonl.gz --truth truth.jsonl.gz
     """
-    from engine import labelled
-    from engine.recorded import Unreadable
-    from engine.replay import Recording
+    from engine.recordings import labelled
+    from engine.recordings.recorded import Unreadable
+    from engine.recordings.replay import Recording
     from geofences.errors import GeofenceError
 
     try:
@@ -90,9 +90,9 @@ def nearness(
 
     Example:  chaland nearness --geofences shops.geojson --pings pings.jsonl.gz --tracks tracks.csv.gz
     """
-    from engine import labelled, nearness_report
-    from engine.recorded import Unreadable
-    from engine.replay import Recording, open_world
+    from engine.recordings import labelled, nearness_report
+    from engine.recordings.recorded import Unreadable
+    from engine.recordings.replay import Recording, open_world
     from geofences.errors import GeofenceError
 
     recording = Recording(geofences, pings, sightings, beacons)
@@ -128,8 +128,8 @@ def ranging(
 
     Example:  chaland ranging --sensors sensors.csv --calibrate walk-1.csv --readings walk-2.csv
     """
-    from engine import ranging_report
-    from engine.recorded import Unreadable
+    from engine.recordings import ranging_report
+    from engine.recordings.recorded import Unreadable
 
     try:
         fitted = [each for file in calibrate for each in ranging_report.read_readings(sensors, file, height)]
@@ -158,8 +158,8 @@ def fit_jams(
 
     Example:  chaland fit-jams recordings/harbour recordings/old-town
     """
-    from engine import labelled
-    from engine.replay import Recording
+    from engine.recordings import labelled
+    from engine.recordings.replay import Recording
     from engine.traffic.fit import THIN_SHARE, fit
 
     found = []

@@ -7,17 +7,17 @@ from datetime import datetime
 from fastapi import APIRouter
 
 from engine import metrics
+from engine.doors.keys import Keys, Scope
+from engine.doors.web import requires_now
 from engine.events_out import feed, queue, subscription_store
 from engine.events_out.courier import WebhookCourier
 from engine.events_out.payload import Discretion
 from engine.events_out.queue import DeliveryState
 from engine.events_out.routes import subscription_calls
 from engine.events_out.stream import FeedReader, stream_call
-from engine.keys import Keys, Scope
 from engine.outbound import Outbound
 from engine.records import Records
 from engine.scheduler import Job
-from engine.web import requires_now
 from geofences.sensitive import SensitivePlaces
 
 WAKE_SECONDS = 3600

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from engine.destination import Destinations
+from engine.doors.problem import FieldProblem, Problem
 from engine.events_out import queue, subscription_store
 from engine.events_out.change import KINDS, Wanted
 from engine.events_out.courier import resumed
@@ -26,7 +27,6 @@ from engine.events_out.subscription import (
     subscription_json,
 )
 from engine.events_out.webhook import new_secret
-from engine.problem import FieldProblem, Problem
 from engine.records import Records
 
 ID = r"^[A-Za-z0-9._:~-]{1,64}$"

@@ -15,11 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from engine.doors.problem import FieldProblem, Problem
 from engine.events_out import feed
 from engine.events_out.change import Change, Wanted
 from engine.events_out.payload import Discretion, payloads
 from engine.events_out.routes import wanted_of
-from engine.problem import FieldProblem, Problem
 from engine.records import Records
 
 STREAMS_LIMIT = 50

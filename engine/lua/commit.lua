@@ -1,44 +1,62 @@
 #!lua flags=allow-oom
--- Commit one micro-batch of a partition: device states, events and acknowledgement, all or nothing, and
--- nothing at all when the lease is not ours any more. A device whose consent has gone meanwhile is skipped.
--- KEYS: lease, cursor, done, log, gate, events, timers, prefix of device states.
--- ARGV: our lease, cursor that the batch began after, id of its last entry, number of entries, entries kept, state
---       expiry in ms, milliseconds for which processed entries are kept, number of states, (device, state, due in ms
---       or '') triples, then (device, event) pairs. An empty state is none.
--- Answers 1, or 0 when the lease is lost or the batch was committed before.
-local lease, cursor, done, log, gate, events, due, prefix = unpack(KEYS)
-local last, entries, kept, expiry_ms, kept_ms = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
-if redis.call('GET', lease) ~= ARGV[1] or (redis.call('GET', cursor) or '0-0') ~= ARGV[2] then
-  return 0
-end
-local first_event = 9 + 3 * tonumber(ARGV[8])
-for i = 9, first_event - 3, 3 do
-  local device, state, due_ms = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if state ~= '' and redis.call('HGET', gate, device) == '1' then
-    redis.call('SET', prefix .. device, state, 'PX', expiry_ms)
-  else
-    due_ms = ''
-    redis.call('DEL', prefix .. device)
+-- Commit one micro-batch of each of some partitions: device states, events and acknowledgement, all or nothing, and
+-- nothing at all when the lease is not ours any more. A device whose consent has gone meanwhile is skipped, even if it
+-- has come back since: what was known of it before has been deleted, and is not to be brought back.
+-- KEYS, nine of each partition: lease, cursor, done, log, gate, its edits, events, timers, prefix of device states.
+-- ARGV: a MessagePack list that has a list of texts for each partition: our lease, cursor that the batch began after, id
+--       of its last entry, number of entries, how often the gate had closed when it was last known that all of its
+--       devices may be heard, entries kept, state expiry in ms, milliseconds for which processed entries are kept,
+--       number of states, (device, 1 if it had a state before, state, due in ms or '') fours, then (device, event) pairs.
+--       An empty state is none. One long argument is read by the server as fast as it comes, many short ones are not.
+-- Answers for each partition the devices that were skipped, or 0 when the lease is lost or the batch was committed before.
+local function commit(keys, part)
+  local lease, cursor, done, log, gate, edits, events, due, prefix = unpack(keys)
+  local last, entries, kept, expiry_ms, kept_ms = part[3], part[4], tonumber(part[6]), part[7], tonumber(part[8])
+  if redis.call('GET', lease) ~= part[1] or (redis.call('GET', cursor) or '0-0') ~= part[2] then
+    return 0
   end
-  if due_ms == '' then
-    redis.call('ZREM', due, device)
-  else
-    redis.call('ZADD', due, due_ms, device)
+  local closed = (redis.call('GET', edits) or '0') ~= part[5]
+  local first_event = 10 + 4 * tonumber(part[9])
+  local skipped, skip = {}, {}
+  for i = 10, first_event - 4, 4 do
+    local device, had, state, due_ms = part[i], part[i + 1], part[i + 2], part[i + 3]
+    local key = prefix .. device
+    if closed and (redis.call('HGET', gate, device) ~= '1' or (had == '1' and redis.call('EXISTS', key) == 0)) then
+      skip[device] = true
+      skipped[#skipped + 1] = device
+      state, due_ms = '', ''
+    end
+    if state ~= '' then
+      redis.call('SET', key, state, 'PX', expiry_ms)
+    else
+      due_ms = ''
+      redis.call('DEL', key)
+    end
+    if due_ms == '' then
+      redis.call('ZREM', due, device)
+    else
+      redis.call('ZADD', due, due_ms, device)
+    end
   end
-end
-for i = first_event, #ARGV, 2 do
-  if redis.call('HGET', gate, ARGV[i]) == '1' then
-    redis.call('XADD', events, '*', 'e', ARGV[i + 1])
+  for i = first_event, #part, 2 do
+    if not skip[part[i]] then
+      redis.call('XADD', events, '*', 'e', part[i + 1])
+    end
   end
-end
-if entries ~= '0' then
-  redis.call('SET', cursor, last)
-  redis.call('INCRBY', done, entries)
-  local ms, n = string.match(last, '^(%d+)-(%d+)$')
-  local oldest = ms .. '-' .. string.format('%d', n + 1)
-  if redis.call('XLEN', log) < kept then
-    oldest = string.format('%d-0', tonumber(ms) - kept_ms)
+  if entries ~= '0' then
+    redis.call('SET', cursor, last)
+    redis.call('INCRBY', done, entries)
+    local ms, n = string.match(last, '^(%d+)-(%d+)$')
+    local oldest = ms .. '-' .. string.format('%d', n + 1)
+    if redis.call('XLEN', log) < kept then
+      oldest = string.format('%d-0', tonumber(ms) - kept_ms)
+    end
+    redis.call('XTRIM', log, 'MINID', '=', oldest)
   end
-  redis.call('XTRIM', log, 'MINID', '=', oldest)
+  return skipped
 end
-return 1
+local answers = {}
+for place, part in ipairs(cmsgpack.unpack(ARGV[1])) do
+  answers[place] = commit({unpack(KEYS, 9 * place - 8, 9 * place)}, part)
+end
+return answers

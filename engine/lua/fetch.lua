@@ -4,8 +4,8 @@
 -- KEYS: gate, its edits, prefix of device states.
 -- ARGV: how often the gate had closed when the oldest of the signals was appended, then MessagePack lists of all
 --       devices, of those whose track is remembered, and of those whose track is wanted.
--- Answers a text of 1 and 0 for each of the first two lists, "" when the gate has not closed since and all of the
--- first may be heard; and the states of the third.
+-- Answers how often the gate has closed by now; a text of 1 and 0 for each of the first two lists, "" when the gate has
+-- not closed since and all of the first may be heard; and the states of the third.
 local function all(list, command, of)
   local answers = {}
   for first = 1, #list, 4000 do
@@ -27,7 +27,8 @@ local function states(prefix, list, first, last)
   return redis.call('MGET', unpack(names))
 end
 local heard, kept = {}, {}
-if (redis.call('GET', KEYS[2]) or '0') ~= ARGV[1] then
+local edits = redis.call('GET', KEYS[2]) or '0'
+if edits ~= ARGV[1] then
   for i, verdict in ipairs(all(cmsgpack.unpack(ARGV[2]), verdicts, KEYS[1])) do
     heard[i] = verdict == '1' and '1' or '0'
   end
@@ -35,4 +36,4 @@ end
 for i, device in ipairs(cmsgpack.unpack(ARGV[3])) do
   kept[i] = redis.call('EXISTS', KEYS[3] .. device)
 end
-return {table.concat(heard), table.concat(kept), all(cmsgpack.unpack(ARGV[4]), states, KEYS[3])}
+return {edits, table.concat(heard), table.concat(kept), all(cmsgpack.unpack(ARGV[4]), states, KEYS[3])}

@@ -26,7 +26,7 @@ from consent.entry import Action, Channel, Entry, Purpose
 from consent.ledger import count_granted, record
 from consent.store import put_subject
 from consent.subject import Subject
-from engine.web import speak_problem_json
+from engine.doors.web import speak_problem_json
 from tests.campaigns.cast import BREAD, moment
 from tests.conftest import MONDAY_NINE
 

@@ -147,9 +147,9 @@ def test_a_check_is_remembered_and_a_repeated_one_takes_its_place(connection):
 
 def test_days_that_were_missed_are_made_up_for(engine, client):
     today = engine.now().date()
-    made = engine.check_refusals()
+    made = engine.rounds.check_refusals()
     assert [each.day for each in made] == [today - timedelta(days=ago) for ago in range(7, 0, -1)]
-    assert engine.check_refusals() == []
+    assert engine.rounds.check_refusals() == []
     listed = client.get("/v1/breach-checks", params={"limit": 2}).json()["items"]
     assert [each["day"] for each in listed] == [str(today - timedelta(days=ago)) for ago in (1, 2)]
     assert {"refusals heeded"} <= {job.name for job in engine.jobs()}
@@ -161,7 +161,7 @@ def test_a_breach_is_counted_shown_and_asks_for_attention(engine, client, clock)
         put_subject(connection, Subject("ana", devices=(Device("ana-phone"),)), yesterday)
         begin_attempt(connection, message(connection), yesterday + timedelta(hours=1))
         say(connection, Action.WITHDRAW, yesterday)
-    engine.check_refusals()
+    engine.rounds.check_refusals()
     assert "chaland_breaches 1.0" in client.get("/metrics/").text
     ready = client.get("/readyz")
     assert ready.status_code == 200

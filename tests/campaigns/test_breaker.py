@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from campaigns.delivery.breaker import (
     BreakerState,
     from_text,
     grant,
+    healthiest,
     heard,
     to_text,
     unused,
@@ -107,3 +109,12 @@ def test_while_it_is_not_closed_no_two_probes_are_under_way(steps):
 @pytest.mark.parametrize("breaker", [NEW, after(*[False] * 5), after(True, False)])
 def test_it_is_kept_as_a_text(breaker):
     assert from_text(to_text(breaker)) == breaker
+
+
+def test_of_several_lines_the_one_that_lets_calls_through_soonest_counts():
+    down = after(*[False] * 5)
+    sooner = replace(down, until=NOW)
+    probing, _ = grant(down, 1, NOW + timedelta(seconds=60), POLICY)
+    assert healthiest([down, NEW, probing]) == NEW
+    assert healthiest([down, probing]) == probing
+    assert healthiest([down, sooner]) == sooner

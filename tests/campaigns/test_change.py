@@ -11,7 +11,7 @@ from campaigns.lifecycle import routes as lifecycle_routes
 from campaigns.lifecycle.change import By, ChangeAction, deleted, moved, saved
 from campaigns.lifecycle.register import move_due
 from campaigns.lifecycle.version import content_hash
-from engine.web import speak_problem_json
+from engine.doors.web import speak_problem_json
 from tests.campaigns.cast import BREAD
 from tests.conftest import MONDAY_NINE
 

@@ -4,7 +4,7 @@ from fastapi.testclient import TestClient
 
 from campaigns import routes
 from campaigns.coupons import routes as coupon_routes
-from engine.web import speak_problem_json
+from engine.doors.web import speak_problem_json
 
 POOL = {"name": "Bread 10%", "alert_below": 2}
 

@@ -208,6 +208,7 @@ def test_a_stranger_is_asked_nothing_personal():
         GateName.SUPPRESSION,
         GateName.PROFILING,
         GateName.VISITS,
+        GateName.CART,
         GateName.AUDIENCE,
         GateName.CANCEL_IF,
         GateName.COUNTRY_HOURS,

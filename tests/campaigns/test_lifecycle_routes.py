@@ -4,7 +4,7 @@ from fastapi.testclient import TestClient
 
 from campaigns import routes
 from campaigns.lifecycle import routes as lifecycle_routes
-from engine.web import speak_problem_json
+from engine.doors.web import speak_problem_json
 
 FORM = {
     "name": "Bread",

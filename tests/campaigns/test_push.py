@@ -18,7 +18,7 @@ from campaigns.delivery.channels.push import (
     PushResult,
     collapse_key,
 )
-from campaigns.delivery.channels.push_fcm import FcmPush, ServiceAccount
+from campaigns.delivery.channels.push_fcm import QUOTA_PAUSE_SECONDS, FcmPush, ServiceAccount
 from campaigns.delivery.driving import is_driving
 from consent.push import Environment, PushAddress, PushKind, push_address
 from engine.handover import WAIT_LIMIT_SECONDS
@@ -180,9 +180,14 @@ def test_nothing_but_firebases_own_word_ends_an_address(provider, fcm, fault, ca
     assert fcm.push(token(), notice()).came is came
 
 
-def test_retry_after_is_told(provider, fcm):
-    provider.fail_next(Fault(429, body=b"{}", retry_after_seconds=37))
-    assert fcm.push(token(), notice()).retry_after_seconds == 37
+@pytest.mark.parametrize(
+    ("status", "said_seconds", "seconds", "busy"),
+    [(429, 37, 37, True), (429, 0, QUOTA_PAUSE_SECONDS, True), (503, 9, 9, True), (503, 0, None, False)],
+)
+def test_retry_after_is_told(provider, fcm, status, said_seconds, seconds, busy):
+    provider.fail_next(Fault(status, body=b"{}", retry_after_seconds=said_seconds))
+    result = fcm.push(token(), notice())
+    assert (result.retry_after_seconds, result.busy) == (seconds, busy)
 
 
 def test_a_hanging_service_frees_the_worker(provider, fcm, monkeypatch):

@@ -97,6 +97,7 @@ def test_a_token_is_dead_only_if_it_ended_after_it_was_told(provider, service, e
         (Fault(410), Came.REFUSED),
         (Fault(404), Came.REFUSED),
         (Fault(429, body=b'{"reason": "TooManyRequests"}', retry_after_seconds=20), Came.RETRY),
+        (Fault(429, body=b'{"reason": "TooManyProviderTokenUpdates"}'), Came.RETRY),
         (Fault(503, body=b'{"reason": "Shutdown"}'), Came.RETRY),
         (Fault(500, body=b'{"reason": "InternalServerError"}'), Came.UNKNOWN),
         (Fault(drop=True, accept=True), Came.UNKNOWN),
@@ -107,6 +108,9 @@ def test_each_answer_is_told_apart(provider, service, fault, came):
     result = service.push(device(), notice())
     assert result.came is came
     assert result.retry_after_seconds == (20 if fault.retry_after_seconds else None)
+    assert result.busy is (result.code == "TooManyProviderTokenUpdates"), (
+        "too many to one device is about that device"
+    )
     assert service.push(device(), notice()).came is Came.TAKEN
 
 

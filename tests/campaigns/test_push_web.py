@@ -131,6 +131,7 @@ def test_each_answer_is_told_apart(provider, key, service, fault, came):
     result = service.push(browser(provider, key), notice())
     assert result.came is came
     assert result.retry_after_seconds == (30 if fault.retry_after_seconds else None)
+    assert result.busy is (fault.status == 429)
 
 
 def test_a_page_that_subscribed_with_another_key_shuts_us_out_and_ends_nothing(

@@ -23,8 +23,8 @@ from campaigns.fulfilment import fulfil
 from campaigns.message import MessageState
 from campaigns.tables import messages
 from campaigns.triggers.trigger import Deed
+from engine.doors.web import speak_problem_json
 from engine.history import read_history
-from engine.web import speak_problem_json
 from geofences import store as geofence_store
 from tests.campaigns.cast import BAKERY, BREAD, event, moment
 from tests.conftest import MONDAY_NINE

@@ -19,7 +19,7 @@ from campaigns.store import put_campaign
 from campaigns.tables import campaign_versions, clicks, coupon_pools, coupons, messages, short_links
 from consent.store import put_subject
 from consent.subject import Device, Subject
-from engine.web import speak_problem_json
+from engine.doors.web import speak_problem_json
 from geofences import store as geofence_store
 from geofences.tables import visits
 from tests.campaigns.cast import ANA, BAKERY, BREAD, event, moment

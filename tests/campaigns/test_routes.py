@@ -14,7 +14,7 @@ from campaigns.routes import STATUS_PATH, TwilioReports, router
 from campaigns.store import get_campaign, put_campaign
 from consent.store import put_subject
 from consent.subject import Device, Subject
-from engine.web import speak_problem_json
+from engine.doors.web import speak_problem_json
 from tests.campaigns.cast import decided
 from tests.conftest import MONDAY_NINE
 

@@ -27,7 +27,7 @@ from campaigns.decision_store import record_decision
 from campaigns.fulfilment import fulfil
 from campaigns.tables import clicks, messages, short_links
 from campaigns.wording import Wording
-from engine.web import speak_problem_json
+from engine.doors.web import speak_problem_json
 from tests.campaigns.cast import BREAD, event, moment
 from tests.conftest import MONDAY_NINE
 

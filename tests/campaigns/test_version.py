@@ -18,7 +18,7 @@ from campaigns.listing import Filters
 from campaigns.message_store import messages_page
 from campaigns.store import delete_campaign, get_campaign, put_campaign, set_state
 from campaigns.tables import campaign_versions
-from engine.web import speak_problem_json
+from engine.doors.web import speak_problem_json
 from tests.campaigns.cast import BREAD, decided
 from tests.conftest import MONDAY_NINE
 

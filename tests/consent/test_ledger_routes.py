@@ -178,7 +178,7 @@ def test_the_key_lives_outside_the_database(engine, shop):
     seed = file.read_text().strip().split("+", 4)[-1]
     if engine.records.reads.dialect.name == "sqlite":
         say(shop)
-        engine.take_checkpoint()
+        engine.rounds.take_checkpoint()
         files = [each for each in engine.settings.data_dir.glob("records.sqlite*") if each.is_file()]
         stored = b"".join(each.read_bytes() for each in files)
         assert b"chaland/" in stored

@@ -152,4 +152,4 @@ def test_the_desk_reads_and_settles_over_http(client, engine):
     assert client.post("/v1/reviews/SM0", json={"decision": "confirm"}).json() == {"entries": []}
     assert client.post("/v1/reviews/SM0", json={"decision": "reinstate"}).status_code == 409
     assert client.get("/v1/reviews", headers={"Authorization": "Bearer no"}).status_code == 401
-    assert engine.settle_unread_texts() == 0
+    assert engine.rounds.settle_unread_texts() == 0

@@ -13,7 +13,7 @@ from consent.entry import Purpose
 from consent.log_tables import consent_erasures, consent_log
 from consent.routes import router
 from engine.clock import SetClock
-from engine.web import speak_problem_json
+from engine.doors.web import speak_problem_json
 from tests.consent.cast import minute
 
 ANA = {

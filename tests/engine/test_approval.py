@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from campaigns.tables import campaign_versions, campaigns
 from engine.app import Engine
 from engine.clock import SetClock
-from engine.keys import Scope
+from engine.doors.keys import Scope
 
 CAMPAIGN = {
     "name": "B",

@@ -17,14 +17,14 @@ from campaigns.message_store import messages_of_rows
 from campaigns.reporting.report import ReportPolicy
 from campaigns.tables import budget_counters, coupons, decisions, messages
 from engine.app import Engine
-from engine.backtest import Backtest, clear_leftovers, portions, summary
 from engine.clock import SetClock
-from engine.handset import Handset, Spot
-from engine.past_events import Told, events_of_file, made_up_events, recorded_events
-from engine.recorded import Unreadable
-from engine.replay import line
-from engine.scratch import make_scratch
-from engine.trial_runs import NothingToTry, chosen_campaigns, source_of
+from engine.recordings.recorded import Unreadable
+from engine.recordings.replay import line
+from engine.stories.handset import Handset, Spot
+from engine.trials.backtest import Backtest, clear_leftovers, portions, summary
+from engine.trials.past_events import Told, events_of_file, made_up_events, recorded_events
+from engine.trials.scratch import make_scratch
+from engine.trials.trial_runs import NothingToTry, chosen_campaigns, source_of
 from geofences.event import EventKind, Revision
 from tests.campaigns.cast import event
 from tests.conftest import ADMIN_KEY, MONDAY_NINE

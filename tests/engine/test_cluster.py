@@ -9,12 +9,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engine.cluster import names_cluster
+from engine.doors.limits import RateLimit
+from engine.doors.problem import Problem
 from engine.durability import Durability, NotDurable
 from engine.leases import Leases
-from engine.limits import RateLimit
 from engine.live import Live, gate_key, log_key, open_live, partition_of, tag, without_password
 from engine.log import START, Refusal, SignalLog
-from engine.problem import Problem
 from engine.signals import Ping
 from tests.support.valkey_cluster import Cluster, Node, valkey_cluster
 

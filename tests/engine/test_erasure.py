@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from consent import erasure
-from engine.erasure import Erasures
 from engine.live import events_key, gate_key, log_key, partition_of
 from engine.log import SignalLog
+from engine.privacy.erasure import Erasures
 from engine.signals import Ping
 from tests.consent.cast import minute
 from tests.support.traces import files_in, traces

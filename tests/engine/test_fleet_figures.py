@@ -76,8 +76,8 @@ def test_figures_count_and_few_phones_are_not_told(town: TestClient, engine: Eng
     door = health(town, verdict="battery_low")["door"]
     assert (door["phones"], door["near_phones"], door["battery_mv"]) == (5, 5, 2300)
     assert health(town, verdict="moved") == {}
-    assert [beacon.id for beacon, _, _ in engine.unhealthy_beacons()] == ["door"]
-    engine.count_unhealthy()
+    assert [beacon.id for beacon, _, _ in engine.rounds.unhealthy_beacons()] == ["door"]
+    engine.rounds.count_unhealthy()
     assert 'chaland_beacons_unhealthy{verdict="battery_low"} 1.0' in town.get("/metrics").text
 
 

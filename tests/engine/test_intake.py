@@ -246,7 +246,7 @@ def test_a_wrong_key_is_refused_whatever_the_body(client: TestClient, header: st
 
 
 def test_a_key_without_the_scope_is_refused(client: TestClient, engine: Engine):
-    from engine.keys import Scope
+    from engine.doors.keys import Scope
 
     _, secret = engine.keys.create("page", [Scope.MARKETING])
     headers = {"Authorization": f"Bearer {secret}"}
@@ -257,7 +257,7 @@ def test_a_key_without_the_scope_is_refused(client: TestClient, engine: Engine):
 
 
 def test_a_revoked_key_is_refused_at_once(client: TestClient, engine: Engine):
-    from engine.keys import Scope
+    from engine.doors.keys import Scope
 
     key, secret = engine.keys.create("app", [Scope.MARKETING])
     headers = {"Authorization": f"Bearer {secret}"}

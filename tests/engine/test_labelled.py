@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from engine.labelled import Happened, Undecided, ablation, ablation_line, read_truth, score, without
-from engine.recorded import Unreadable
-from engine.replay import Recording
+from engine.recordings.labelled import (
+    Happened,
+    Undecided,
+    ablation,
+    ablation_line,
+    read_truth,
+    score,
+    without,
+)
+from engine.recordings.recorded import Unreadable
+from engine.recordings.replay import Recording
 from geofences.event import EventKind, PlaceEvent, Revision
 
 ENTER = EventKind.ENTER

@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from engine.app import Engine
 from engine.clock import SetClock
-from engine.lane import SignalLane
+from engine.doors.lane import SignalLane
 from engine.live import gate_key, partition_of
 from tests.conftest import ADMIN_KEY
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.labelled import Happened, Undecided
-from engine.nearness_report import Stay, expected, measure, read_tracks, sent_at, stays_of, table
-from engine.recorded import Unreadable
-from engine.replay import Recording, open_world
+from engine.recordings.labelled import Happened, Undecided
+from engine.recordings.nearness_report import Stay, expected, measure, read_tracks, sent_at, stays_of, table
+from engine.recordings.recorded import Unreadable
+from engine.recordings.replay import Recording, open_world
 from geofences.event import EventKind
 
 LAT, LON = 48.8353, 2.2410

@@ -9,7 +9,7 @@ from consent import store
 from consent.errors import InvalidConsent
 from engine.app import Engine
 from engine.clock import SetClock
-from engine.portability import SubjectKnown, take_in
+from engine.privacy.portability import SubjectKnown, take_in
 
 ANA = {
     "phone": "+33639980001",

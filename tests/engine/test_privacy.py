@@ -28,10 +28,10 @@ from consent.rights import pass_on_erasure
 from consent.store import inbound_messages
 from engine.app import Engine
 from engine.clock import SetClock
-from engine.export import rows_of
-from engine.holdings import Holding, Period, holdings, live_holdings, undeclared, whose
+from engine.privacy.export import rows_of
+from engine.privacy.holdings import Holding, Period, holdings, live_holdings, undeclared, whose
+from engine.privacy.retention import Retention
 from engine.records import Records
-from engine.retention import Retention
 from engine.schema import METADATA
 from tests.conftest import MONDAY_NINE
 
@@ -305,7 +305,7 @@ def test_what_is_not_answered_is_not_purged(engine: Engine, town: TestClient):
 
 
 def test_a_purge_goes_in_small_portions_and_tells_of_each(engine: Engine, monkeypatch):
-    from engine import retention
+    from engine.privacy import retention
 
     monkeypatch.setattr(retention, "PORTION", 10)
     at = engine.now() - timedelta(days=40)

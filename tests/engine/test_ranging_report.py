@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.ranging_report import calibrated, compare, read_readings, table
-from engine.recorded import Unreadable
+from engine.recordings.ranging_report import calibrated, compare, read_readings, table
+from engine.recordings.recorded import Unreadable
 
 SENSORS = {"a": (0, 0, 1), "b": (10, 0, 1), "c": (5, 8, 1)}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.recorded import RecordedPing, RecordedSighting, Unreadable, read_lines
+from engine.recordings.recorded import RecordedPing, RecordedSighting, Unreadable, read_lines
 from engine.signals import Heard
 from geofences.beacon import RegionChange
 

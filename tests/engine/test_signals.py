@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.problem import Problem
+from engine.doors.problem import Problem
 from engine.signals import (
     Heard,
     decode_pings,

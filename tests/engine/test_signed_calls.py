@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as NoConnection
 
 from consent.standard_webhook import code
-from engine.keys import Scope
+from engine.doors.keys import Scope
+from engine.doors.signed_call import TOLERANCE_SECONDS, secret_text, shared_key, signed_id
 from engine.link_key import link_keys
-from engine.signed_call import TOLERANCE_SECONDS, secret_text, shared_key, signed_id
 from tests.conftest import MONDAY_NINE
 from tests.engine.test_worker import LAT, LON, town  # noqa: F401  # a fixture
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import strict_json
-from engine.problem import Problem
+from engine.doors import strict_json
+from engine.doors.problem import Problem
 
 json_values = st.recursive(
     st.none()

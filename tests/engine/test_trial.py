@@ -11,9 +11,9 @@ from campaigns.tables import decisions, messages
 from consent.access_log import accesses_of
 from engine.app import Engine
 from engine.clock import SetClock
-from engine.keys import Scope
+from engine.doors.keys import Scope
 from engine.store import idempotent_answers
-from engine.trial import TESTS_A_DAY
+from engine.trials.trial import TESTS_A_DAY
 from geofences.tables import place_events
 from tests.conftest import MONDAY_NINE
 

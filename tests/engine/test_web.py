@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 
 from engine.app import Engine, Role
 from engine.clock import SetClock
-from engine.keys import Scope
-from engine.web import speak_problem_json
+from engine.doors.keys import Scope
+from engine.doors.web import speak_problem_json
 
 SUBJECT = {"locale": "fr", "devices": [{"device": "ana-phone"}]}
 CONSENT = {"purpose": "location", "action": "grant", "source": "app", "text_version": "v1"}
@@ -150,8 +150,8 @@ def test_the_same_idempotency_key_gets_the_same_answer(client: TestClient):
 def test_an_idempotency_key_is_the_callers_own_and_not_for_ever(
     client: TestClient, engine: Engine, clock: SetClock
 ):
-    from engine.idempotency import Idempotency
-    from engine.keys import EVERY_SCOPE
+    from engine.doors.idempotency import Idempotency
+    from engine.doors.keys import EVERY_SCOPE
 
     client.put("/v1/subjects/ana", json=SUBJECT)
     headers = {"Idempotency-Key": "one"}
@@ -217,5 +217,5 @@ def test_a_mistake_of_ours_is_a_problem_and_the_log_repeats_no_value(caplog: pyt
         answer = client.get("/v1/subjects/ana")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert answer.json()["code"] == "internal_error"
-    told = [record.getMessage() for record in caplog.records if record.name == "engine.web"]
+    told = [record.getMessage() for record in caplog.records if record.name == "engine.doors.web"]
     assert told == ["GET /v1/subjects/{subject_id} failed: RuntimeError"]

@@ -7,7 +7,17 @@ from campaigns.store import put_campaign as put_campaign_as_it_is
 from campaigns.triggers.trigger import Trigger
 from engine.app import Engine
 from engine.clock import SetClock
-from engine.live import cursor_key, done_key, due_key, events_key, lease_key, partition_of
+from engine.live import (
+    cursor_key,
+    device_prefix,
+    done_key,
+    due_key,
+    events_key,
+    gate_key,
+    lease_key,
+    partition_of,
+)
+from engine.track import decode_track
 from geofences.event import EventKind
 from tests.campaigns.cast import BREAD
 from tests.engine.test_releaser import BEYOND
@@ -194,7 +204,7 @@ def test_an_event_that_cannot_be_judged_is_kept_and_holds_up_no_other(
     assert engine.live.client.xlen(events_key(partition)) == 0
     assert engine.decider.unjudged == 1
     [told] = [each for each in town.get("/readyz").json()["attention"] if "judged" in each]
-    assert told.startswith("1 events or held moments")
+    assert told.startswith("1 events or moments could not be judged")
     assert "an event could not be judged (OverflowError)" in caplog.text
     engine.live.client.xadd(events_key(partition), {"e": b"no event"})
     assert (engine.decider.run_once(), engine.decider.run_once(), engine.decider.unjudged) == (1, 0, 2)
@@ -285,7 +295,7 @@ def test_a_campaign_moves_at_its_times(town: TestClient, engine: Engine, clock: 
     town.post("/v1/campaigns/later/activate").raise_for_status()
     states = []
     for _ in range(3):
-        engine.move_campaigns()
+        engine.rounds.move_campaigns()
         states.append(town.get("/v1/campaigns/later").json()["state"])
         clock.advance(minutes=10)
     assert states == ["scheduled", "active", "ended"]
@@ -361,3 +371,60 @@ def test_what_turns_out_not_to_have_happened_is_taken_back_with_its_message(
     assert message["state"] == "cancelled"
     engine.settle()
     assert items(town, "/v1/messages")[0]["sent_at"] is None
+
+
+def key_of_track(engine: Engine) -> str:
+    partition = partition_of("ana-phone", engine.live.partitions)
+    return device_prefix(partition) + "ana-phone"
+
+
+def test_a_phone_that_is_remembered_is_not_asked_for(town: TestClient, engine: Engine, clock: SetClock):
+    send(town, clock, WALK_IN)
+    engine.settle()
+    clock.advance(seconds=20)
+    send(town, clock, [10, 0])
+    engine.live.client.config_resetstat()
+    assert engine.worker.run_once() == 1
+    assert engine.live.client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1  # the commit
+
+
+def test_what_was_withdrawn_is_not_written_back_by_a_worker_that_remembers_it(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    send(town, clock, WALK_IN)
+    engine.settle()
+    assert engine.live.client.exists(key_of_track(engine))
+    clock.advance(seconds=20)
+    send(town, clock, [10, 0])
+    for action in ("withdraw", "grant"):
+        entry = {"purpose": "location", "action": action, "source": "app", "text_version": "v1"}
+        town.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
+        clock.advance(seconds=1)
+    partition = partition_of("ana-phone", engine.live.partitions)
+    assert engine.live.client.hget(gate_key(partition), "ana-phone") == b"1"
+    engine.settle()
+    assert not engine.live.client.exists(key_of_track(engine))
+    clock.advance(seconds=20)
+    send(town, clock, [0])
+    engine.settle()
+    track = decode_track(engine.live.client.get(key_of_track(engine)))
+    assert len(track.tail) == 1
+
+
+def test_what_follows_a_batch_that_was_refused_is_refused_too(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    partition = partition_of("ana-phone", engine.live.partitions)
+    engine.settle()
+    cursor = engine.live.client.get(cursor_key(partition))
+    ours = engine.live.client.getset(lease_key(partition), "someone else#99")
+    send(town, clock, WALK_IN[:3])
+    assert engine.worker.run_once(block_ms=1) == 1  # it cannot know yet
+    send(town, clock, WALK_IN[3:])
+    engine.worker.run_once(block_ms=1)
+    assert engine.live.client.get(cursor_key(partition)) == cursor
+    assert not engine.live.client.exists(events_key(partition))
+    engine.live.client.set(lease_key(partition), ours)
+    engine.live.client.delete(lease_key(partition))
+    engine.settle()
+    assert [event["kind"] for event in items(town, "/v1/events")] == ["enter"]

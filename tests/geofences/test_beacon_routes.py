@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from engine.app import Engine
-from engine.keys import Scope
+from engine.doors.keys import Scope
 
 UUID = "f7826da6-4fa2-4e98-8024-bc5b71e0893e"
 DOOR = {"uuid": UUID, "major": 101, "minor": 1, "geofence": "bakery", "tx_power": -59, "zone": "door"}

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from engine.web import speak_problem_json
+from engine.doors.web import speak_problem_json
 from geofences import store
 from geofences.routes import router
 from geofences.sensitive import SensitivePlaces

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.expectation import Happened, is_expectation, is_met
 from engine.stage import Stage
-from engine.story import FIRST_DAY, StoryError, parse, report, tell
+from engine.stories.expectation import Happened, is_expectation, is_met
+from engine.stories.story import FIRST_DAY, StoryError, parse, report, tell
 
 STORIES = sorted(Path(__file__).parent.glob("*.story"))
 START = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)

@@ -41,12 +41,16 @@ class Came(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """What a service answered for one address, with its own code, or its id of what it took."""
+    """What a service answered for one address, with its own code, or its id of what it took. `busy`: it wants fewer calls
+    of the app. Without a call it was not `called`.
+    """
 
     came: Came
     code: str | None = None
     provider_id: str | None = None
     retry_after_seconds: float | None = None
+    busy: bool = False
+    called: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class PushService(Protocol):
         ...
 
 
+Heard = Callable[[PushAddress, PushResult], None]
 App = tuple[PushKind, str]
 Paused = tuple[PushKind, str, str]
 """An app, and of browsers the host of their push service: each looks at our key by itself."""
@@ -77,7 +82,7 @@ Paused = tuple[PushKind, str, str]
 
 class Push:
     """The channel. `services` tells the app's service by kind and app; `bury` is called with each address that its
-    service calls dead, and touches no consent; `title` stands above every offer.
+    service calls dead, and touches no consent; `heard` with what came of each address; `title` stands above every offer.
     """
 
     def __init__(
@@ -86,11 +91,13 @@ class Push:
         *,
         title: str,
         bury: Callable[[PushAddress, str | None], None],
+        heard: Heard = lambda _address, _result: None,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._services = services
         self._title = title
         self._bury = bury
+        self._heard = heard
         self._ticks = ticks
         self._lock = threading.Lock()
         self._paused_until: dict[Paused, float] = {}
@@ -110,9 +117,10 @@ class Push:
         results: list[PushResult] = []
         for address in message.addresses:
             if self._ticks() - begun > START_WITHIN_SECONDS:
-                results.append(PushResult(Came.RETRY, "out_of_time"))
+                results.append(PushResult(Came.RETRY, "out_of_time", called=False))
             else:
                 results.append(self._push(address, notice))
+            self._tell(address, results[-1])
         return _receipt(results)
 
     def paused(self) -> tuple[App, ...]:
@@ -124,10 +132,10 @@ class Push:
         app = address.kind, address.app
         service = self._services.get(app)
         if service is None:
-            return PushResult(Came.REFUSED, "no_such_app")
+            return PushResult(Came.REFUSED, "no_such_app", called=False)
         own = *app, _host(address)
         if (left_seconds := self._paused_until.get(own, 0.0) - self._ticks()) > 0:
-            return PushResult(Came.RETRY, PAUSED, retry_after_seconds=left_seconds)
+            return PushResult(Came.RETRY, PAUSED, retry_after_seconds=left_seconds, called=False)
         result = service.push(address, notice)
         if result.came is Came.DEAD:
             self._end(address, result.code)
@@ -141,6 +149,15 @@ class Push:
             if len(self._paused_until) >= PAUSES_LIMIT:
                 self._paused_until = {}
             self._paused_until[own] = self._ticks() + PAUSE_SECONDS
+
+    def _tell(self, address: PushAddress, result: PushResult) -> None:
+        """Tell how it came out. Where that fails the message is what it is all the same."""
+        try:
+            self._heard(address, result)
+        except Exception as error:  # noqa: BLE001  # of whatever store the line is in
+            _logger.warning(
+                "how a push by %s came out is not counted: %s", address.kind, type(error).__name__
+            )
 
     def _end(self, address: PushAddress, code: str | None) -> None:
         """Bury it. Where that fails the next message will, and this one goes on to the other devices."""
@@ -181,7 +198,7 @@ def _receipt(results: Sequence[PushResult]) -> Receipt:
                 permanent=came in (Came.REFUSED, Came.DEAD),
                 code=result.code,
                 outcome_unknown=came is Came.UNKNOWN,
-                busy=result.retry_after_seconds is not None and result.code != PAUSED,
+                busy=result.busy,
                 retry_after_seconds=result.retry_after_seconds,
             )
     raise DeliveryError("there is no address to push to", permanent=True, code="no_address")

@@ -128,7 +128,10 @@ def _result(answer: ServiceAnswer, address: PushAddress) -> PushResult:
         case 403:
             return PushResult(Came.SHUT_OUT, reason)
         case 429 | 503:
-            return PushResult(Came.RETRY, reason, retry_after_seconds=answer.retry_after_seconds)
+            seconds = answer.retry_after_seconds
+            # TooManyRequests is about this device alone; any other 429, and a 503 that names a time, about all we send.
+            busy = reason != "TooManyRequests" if answer.status == 429 else seconds is not None
+            return PushResult(Came.RETRY, reason, retry_after_seconds=seconds, busy=busy)
         case status if 400 <= status < 500:
             return PushResult(Came.REFUSED, reason)
         case _:

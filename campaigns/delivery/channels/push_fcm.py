@@ -28,6 +28,8 @@ OTHERS_AUTH = "THIRD_PARTY_AUTH_ERROR"
 """A 401 that is about Apple's or the browser's credentials behind one registration, not about ours with Google."""
 GRANT_SECONDS = 3600
 RENEW_BEFORE_SECONDS = 120
+QUOTA_PAUSE_SECONDS = 60.0
+"""After a 429 that does not say when to come again (firebase.google.com/docs/cloud-messaging/scale-fcm)."""
 TTL_LIMIT_SECONDS = 28 * 86_400
 """Four weeks, the longest that FCM keeps a message."""
 
@@ -185,8 +187,12 @@ def _result(answer: ServiceAnswer) -> PushResult:
             return PushResult(Came.REFUSED if code == OTHERS_AUTH else Came.SHUT_OUT, code)
         case 403:
             return PushResult(Came.REFUSED if code == "SENDER_ID_MISMATCH" else Came.SHUT_OUT, code)
-        case 429 | 503:
-            return PushResult(Came.RETRY, code, retry_after_seconds=answer.retry_after_seconds)
+        case 429:
+            pause_seconds = answer.retry_after_seconds or QUOTA_PAUSE_SECONDS
+            return PushResult(Came.RETRY, code, retry_after_seconds=pause_seconds, busy=True)
+        case 503:
+            seconds = answer.retry_after_seconds
+            return PushResult(Came.RETRY, code, retry_after_seconds=seconds, busy=seconds is not None)
         case status if 400 <= status < 500:
             return PushResult(Came.REFUSED, code)
         case _:

@@ -142,9 +142,9 @@ def _result(status: int, headers: Mapping[str, str]) -> PushResult:
         case 401 | 403:
             return PushResult(Came.SHUT_OUT, str(status))
         case 429 | 503:
-            return PushResult(
-                Came.RETRY, str(status), retry_after_seconds=asked_pause_seconds(headers.get("retry-after"))
-            )
+            seconds = asked_pause_seconds(headers.get("retry-after"))
+            busy = status == 429 or seconds is not None
+            return PushResult(Came.RETRY, str(status), retry_after_seconds=seconds, busy=busy)
         case _ if 300 <= status < 500:
             return PushResult(Came.REFUSED, str(status))
         case _:

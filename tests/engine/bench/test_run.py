@@ -48,7 +48,8 @@ def test_a_run_measures_everything_and_can_be_written_and_read():
     assert end_to_end["latency_ms"] == half["event_ms"]
     assert 0 < half["event_ms"]["p50"] <= half["event_ms"]["p99"]
     assert set(stages) == set(STAGES)
-    assert all(stages[name]["ours"] > 0 for name in STAGES)
+    asked = [name for name in STAGES if name != "fetch"]  # what is remembered is not fetched
+    assert all(stages[name]["ours"] > 0 for name in asked)
     assert peers["strtree"]["end_to_end_ratio"] > 0
     assert peers["strtree"]["inside_share"] > 0.03
     assert peers["valkey_geosearch"]["inside_share"] >= peers["strtree"]["inside_share"]

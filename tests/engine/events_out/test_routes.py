@@ -6,9 +6,9 @@ from dataclasses import replace
 from sqlalchemy import select
 
 from engine.destination import Destinations, Targets
+from engine.doors.keys import Scope
 from engine.events_out import subscription_store
 from engine.events_out.subscription import SUBSCRIPTIONS_LIMIT
-from engine.keys import Scope
 from engine.store import idempotent_answers
 from tests.engine.events_out.receiving import verified
 from tests.support.receiver import receiving

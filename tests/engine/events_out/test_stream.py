@@ -7,11 +7,11 @@ import pytest
 from starlette.requests import Request
 
 from consent.entry import Action
+from engine.doors.keys import Scope
+from engine.doors.web import requires_now
 from engine.events_out import feed
 from engine.events_out.stream import PORTION, EventStream, FeedReader, Pace
 from engine.events_out.tables import changes
-from engine.keys import Scope
-from engine.web import requires_now
 from tests.conftest import ADMIN_KEY
 from tests.engine.events_out.shop import EVERYTHING, SECRET_WORDS, Shop
 

@@ -1,0 +1,141 @@
+"""Scripts that are called ahead of their answers. All go out on one connection, so that the server takes them in the
+order in which they were called; what they answer is heard later, in that order too.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha1
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hiredis import pack_command
+
+from engine.round_trip import Command, next_answer, raised
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+Call = tuple[Sequence[str], Sequence[Any]]
+"""The keys and the arguments of one run of a script."""
+
+
+def packed(words: Iterable[str | bytes | int]) -> bytes:
+    """A MessagePack list of texts, which Lua may read whatever their bytes are: it does not know the binary type."""
+    texts = [each if isinstance(each, bytes) else str(each).encode() for each in words]
+    return _LIST.pack(0xDD, len(texts)) + b"".join([_TEXT.pack(0xDB, len(each)) + each for each in texts])
+
+
+_LIST = _TEXT = struct.Struct(">BI")
+
+
+class Ahead(Protocol):
+    """Scripts by name. One thread uses it."""
+
+    def call_as_one(self, name: str, parts: Sequence[tuple[Sequence[str], bytes]]) -> None:
+        """Run a script that takes several parts, each with its keys and a MessagePack value, and answers each of them:
+        its keys are those of all parts, its argument a MessagePack list of the values. Raises `RedisError`.
+        """
+
+    def call(self, name: str, calls: Sequence[Call]) -> None:
+        """Run a script so many times, each with its keys and arguments, and wait for nothing. Raises `RedisError`."""
+
+    def hear(self) -> list[Any]:
+        """What was answered to the oldest call that was not heard yet: for each run what the script answered, or the
+        `RedisError` that stopped it. Raises `RedisError` when there is no answer, and then nobody knows what was done.
+        """
+
+    def drop(self) -> None:
+        """Hear nothing of what was called and not heard; it may be done all the same."""
+
+
+class AheadOfServer:
+    """Of one server."""
+
+    def __init__(self, client: "Redis", scripts: Mapping[str, str]) -> None:
+        self._client = client
+        self._scripts = scripts
+        self._digests = {
+            name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in scripts.items()
+        }
+        self._connection: Any = None
+        self._under_way: deque[tuple[int, bool]] = deque()
+        """Of each call how many answers come, and whether that is one for all of its parts."""
+
+    def call(self, name: str, calls: Sequence[Call]) -> None:
+        """See `Ahead`."""
+        self._open()
+        digest = self._digests[name]
+        commands = [pack_command(("EVALSHA", digest, len(keys), *keys, *args)) for keys, args in calls]
+        self._send(b"".join(commands))
+        self._under_way.append((len(calls), False))
+
+    def call_as_one(self, name: str, parts: Sequence[tuple[Sequence[str], bytes]]) -> None:
+        """See `Ahead`."""
+        self.call(name, [_as_one(parts)])
+        self._under_way[-1] = (1, True)
+
+    def hear(self) -> list[Any]:
+        """See `Ahead`."""
+        count, as_one = self._under_way.popleft()
+        answers = self._read(count)
+        return list(raised(answers)[0]) if as_one else answers
+
+    def drop(self) -> None:
+        """See `Ahead`."""
+        self._under_way.clear()
+        if self._connection:
+            connection, self._connection = self._connection, None
+            connection.disconnect()
+            self._client.connection_pool.release(connection)
+
+    def _open(self) -> None:
+        """Take a connection for ourselves; a server that it leads to is told of the scripts."""
+        if not self._connection:
+            self._connection = self._client.connection_pool.get_connection()
+            loads: list[Command] = [("SCRIPT", "LOAD", text) for text in self._scripts.values()]
+            self._send(b"".join(pack_command(each) for each in loads))
+            raised(self._read(len(self._scripts)))
+
+    def _send(self, packed: bytes) -> None:
+        try:  # a check of its health would take an answer of ours for its own
+            self._connection.send_packed_command([packed], check_health=False)
+        except BaseException:
+            self.drop()
+            raise
+
+    def _read(self, count: int) -> list[Any]:
+        try:
+            return [next_answer(self._connection) for _ in range(count)]
+        except BaseException:
+            self.drop()
+            raise
+
+
+class InStep:
+    """Of a cluster, whose nodes keep no common order: each call waits for its answer."""
+
+    def __init__(self, scripts: Mapping[str, Callable[[Sequence[Call]], list[Any]]]) -> None:
+        self._scripts = scripts
+        self._answers: deque[list[Any]] = deque()
+
+    def call(self, name: str, calls: Sequence[Call]) -> None:
+        """See `Ahead`."""
+        self._answers.append(self._scripts[name](calls))
+
+    def call_as_one(self, name: str, parts: Sequence[tuple[Sequence[str], bytes]]) -> None:
+        """See `Ahead`. The parts may be on several nodes, so that each goes out by itself."""
+        answers = self._scripts[name]([_as_one([part]) for part in parts])
+        self._answers.append([each[0] if isinstance(each, list) else each for each in answers])
+
+    def hear(self) -> list[Any]:
+        """See `Ahead`."""
+        return self._answers.popleft()
+
+    def drop(self) -> None:
+        """See `Ahead`."""
+        self._answers.clear()
+
+
+def _as_one(parts: Sequence[tuple[Sequence[str], bytes]]) -> Call:
+    keys = [key for keys, _ in parts for key in keys]
+    return keys, [_LIST.pack(0xDD, len(parts)) + b"".join(value for _, value in parts)]

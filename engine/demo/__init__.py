@@ -1,0 +1,1 @@
+"""A sample town, and the people in it."""

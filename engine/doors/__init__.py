@@ -1,0 +1,1 @@
+"""How requests come in: who asks, within which limits, and how one is refused."""

@@ -1,0 +1,1 @@
+"""Detection over recorded files, and how well it does on them."""

@@ -1,0 +1,1 @@
+"""Texts that tell what happens in a town, played against the engine."""

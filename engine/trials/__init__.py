@@ -1,0 +1,1 @@
+"""Campaigns tried out before they speak: on one shopper, and on events of the past."""

@@ -1,0 +1,87 @@
+import msgspec
+import pytest
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from engine.ahead import Ahead, packed
+from engine.live import Live, device_prefix, due_key, gate_edits_key, gate_key
+
+DEVICE = "ana-phone"
+
+
+def close_gate(ahead: Ahead, partition: int, verdict: str) -> None:
+    keys = (gate_key(partition), gate_edits_key(partition), due_key(partition), device_prefix(partition))
+    ahead.call("gate", [(keys, (verdict, DEVICE))])
+
+
+def closed_and_heard(ahead: Ahead) -> None:
+    close_gate(ahead, 0, "0")
+    ahead.hear()
+
+
+def fetch(ahead: Ahead, partition: int) -> None:
+    keys = (gate_key(partition), gate_edits_key(partition), device_prefix(partition))
+    lists = [msgspec.msgpack.encode(each) for each in ([DEVICE], [], [])]
+    ahead.call("fetch", [(keys, (b"0", *lists))])
+
+
+def test_answers_come_in_the_order_of_the_calls_each_of_which_sees_what_went_before(live: Live):
+    ahead = live.ahead("gate", "fetch")
+    for verdict in ("1", "0", "1", "0"):
+        close_gate(ahead, 0, verdict)
+        fetch(ahead, 0)
+    heard = [ahead.hear() for _ in range(8)]
+    assert heard[::2] == [[1]] * 4
+    assert [answer[:2] for [answer] in heard[1::2]] == [[b"0", b""], [b"1", b"0"], [b"1", b"1"], [b"2", b"0"]]
+    ahead.drop()
+
+
+def test_an_error_stands_in_its_place(live: Live):
+    live.client.set(gate_key(1), "no hash")
+    ahead = live.ahead("gate", "fetch")
+    close_gate(ahead, 1, "1")
+    close_gate(ahead, 2, "1")
+    [wrong], [right] = ahead.hear(), ahead.hear()
+    assert isinstance(wrong, ResponseError)
+    assert right == 1
+    ahead.drop()
+
+
+def test_what_is_dropped_is_not_taken_for_the_answer_to_what_comes_after(live: Live):
+    ahead = live.ahead("gate", "fetch")
+    close_gate(ahead, 0, "1")
+    fetch(ahead, 0)
+    ahead.drop()
+    close_gate(ahead, 3, "1")
+    assert ahead.hear() == [1]
+    ahead.drop()
+
+
+def test_a_lost_connection_and_a_server_that_forgot_the_scripts_are_errors_once(live: Live):
+    ahead = live.ahead("gate")
+    close_gate(ahead, 0, "1")
+    assert ahead.hear() == [1]
+    live.client.execute_command("CLIENT", "KILL", "TYPE", "normal")
+    with pytest.raises(RedisError):
+        closed_and_heard(ahead)  # found when it is sent, or when its answer is waited for
+    close_gate(ahead, 0, "0")
+    assert ahead.hear() == [1]
+    live.client.script_flush()
+    close_gate(ahead, 0, "1")
+    [answer] = ahead.hear()
+    assert isinstance(answer, NoScriptError)
+    ahead.drop()
+    close_gate(ahead, 0, "1")
+    assert ahead.hear() == [1]
+    ahead.drop()
+
+
+def test_lua_reads_texts_of_any_bytes(live: Live):
+    words: list[str | bytes | int] = ["a", "é", 12, b"", bytes(range(256)), b"x" * 70_000]
+    script = "local list = cmsgpack.unpack(ARGV[1]); list[#list + 1] = #list; return list"
+    assert live.client.eval(script, 0, packed(words)) == [
+        b"a",
+        "é".encode(),
+        b"12",
+        *words[3:],
+        len(words),
+    ]

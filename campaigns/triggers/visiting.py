@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from campaigns.triggers.occasion import Timed
 from campaigns.triggers.trigger import Trigger, VisitNumber
 from consent.countries.hours import local_time
 from geofences.visit import Visit, latest
@@ -19,6 +20,8 @@ def visit_told(
     """
     if not trigger.looks_back:
         return {}, True
+    if trigger.event is Timed.ABSENCE:
+        return _absence_told(trigger.absent_days or 0, visits, at)
     this = latest(visits, at)
     earlier = [each for each in visits if this is not None and each.entered_at < this.entered_at]
     told: dict[str, Any] = {"visiting": this is not None}
@@ -36,6 +39,13 @@ def visit_told(
         }
         fits &= absent is not None and absent >= timedelta(days=trigger.absent_days)
     return told, fits
+
+
+def _absence_told(days: int, visits: Sequence[Visit], at: datetime) -> tuple[Mapping[str, Any], bool]:
+    """How long ago the last visit was, of those to any of the places."""
+    absent = at - max(visit.until for visit in visits) if visits else None
+    told = {"absent_days": absent and round(absent / timedelta(days=1), 1), "wanted_days": days}
+    return told, absent is not None and absent >= timedelta(days=days)
 
 
 def _counted_since(wanted: VisitNumber, at: datetime, zone: str | None) -> datetime | None:

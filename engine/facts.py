@@ -132,18 +132,25 @@ class Facts:
             profiling=standing(known.entries, Purpose.PROFILING, None, self._now)
             if campaign.profiles
             else None,
-            visits=self._history.visits_to(known.recipient.id, event.geofence)
-            if campaign.trigger.looks_back
-            else (),
+            visits=self._history.visits_meant(campaign, known.recipient.id, event.geofence),
             done=self._history.done(campaign, known.recipient.id, event.geofence, event.at),
             past=self._history.past(campaign, known.recipient.id, known.sent),
             carting=standing(known.entries, Purpose.CART, None, self._now) if campaign.trigger.cart else None,
             carts=self._history.open_carts(campaign, known.recipient.id),
         )
 
+    @property
+    def now(self) -> datetime:
+        """The instant as of which this is known."""
+        return self._now
+
     def knows(self, subject: str) -> bool:
         """Whether anything is known of the subject."""
         return subject in self._known
+
+    def visits_meant(self, campaign: Campaign, subject: str) -> tuple[Visit, ...]:
+        """The subject's visits to the places of an absence, oldest first."""
+        return self._history.visits_meant(campaign, subject, None)
 
     def open_carts(self, campaign: Campaign, subject: str) -> tuple[CartEvent, ...]:
         """The subject's open carts, the newest first; none where the campaign asks for none."""

@@ -18,7 +18,8 @@ from campaigns.limits.cap import Sent
 from campaigns.message import Message
 from campaigns.triggers import cart_store
 from campaigns.triggers.cart import OPEN_FOR, CartEvent, open_carts
-from campaigns.triggers.trigger import Deed
+from campaigns.triggers.occasion import Timed
+from campaigns.triggers.trigger import Deed, Trigger
 from geofences import store as geofence_store
 from geofences import visit_store
 from geofences.sensitive import OVERRIDE
@@ -53,6 +54,17 @@ class History:
         """The subject's visits to a place, oldest first."""
         return tuple(visit for visit in self.visits.get(subject, ()) if visit.geofence == geofence)
 
+    def visits_meant(self, campaign: Campaign, subject: str, geofence: str | None) -> tuple[Visit, ...]:
+        """The visits that the campaign's trigger looks back at, oldest first: to the place, or of an absence to any of its
+        places.
+        """
+        trigger = campaign.trigger
+        if trigger.event is not Timed.ABSENCE:
+            return self.visits_to(subject, geofence) if trigger.looks_back else ()
+        return tuple(
+            visit for visit in self.visits.get(subject, ()) if self._is_meant(trigger, visit.geofence)
+        )
+
     def open_carts(self, campaign: Campaign, subject: str) -> tuple[CartEvent, ...]:
         """The subject's open carts, the newest first; none where the campaign asks for none."""
         return open_carts(self.carts.get(subject, ()), self.now) if campaign.trigger.cart else ()
@@ -64,6 +76,9 @@ class History:
             visit = latest(self.visits_to(subject, geofence), at)
             if visit is not None and (visit.left_at is not None or visit.until < self.now):
                 found.add(Deed.EXIT)
+        if Deed.VISIT in campaign.trigger.called_off_by:
+            again = self.visits_meant(campaign, subject, geofence) or self.visits_to(subject, geofence)
+            found |= {Deed.VISIT for visit in again if at < visit.entered_at <= self.now}
         if Deed.PURCHASE in campaign.trigger.called_off_by:
             found |= {
                 Deed.PURCHASE for when in self.bought.get(subject, ()) if self._is_known(when) and when >= at
@@ -102,7 +117,7 @@ class History:
             if visit.entered_at >= since and self._is_meant(asked, visit.geofence)
         )
 
-    def _is_meant(self, asked: Behaviour, geofence: str) -> bool:
+    def _is_meant(self, asked: Behaviour | Trigger, geofence: str) -> bool:
         """Visits to sensitive places choose nobody."""
         properties = self.places.get(geofence, {})
         if OVERRIDE in properties:
@@ -129,7 +144,8 @@ def read_history(
     redeemed = [each.since for each in asked if each.act is Act.REDEEMED]
     for trigger in (campaign.trigger for campaign in campaigns):
         visited += [KEPT_FOR] if trigger.looks_back else []
-        visited += [trigger.delay + WAITING + STAY_LIMIT] if Deed.EXIT in trigger.called_off_by else []
+        moved = {Deed.EXIT, Deed.VISIT} & trigger.called_off_by
+        visited += [trigger.delay + WAITING + STAY_LIMIT] if moved else []
         redeemed += [KEPT_FOR] if Deed.REDEEMED in trigger.called_off_by else []
     paid = [
         trigger.delay + WAITING
@@ -148,7 +164,10 @@ def read_history(
         visits,
         message_store.sent_to(connection, wanted, now - max(received)) if received else {},
         list_store.lists_of(connection, wanted, names) if names else {},
-        geofence_store.properties_of(connection, been) if any(e.act is Act.VISITED for e in asked) else {},
+        geofence_store.properties_of(connection, been)
+        if any(each.act is Act.VISITED for each in asked)
+        or any(campaign.trigger.event is Timed.ABSENCE for campaign in campaigns)
+        else {},
         cart_store.purchases_of(connection, wanted, now - max(paid)) if paid else {},
         redemption_store.taken_by(connection, wanted, now - max(redeemed)) if redeemed else {},
         _read_carts(connection, wanted, campaigns, now),

@@ -20,7 +20,7 @@ from campaigns.store import live_campaigns
 from campaigns.triggers import cart_store, mark_store
 from campaigns.triggers.cart import cart_wanted
 from campaigns.triggers.mark_store import Mark
-from campaigns.triggers.occasion import Occurrence, Timed, left_cart
+from campaigns.triggers.occasion import Occurrence, Timed, left_cart, long_absent
 from consent import store as consent_store
 from consent.entry import Channel
 from engine import metrics
@@ -28,6 +28,7 @@ from engine.facts import Facts, House, gather, hold_counters
 from engine.judgement import judge_all
 from engine.records import Records, is_away
 from geofences import store as geofence_store
+from geofences import visit_store
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Watch(Protocol):
         ...
 
     def moments(
-        self, found: Sequence[Found], campaigns: Sequence[Campaign], facts: Facts, now: datetime
+        self, found: Sequence[Found], campaigns: Sequence[Campaign], facts: Facts
     ) -> Iterator[Happened]:
         """The moments that it made of these campaigns."""
         ...
@@ -95,15 +96,56 @@ class LeftCarts:
         ]
 
     def moments(
-        self, found: Sequence[Found], campaigns: Sequence[Campaign], facts: Facts, now: datetime
+        self, found: Sequence[Found], campaigns: Sequence[Campaign], facts: Facts
     ) -> Iterator[Happened]:
         """Of each campaign the carts that were not touched again, nor bought, and are as it asks."""
         for each in found:
             for campaign in campaigns:
                 wish = campaign.trigger.cart
                 carts = facts.open_carts(campaign, each.subject)
-                if wish and (cart := cart_wanted(wish, carts, now, each.mark[1])):
+                if wish and (cart := cart_wanted(wish, carts, facts.now, each.mark[1])):
                     yield campaign, left_cart(cart, cart.touched_at + wish.untouched), each.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Absences:
+    """Visits that nobody came back from for so many days."""
+
+    days: int
+
+    @property
+    def name(self) -> str:
+        """By which its mark is kept."""
+        return f"absence {self.days}"
+
+    @property
+    def wait(self) -> timedelta:
+        """The time away."""
+        return timedelta(days=self.days)
+
+    def found(self, connection: Connection, after: Mark, until: datetime, limit: int) -> Sequence[Found]:
+        """Stays, in the order in which they ended."""
+        return [
+            Found((at, name), subject)
+            for at, name, subject in visit_store.ended(connection, after, until, limit)
+        ]
+
+    def moments(
+        self, found: Sequence[Found], campaigns: Sequence[Campaign], facts: Facts
+    ) -> Iterator[Happened]:
+        """Of each campaign the visits that were the last ones to its places, each once: a shopper may have two phones."""
+        made: dict[tuple[str, str], Happened] = {}
+        for each in found:
+            for campaign in campaigns:
+                visits = facts.visits_meant(campaign, each.subject)
+                last = max(visits, key=lambda visit: (visit.until, visit.geofence), default=None)
+                if last is not None and last.until == each.mark[0]:
+                    made[campaign.id, last.id] = (
+                        campaign,
+                        long_absent(last, last.until + self.wait),
+                        each.subject,
+                    )
+        yield from made.values()
 
 
 @dataclass(slots=True)
@@ -209,7 +251,7 @@ class Watcher:
         counters = hold_counters(connection, group.campaigns, now, house)
         facts = gather(connection, subjects, group.campaigns, now, house, counters)
         moments = [
-            each for each in group.watch.moments(found, group.campaigns, facts, now) if facts.knows(each[2])
+            each for each in group.watch.moments(found, group.campaigns, facts) if facts.knows(each[2])
         ]
         return judge_all(connection, claims_of(connection, moments), facts, now)
 
@@ -230,4 +272,6 @@ def watch_of(campaign: Campaign) -> Watch | None:
     trigger = campaign.trigger
     if trigger.event is Timed.CART and trigger.cart is not None:
         return LeftCarts(trigger.cart.untouched_minutes)
+    if trigger.event is Timed.ABSENCE and trigger.absent_days is not None:
+        return Absences(trigger.absent_days)
     return None

@@ -94,4 +94,5 @@ visits = Table(
     Index(None, "subject", "geofence", "entered_at"),
     Index(None, "geofence", "entered_at"),
     Index(None, "entered_at", "id"),
+    Index(None, "left_at", "id"),
 )

@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from geofences.event import EventKind
 from geofences.paging import chunks
 from geofences.tables import place_events
 from geofences.tables import visits as table
-from geofences.visit import Crossing, Stay, Visit, latest, stays, visit_json, visits
+from geofences.visit import STAY_LIMIT, Crossing, Stay, Visit, latest, stays, visit_json, visits
 
 CROSSINGS = (EventKind.ENTER, EventKind.EXIT)
 LONGEST = timedelta(days=2)
@@ -100,6 +100,32 @@ def visits_of_many(
         subject: sorted(each, key=lambda visit: (visit.entered_at, visit.id))
         for subject, each in made.items()
     }
+
+
+def ended(
+    conn: Connection, after: tuple[datetime, str], until: datetime, limit: int
+) -> list[tuple[datetime, str, str]]:
+    """Stays that ended, or are taken to have ended, from behind `after` up to `until`: when, the id and whose, in that order."""
+    seen = select(table.c.left_at.label("ended_at"), table.c.id, table.c.subject).where(
+        table.c.left_at >= after[0], table.c.left_at <= until
+    )
+    unseen = select(table.c.entered_at, table.c.id, table.c.subject).where(
+        table.c.left_at.is_(None),
+        table.c.entered_at >= after[0] - STAY_LIMIT,
+        table.c.entered_at <= until - STAY_LIMIT,
+    )
+    behind = tuple_(table.c.left_at, table.c.id) > after
+    silent = tuple_(table.c.entered_at, table.c.id) > (after[0] - STAY_LIMIT, after[1])
+    found = [
+        *conn.execute(seen.where(behind).order_by(table.c.left_at, table.c.id).limit(limit)),
+        *(
+            (at + STAY_LIMIT, name, subject)
+            for at, name, subject in conn.execute(
+                unseen.where(silent).order_by(table.c.entered_at, table.c.id).limit(limit)
+            )
+        ),
+    ]
+    return sorted((at, name, subject) for at, name, subject in found)[:limit]
 
 
 def visits_json_of(conn: Connection, subject: str) -> list[dict[str, Any]]:

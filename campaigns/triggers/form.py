@@ -8,6 +8,7 @@ from campaigns.audience.audience import MAX_TEXT_CHARS
 from campaigns.triggers.cart import CartWish
 from campaigns.triggers.occasion import Timed, kind_of
 from campaigns.triggers.trigger import (
+    MAX_ABSENCE_DAYS,
     MAX_DELAY_SECONDS,
     MAX_DWELL_MINUTES,
     MAX_UNTOUCHED_MINUTES,
@@ -88,7 +89,8 @@ class CartWishForm(BaseModel):
 
 class TriggerForm(BaseModel):
     """The moment; `geofences` holds ids, and `tags` those that a geofence may carry. `cart` is the moment at which an open
-    cart has been left for so long; with an event of a phone, `cart` asks that there be one.
+    cart has been left for so long; with an event of a phone, `cart` asks that there be one. `absence` is the moment at which
+    somebody has not come to any of the places for `absent_days`.
     """
 
     model_config = _STRICT
@@ -113,7 +115,8 @@ class TriggerForm(BaseModel):
         Field(
             ge=1,
             le=MAX_VISIT_DAYS,
-            description="Days without a visit to the place before this one, after an earlier.",
+            description="Days without a visit to the place before this one, after an earlier. Of an absence: so many"
+            f" days after the last visit to any of the places, {MAX_ABSENCE_DAYS} at most.",
         ),
     ] = None
     opening_hours: Annotated[

@@ -6,8 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from campaigns.message import derived_id
 from campaigns.triggers.cart import CartEvent
 from geofences.event import EventKind, PlaceEvent, Revision
+from geofences.visit import Visit
 
 
 class Timed(StrEnum):
@@ -15,6 +17,8 @@ class Timed(StrEnum):
 
     CART = "cart"
     """A cart was left untouched."""
+    ABSENCE = "absence"
+    """Somebody has not come back for so many days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,11 @@ Occasion = PlaceEvent | Occurrence
 def left_cart(cart: CartEvent, at: datetime) -> Occurrence:
     """The moment at which a cart has been left for long enough."""
     return Occurrence(cart.id, Timed.CART, cart.store, at)
+
+
+def long_absent(last: Visit, at: datetime) -> Occurrence:
+    """The moment at which somebody has been away for long enough after the visit that was the last. One absence has one."""
+    return Occurrence(derived_id("absence", last.id), Timed.ABSENCE, last.geofence, at)
 
 
 def kind_of(name: str) -> EventKind | Timed:

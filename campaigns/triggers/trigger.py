@@ -16,6 +16,8 @@ MAX_DWELL_MINUTES = 240
 """A visit whose end nobody saw is taken to be over then (`geofences.visit.STAY_LIMIT`)."""
 MAX_VISIT_NUMBER = 100
 MAX_VISIT_DAYS = 366
+MAX_ABSENCE_DAYS = 110
+"""Visits are kept for 120 days, unless the operator has set it otherwise."""
 MIN_UNTOUCHED_MINUTES = 5
 MAX_UNTOUCHED_MINUTES = 3 * 1440
 MONTH = "month"
@@ -29,6 +31,8 @@ class Deed(StrEnum):
     PURCHASE = "purchase"
     REDEEMED = "redeemed"
     """A coupon, of whichever campaign."""
+    VISIT = "visit"
+    """The place, once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class VisitNumber:
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """An event of one kind at one of the geofences, at one that carries a tag, or anywhere; or a moment that comes as time
-    passes; and what else must hold.
+    passes; and what else must hold. The places of an absence are taken together: a visit to any of them ends it.
 
     `zones` narrows a `zone` event. `dwell_minutes` is a dwell of the campaign's own, from the enter on. `visit` and
     `absent_days` look back at visits of the place. `opening_hours` asks that the place be open. The message goes
@@ -74,8 +78,9 @@ class Trigger:
 
     @property
     def called_off_by(self) -> frozenset[Deed]:
-        """What calls it off. Who has left does not dwell."""
-        return frozenset(self.cancel_if) | ({Deed.EXIT} if self.dwell_minutes is not None else frozenset())
+        """What calls it off. Who has left does not dwell, and who has come is not absent."""
+        own = {Deed.EXIT} if self.dwell_minutes is not None else set()
+        return frozenset({*self.cancel_if, *own, *({Deed.VISIT} if self.event is Timed.ABSENCE else ())})
 
     @property
     def is_of_a_phone(self) -> bool:
@@ -149,7 +154,8 @@ def trigger_problems(trigger: Trigger) -> Iterator[FieldError]:
         yield FieldError(
             "trigger.dwell_minutes", 'goes with "event": "dwell" alone; elsewhere say delay_seconds'
         )
-    if trigger.looks_back and trigger.event not in _OF_A_VISIT:
+    absent = trigger.event is Timed.ABSENCE and not trigger.visit
+    if trigger.looks_back and trigger.event not in _OF_A_VISIT and not absent:
         name = "visit" if trigger.visit else "absent_days"
         yield FieldError(f"trigger.{name}", "goes with an event of a visit: " + ", ".join(_OF_A_VISIT))
     if Deed.EXIT in trigger.cancel_if and trigger.event is EventKind.EXIT:
@@ -161,6 +167,8 @@ def trigger_problems(trigger: Trigger) -> Iterator[FieldError]:
 def _timed_problems(trigger: Trigger) -> Iterator[FieldError]:
     if trigger.is_of_a_phone:
         return
+    if trigger.event is Timed.ABSENCE and not 1 <= (trigger.absent_days or 0) <= MAX_ABSENCE_DAYS:
+        yield FieldError("trigger.absent_days", f"say after how many days, 1 to {MAX_ABSENCE_DAYS}")
     for name in ("opening_hours", "delay_seconds", "cancel_if"):
         if getattr(trigger, name):
             yield FieldError(f"trigger.{name}", f'goes with what a phone does, not with "{trigger.event}"')

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from campaigns.triggers.occasion import Timed
 from campaigns.triggers.trigger import Trigger, VisitNumber
 from consent.countries.hours import local_time
 from geofences.visit import Visit, latest
@@ -19,6 +20,9 @@ def visit_told(trigger: Trigger, visits: Sequence[Visit], at: datetime, zone: st
     """
     if not trigger.looks_back:
         return {}
+    if trigger.event is Timed.ABSENCE:
+        absent = at - max(visit.until for visit in visits) if visits else None
+        return {"absent_seconds": _whole_seconds(absent)}
     this = latest(visits, at)
     earlier = [each for each in visits if this is not None and each.entered_at < this.entered_at]
     told: dict[str, Any] = {"visiting": this is not None}
@@ -27,7 +31,7 @@ def visit_told(trigger: Trigger, visits: Sequence[Visit], at: datetime, zone: st
         told["number"] = None if since is None else 1 + sum(1 for each in earlier if each.entered_at >= since)
     if this is not None and trigger.absent_days is not None:
         absent = this.entered_at - earlier[-1].until if earlier else None
-        told["absent_seconds"] = absent // timedelta(seconds=1) if absent is not None else None
+        told["absent_seconds"] = _whole_seconds(absent)
     return told
 
 
@@ -36,7 +40,7 @@ def visit_wanted(trigger: Trigger, told: Mapping[str, Any]) -> tuple[dict[str, A
     wanted: dict[str, Any] = {}
     if not trigger.looks_back:
         return wanted, True
-    if not told["visiting"]:
+    if trigger.event is not Timed.ABSENCE and not told["visiting"]:
         return wanted, False
     fits = True
     if trigger.visit is not None:
@@ -50,6 +54,10 @@ def visit_wanted(trigger: Trigger, told: Mapping[str, Any]) -> tuple[dict[str, A
         }
         fits = fits and absent is not None and absent >= trigger.absent_days * DAY_SECONDS
     return wanted, fits
+
+
+def _whole_seconds(absent: timedelta | None) -> int | None:
+    return None if absent is None else absent // timedelta(seconds=1)
 
 
 def _counted_since(wanted: VisitNumber, at: datetime, zone: str | None) -> datetime | None:

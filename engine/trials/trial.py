@@ -17,7 +17,7 @@ from campaigns.lifecycle.change_store import record_change
 from campaigns.message import Message, derived_id
 from campaigns.message_store import tests_to
 from campaigns.store import known_campaign
-from campaigns.triggers.occasion import Occasion, Occurrence, Timed, left_cart
+from campaigns.triggers.occasion import Occasion, Occurrence, Timed, left_cart, long_absent
 from consent.errors import SubjectNotFound
 from consent.store import lock_subject, reachable
 from engine.facts import House, gather
@@ -73,6 +73,8 @@ def dry_run(conn: Connection, campaign_id: str, trial: Trial, house: House, now:
     occasion = trial.occasion("dry-run")
     if trial.event is Timed.CART and (carts := facts.open_carts(campaign, trial.subject)):
         occasion = left_cart(carts[0], trial.at)
+    if trial.event is Timed.ABSENCE and (visits := facts.visits_meant(campaign, trial.subject)):
+        occasion = long_absent(max(visits, key=lambda visit: visit.until), trial.at)
     geofence = geofence_store.get(conn, occasion.geofence) if occasion.geofence else None
     moment = facts.moment(campaign, occasion, geofence, trial.subject)
     return decide(campaign, moment, trial.at)

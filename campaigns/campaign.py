@@ -223,11 +223,16 @@ def due_state(campaign: Campaign, now: datetime) -> CampaignState:
 
     A draft stays a draft, and a paused campaign stays paused until its end.
     """
-    if campaign.state in UNSPOKEN or campaign.state is CampaignState.ENDED:
-        return campaign.state
+    return state_from(campaign.state, campaign, now)
+
+
+def state_from(state: CampaignState, campaign: Campaign, now: datetime) -> CampaignState:
+    """The same, had the campaign been left in that state."""
+    if state in UNSPOKEN or state is CampaignState.ENDED:
+        return state
     if campaign.ends_at is not None and campaign.ends_at <= now:
         return CampaignState.ENDED
-    return CampaignState.PAUSED if campaign.state is CampaignState.PAUSED else _running(campaign, now)
+    return CampaignState.PAUSED if state is CampaignState.PAUSED else _running(campaign, now)
 
 
 def speaking(campaign: Campaign, variant: str | None) -> Campaign:

@@ -14,13 +14,14 @@ from campaigns.campaign import Campaign, CampaignState, due_state
 from campaigns.decide import Decision
 from campaigns.delivery import outbox
 from campaigns.delivery.breaker import Breaker
-from campaigns.gates import GateName, Reason, ask
+from campaigns.gates import GateName, Reason
 from campaigns.message import derived_id
 from campaigns.store import get_campaign, live_campaigns
 from campaigns.triggers import run_store
 from campaigns.triggers.occasion import Occurrence, Timed
 from campaigns.triggers.run_store import Run
 from campaigns.triggers.schedule import latest
+from campaigns.verdicts import ask
 from consent import store as consent_store
 from consent.entry import Channel
 from engine import metrics

@@ -33,7 +33,13 @@ from campaigns.errors import FieldError, StateConflict
 from campaigns.experiments.experiment import Experiment, experiment_from_json, experiment_json
 from campaigns.limits.budget import NO_BUDGET, Budget, budget_from_json, budget_json
 from campaigns.limits.cap import ONCE_A_DAY, Cap, cap_from_json, cap_json
-from campaigns.triggers.trigger import Trigger, trigger_from_json, trigger_json, trigger_problems
+from campaigns.triggers.trigger import (
+    ABOUT_NO_PLACE,
+    Trigger,
+    trigger_from_json,
+    trigger_json,
+    trigger_problems,
+)
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Window, window_from_json, window_json
 from consent.entry import Channel
@@ -217,11 +223,16 @@ def due_state(campaign: Campaign, now: datetime) -> CampaignState:
 
     A draft stays a draft, and a paused campaign stays paused until its end.
     """
-    if campaign.state in UNSPOKEN or campaign.state is CampaignState.ENDED:
-        return campaign.state
+    return state_from(campaign.state, campaign, now)
+
+
+def state_from(state: CampaignState, campaign: Campaign, now: datetime) -> CampaignState:
+    """The same, had the campaign been left in that state."""
+    if state in UNSPOKEN or state is CampaignState.ENDED:
+        return state
     if campaign.ends_at is not None and campaign.ends_at <= now:
         return CampaignState.ENDED
-    return CampaignState.PAUSED if campaign.state is CampaignState.PAUSED else _running(campaign, now)
+    return CampaignState.PAUSED if state is CampaignState.PAUSED else _running(campaign, now)
 
 
 def speaking(campaign: Campaign, variant: str | None) -> Campaign:
@@ -264,6 +275,10 @@ def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[Fie
     """The rules between fields that a campaign breaks, its template's included."""
     problems = [*_template_problems(campaign, wording), *_variant_problems(campaign, wording)]
     problems += trigger_problems(campaign.trigger)
+    if campaign.experiment and campaign.experiment.switchback and campaign.trigger.event in ABOUT_NO_PLACE:
+        problems.append(
+            FieldError("experiment.switchback", "switches places, and this offer may be about none")
+        )
     if campaign.starts_at and campaign.ends_at and campaign.ends_at <= campaign.starts_at:
         problems.append(FieldError("ends_at", "must be later than starts_at"))
     return tuple(problems)

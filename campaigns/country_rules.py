@@ -1,18 +1,21 @@
 """How this installation keeps the rules of countries: what it has set, and the holds that follow for one message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from campaigns.limits.cap import Cap, is_full
+from campaigns.limits.cap import count
 from consent.countries.place import Anywhere, Concerned, Origin, Store, concerned
 from consent.countries.rule import Reach
 from consent.countries.ruling import (
     Hold,
+    asked_of_sender,
+    asked_of_words,
     caps_in_force,
     hold_by_hours,
     hold_by_sender,
     hold_by_words,
+    hold_of,
     next_opening,
 )
 from consent.entry import Channel
@@ -35,7 +38,7 @@ class Reading:
     def clocks(self) -> tuple[str, ...]:
         """The clocks by which the campaign's own hours are read: the store's, or else of everywhere that is concerned."""
         if isinstance(self.geofence, Anywhere):
-            return _concerned(self).zones
+            return concerned_by(self).zones
         return (self.geofence.timezone,) if self.geofence else ()
 
 
@@ -56,39 +59,64 @@ class CountryRules:
         if not self.enforced:
             return None
         minute = at.replace(second=0, microsecond=0)
-        return hold_by_hours(_concerned(reading), minute, reading.channel, self.reach)
+        return hold_by_hours(concerned_by(reading), minute, reading.channel, self.reach)
 
     def opening(self, reading: Reading, after: datetime) -> datetime | None:
         """When it may go, if it may not now."""
-        return next_opening(_concerned(reading), after, reading.channel, self.reach)
+        return next_opening(concerned_by(reading), after, reading.channel, self.reach)
 
     def caps(self, reading: Reading, at: datetime) -> bool:
         """Whether any cap over all campaigns counts."""
-        return self.enforced and bool(caps_in_force(_concerned(reading), at, reading.channel))
+        return self.enforced and bool(caps_in_force(concerned_by(reading), at, reading.channel))
 
     def by_cap(self, reading: Reading, sent_at: Sequence[datetime], at: datetime) -> Hold | None:
         """The cap over all campaigns that is full; `sent_at` goes back as far as `LONGEST_CAP`."""
+        return hold_by_cap(self.asked_of_caps(concerned_by(reading), reading.channel, sent_at, at))
+
+    def asked_of_caps(
+        self, who: Concerned, channel: Channel, sent_at: Sequence[datetime], at: datetime
+    ) -> dict[str, dict[str, int]]:
+        """Every cap over all campaigns, by the name of its rule, and what it counts."""
         if not self.enforced:
-            return None
-        for rule, cap in caps_in_force(_concerned(reading), at, reading.channel):
-            if is_full(Cap(cap.max, cap.per_seconds), sent_at, at):
-                return Hold(
-                    rule.id, rule.version, f"{cap.max} offers in {cap.per_seconds} seconds went already"
-                )
-        return None
+            return {}
+        return {
+            rule.name: {
+                "max": cap.max,
+                "per_seconds": cap.per_seconds,
+                "counted": count(cap.per_seconds, sent_at, at),
+            }
+            for rule, cap in caps_in_force(who, at, channel)
+        }
 
     def by_sender(self, reading: Reading, at: datetime) -> Hold | None:
         """What forbids the sender that is set."""
+        return hold_by_sender(self.asked_of_sender(concerned_by(reading), reading.channel, at))
+
+    def asked_of_sender(self, who: Concerned, channel: Channel, at: datetime) -> dict[str, bool]:
+        """Every rule about senders, by its name, and whether it forbids the one that is set."""
         if not self.enforced or self.sender is None:
-            return None
-        return hold_by_sender(_concerned(reading), at, reading.channel, self.sender)
+            return {}
+        return asked_of_sender(who, at, channel, self.sender)
 
     def by_words(self, reading: Reading, text: str, at: datetime) -> Hold | None:
         """What the text lacks."""
+        return hold_by_words(self.asked_of_words(concerned_by(reading), reading.channel, text, at))
+
+    def asked_of_words(
+        self, who: Concerned, channel: Channel, text: str, at: datetime
+    ) -> dict[str, list[str]]:
+        """Every rule about words, by its name, and which of them the text lacks."""
         if not self.enforced or self.sender is None:
-            return None
-        who = _concerned(reading)
-        return hold_by_words(who, at, reading.channel, text=text, sender=self.sender, brand=self.brand)
+            return {}
+        return asked_of_words(who, at, channel, text=text, sender=self.sender, brand=self.brand)
+
+
+def hold_by_cap(asked: Mapping[str, Mapping[str, int]]) -> Hold | None:
+    """The cap that is full."""
+    for name, cap in asked.items():
+        if cap["counted"] >= cap["max"]:
+            return hold_of(name, f"{cap['max']} offers in {cap['per_seconds']} seconds went already")
+    return None
 
 
 COUNTRY_RULES = CountryRules()
@@ -101,6 +129,7 @@ def store_of(geofence: Geofence) -> Store:
     return Store(geofence.timezone, said if isinstance(said, str) else None, *middle_of(geofence.shape))
 
 
-def _concerned(reading: Reading) -> Concerned:
+def concerned_by(reading: Reading) -> Concerned:
+    """Which clocks and countries count for it."""
     where = reading.geofence
     return concerned(store_of(where) if isinstance(where, Geofence) else where, reading.origin)

@@ -1,6 +1,6 @@
 """The judgement: whether this event makes this campaign speak to this subject now, and exactly why or why not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,23 +10,20 @@ from campaigns.campaign import Campaign, CampaignState, due_state, speaking
 from campaigns.country_rules import CountryRules, Reading
 from campaigns.experiments.experiment import draw_variant
 from campaigns.gates import (
-    Answer,
+    Asked,
     Gate,
     GateName,
     Moment,
     Reason,
     Verdict,
-    approval,
-    ask,
-    called_off,
-    cart_answer,
+    approval_told,
+    cart_told,
+    consent_told,
+    deeds_told,
     gate_json,
-    hold_json,
-    location_consent,
-    marketing_consent,
-    opening_hours,
     place_or_anywhere,
-    profiling_consent,
+    place_told,
+    tell,
     text_of,
     valid_until,
 )
@@ -36,10 +33,12 @@ from campaigns.limits.cap import Sent, cap_counts
 from campaigns.message import Message, derived_id, message_id
 from campaigns.triggers.cart import CartEvent
 from campaigns.triggers.trigger import Deed
+from campaigns.verdicts import Answer, Case, cart_reason, case_of, consent_reason, hold_json, judge
 from consent.countries.hours import is_open_on_all
 from consent.countries.place import Origin
 from consent.countries.ruling import Hold
-from consent.entry import Standing
+from consent.entry import Channel, Purpose, Standing
+from consent.entry import Reason as StandingReason
 from geofences.geofence import Geofence
 
 TEST_ASKS = frozenset(
@@ -121,20 +120,17 @@ def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = Fa
     """
     variant = draw_variant(campaign.experiment, moment.recipient.id) if moment.recipient else None
     campaign = speaking(campaign, variant.name) if variant else campaign
-    gates, reasons = [], []
+    asked, case = Asked(campaign, moment, now), case_of(campaign, moment, now)
+    gates, reasons = [], {}
     for name in GateName:
-        answer = ask(name, campaign, moment, now) if not test or name in TEST_ASKS else None
-        if answer is None:
+        told = tell(name, asked) if not test or name in TEST_ASKS else None
+        if told is None:
             gates.append(Gate(name, Verdict.SKIP, {}))
             continue
+        answer = judge(name, told, case)
         gates.append(Gate(name, Verdict.PASS if answer.reason is Reason.OK else Verdict.FAIL, answer.input))
-        reasons.append(answer.reason)
-    reason = next((reason for reason in reasons if reason is not Reason.OK), Reason.OK)
-    outcome = Outcome.MESSAGE if reason is Reason.OK else Outcome.REFUSED
-    if Reason.DELAYED in reasons and not any(
-        gate.gate in AT_ONCE for gate in gates if gate.verdict is Verdict.FAIL
-    ):
-        outcome, reason = Outcome.HELD, Reason.DELAYED
+        reasons[name] = answer.reason
+    outcome, reason = conclude(reasons)
     return Decision(
         id=derived_id("decision", moment.event.id, campaign.id),
         event=moment.event.id,
@@ -149,6 +145,16 @@ def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = Fa
         variant=variant.name if variant else None,
         test=test,
     )
+
+
+def conclude(reasons: Mapping[GateName, Reason]) -> tuple[Outcome, Reason]:
+    """What the answers of all gates that were asked come to; they are in the order in which they were asked."""
+    failed = {name: reason for name, reason in reasons.items() if reason is not Reason.OK}
+    if not failed:
+        return Outcome.MESSAGE, Reason.OK
+    if GateName.DELAY in failed and not failed.keys() & AT_ONCE:
+        return Outcome.HELD, Reason.DELAYED
+    return Outcome.REFUSED, next(iter(failed.values()))
 
 
 def due_at(decision: Decision) -> datetime:
@@ -210,15 +216,12 @@ def may_still_send(
         return Answer({}, Reason.TOO_LATE)
     if campaign is None or due_state(campaign, now) is not CampaignState.ACTIVE:
         return Answer({}, Reason.CAMPAIGN_NOT_ACTIVE)
-    consents = (
-        location_consent(location) if campaign.uses_location else Answer({}),
-        marketing_consent(marketing, message.channel),
-    )
-    holds = (
-        *_trigger_holds(campaign, geofence, done, profiling, now),
-        cart_answer(campaign, message.event, carting, carts, now),
-    )
-    for answer in (approval(clearance), *consents, *holds):
+    case = Case(campaign, message.subject, message.geofence, now)
+    approved = judge(GateName.APPROVAL, approval_told(clearance), case)
+    allowed = _still_allowed(campaign, location, marketing, profiling)
+    called_for = _still_called_for(case, geofence, done)
+    carted = _still_carted(case, message.event, carting, carts)
+    for answer in (approved, *allowed, *called_for, *carted):
         if answer.reason is not Reason.OK:
             return answer
     if suppressed:
@@ -236,17 +239,36 @@ def may_still_send(
     return Answer({}, Reason.OK if has_address else Reason.NO_ADDRESS)
 
 
-def _trigger_holds(
-    campaign: Campaign,
-    geofence: Geofence | None,
-    done: frozenset[Deed],
-    profiling: Standing | None,
-    now: datetime,
+def _still_allowed(
+    campaign: Campaign, location: Standing, marketing: Standing, profiling: Standing | None
 ) -> Iterator[Answer]:
+    """The consents, as they stand by now."""
+    if campaign.uses_location:
+        yield _standing(Purpose.LOCATION, location)
+    yield _standing(Purpose.MARKETING, marketing, campaign.channel)
+    if campaign.profiles:
+        yield _standing(Purpose.PROFILING, profiling)
+
+
+def _standing(purpose: Purpose, standing: Standing | None, channel: Channel | None = None) -> Answer:
+    reason = standing.reason if standing else StandingReason.NEVER_ASKED
+    return Answer(consent_told(purpose, standing, channel), consent_reason(purpose, reason))
+
+
+def _still_called_for(case: Case, geofence: Geofence | None, done: frozenset[Deed]) -> Iterator[Answer]:
     """What a trigger asks beyond its event, as far as it may have changed."""
-    yield profiling_consent(profiling) if campaign.profiles else Answer({})
-    yield called_off(campaign, done)
-    yield opening_hours(campaign, geofence, now)
+    yield judge(GateName.CANCEL_IF, deeds_told(case.campaign, done), case)
+    yield judge(GateName.OPENING_HOURS, place_told(case.campaign, geofence, case.at), case)
+
+
+def _still_carted(
+    case: Case, event: str, carting: Standing | None, carts: Sequence[CartEvent]
+) -> Iterator[Answer]:
+    """The cart that the campaign asks for, and whether it may be looked at."""
+    if case.campaign.trigger.cart is not None:
+        yield _standing(Purpose.CART, carting)
+        told = cart_told(case.campaign, event, carts, case.at)
+        yield Answer(told, cart_reason(told, case))
 
 
 def _country_holds(

@@ -1,42 +1,41 @@
-"""The gates between a moment and a message: each asks one question and tells what its answer rests on."""
+"""The gates between a moment and a message: each asks one question, and tells what its answer will rest on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from campaigns.arbitration import Because, Winner
-from campaigns.audience.audience import attribute_names, behaviours, list_names, matches
+from campaigns.audience.audience import attribute_names, truths
 from campaigns.audience.behaviour import UNKNOWN, Past
-from campaigns.campaign import Campaign, CampaignState, PerVisit, due_state, finished_text, speaking
+from campaigns.campaign import Campaign, due_state, finished_text, speaking
 from campaigns.content.languages import NoTextInLanguage
 from campaigns.content.links import OWN_LINKS_ONLY, LinkPolicy
 from campaigns.content.segments import sms_size
 from campaigns.content.template import TextRefused
-from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading
+from campaigns.country_rules import COUNTRY_RULES, CountryRules, Reading, concerned_by
 from campaigns.coupons.coupon import SAMPLE, Coupon, NoCouponLeft
 from campaigns.delivery.breaker import Breaker, BreakerState
-from campaigns.experiments.experiment import NO_CONTROL, Control, draw_lot
+from campaigns.experiments.experiment import NO_CONTROL, Control, draw_control
 from campaigns.lifecycle.approval import NOT_ASKED, Clearance
 from campaigns.limits.account import NO_LIMITS, Account, caps_in_force
 from campaigns.limits.budget import Limit, limit_json
 from campaigns.limits.cap import Sent, cap_counts, count_json
 from campaigns.limits.money import money_text
-from campaigns.triggers.cart import CartEvent, cart_told, cart_wanted
+from campaigns.triggers.cart import CartEvent, cart_wanted, found_told
 from campaigns.triggers.occasion import Occasion, Occurrence, Timed
 from campaigns.triggers.place_hours import hours_told
 from campaigns.triggers.soonest import soonest
 from campaigns.triggers.trigger import Deed, Trigger
 from campaigns.triggers.visiting import visit_told
 from campaigns.wording import Wording
-from consent.countries.hours import day_and_time, is_open_on_all, local_time
-from consent.countries.place import Anywhere, Origin
-from consent.countries.ruling import Hold
-from consent.entry import Action, Channel, Standing
-from consent.entry import Reason as StandingReason
-from geofences.event import Revision
+from consent.countries.place import Anywhere, Concerned, Origin
+from consent.countries.rule import Reach
+from consent.entry import Action, Channel, Purpose, Standing
+from geofences.event import EventKind, Revision
 from geofences.geofence import Geofence
 from geofences.sensitive import is_sensitive
 from geofences.visit import Visit
@@ -209,269 +208,237 @@ class Moment:
     tokens: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A gate's answer, and what it rests on."""
-
-    input: Mapping[str, Any]
-    reason: Reason = Reason.OK
-
-
 def gate_json(gate: Gate) -> dict[str, Any]:
     """A gate as the API writes it."""
     return {"gate": gate.gate.value, "verdict": gate.verdict.value, "input": dict(gate.input)}
 
 
-def ask(name: GateName, campaign: Campaign, moment: Moment, now: datetime) -> Answer | None:
-    """One gate's answer, or None where there is no subject to ask about."""
+class Asked:
+    """A campaign that is asked about at a moment. What several gates rest on is worked out once."""
+
+    def __init__(self, campaign: Campaign, moment: Moment, now: datetime) -> None:
+        self.campaign = campaign
+        self.moment = moment
+        self.now = now
+
+    @cached_property
+    def text(self) -> str | None:
+        """The text of the message; None where there is none, and the gate of that name says why."""
+        try:
+            return text_of(self.campaign, self.moment)
+        except TextRefused:
+            return None
+
+    @cached_property
+    def reading(self) -> Reading:
+        """Where and by whom the message would be read."""
+        moment, who = self.moment, self.moment.recipient
+        where = place_or_anywhere(self.campaign, moment.geofence, moment.event.geofence)
+        return Reading(where, who.origin if who else None, self.campaign.channel)
+
+    @cached_property
+    def about(self) -> Concerned:
+        """Which clocks and countries count."""
+        return concerned_by(self.reading)
+
+
+def tell(name: GateName, asked: Asked) -> dict[str, Any] | None:
+    """What one gate is judged by, as JSON holds it; None where there is no subject to ask about. `campaigns/verdicts.py` judges
+    by this, by the campaign, and by nothing else, so that it can be done again from the record.
+    """
     if name in _ANYBODY:
-        return _ANYBODY[name](campaign, moment, now)
-    return _SOMEBODY[name](campaign, moment, moment.recipient, now) if moment.recipient else None
+        return _ANYBODY[name](asked)
+    who = asked.moment.recipient
+    return _SOMEBODY[name](asked, who) if who else None
 
 
-def _campaign_active(campaign: Campaign, now: datetime) -> Answer:
-    state = due_state(campaign, now)
-    active = state is CampaignState.ACTIVE
-    return Answer({"state": state.value}, Reason.OK if active else Reason.CAMPAIGN_NOT_ACTIVE)
-
-
-def approval(clearance: Clearance) -> Answer:
-    """Whether what would be sent is what was approved, where anything is to be approved."""
+def approval_told(clearance: Clearance) -> dict[str, Any]:
+    """What would be sent and what was approved, where anything is to be approved."""
     if not clearance.asked:
-        return Answer({"required": False})
-    told = {
+        return {"required": False}
+    return {
         "required": True,
         "content_hash": clearance.content_hash,
         "approved_hash": clearance.approved_hash,
         "by": clearance.by,
     }
-    return Answer(told, Reason.OK if clearance.is_given else Reason.NOT_APPROVED)
 
 
 def fits(trigger: Trigger, event: Occasion, geofence: Geofence | None) -> bool:
     """Whether the event is a moment that the trigger names; only then is a decision worth making and keeping."""
-    here = trigger.any or event.geofence in trigger.geofences or bool(_shared_tags(trigger, geofence))
-    if isinstance(event, Occurrence):
-        return event.kind is trigger.event and (here or not trigger.names_places)
-    there = not trigger.zones or event.zone in trigger.zones
-    return here and there and event.kind is trigger.waits_for
+    zone = None if isinstance(event, Occurrence) else event.zone
+    return names(trigger, event.kind, event.geofence, _shared_tags(trigger, geofence), zone)
 
 
-def _trigger(campaign: Campaign, moment: Moment) -> Answer:
-    trigger, event = campaign.trigger, moment.event
+def names(
+    trigger: Trigger, kind: EventKind | Timed, geofence: str | None, tags: Collection[str], zone: str | None
+) -> bool:
+    """The same, told by what the event is, and by which of the trigger's tags its place has."""
+    here = trigger.any or geofence in trigger.geofences or bool(tags)
+    if isinstance(kind, Timed):
+        return kind is trigger.event and (here or not trigger.names_places)
+    there = not trigger.zones or zone in trigger.zones
+    return here and there and kind is trigger.waits_for
+
+
+def _trigger(asked: Asked) -> dict[str, Any]:
+    trigger, event = asked.campaign.trigger, asked.moment.event
     told: dict[str, Any] = {
         "event": event.kind.value,
         "geofence": event.geofence,
-        "tags": _shared_tags(trigger, moment.geofence),
+        "tags": _shared_tags(trigger, asked.moment.geofence),
     }
     if isinstance(event, Occurrence):
         told |= event.told
     elif trigger.zones:
         told["zone"] = event.zone
     if event.revision is Revision.RETRACTED:
-        return Answer({**told, "retracted": True}, Reason.EVENT_RETRACTED)
-    return Answer(told, Reason.OK if fits(trigger, event, moment.geofence) else Reason.TRIGGER_MISMATCH)
+        told["retracted"] = True
+    return told
 
 
 def _shared_tags(trigger: Trigger, geofence: Geofence | None) -> list[str]:
     return sorted(set(geofence.tags) & set(trigger.tags)) if geofence else []
 
 
-def _subject(moment: Moment) -> Answer:
-    known = moment.recipient is not None
-    return Answer({"known": known}, Reason.OK if known else Reason.UNKNOWN_SUBJECT)
-
-
-def location_consent(standing: Standing | None) -> Answer:
-    """Whether the subject's place may be used at all; no standing counts as no."""
-    reason = _standing_reason(standing, Reason.NO_LOCATION_CONSENT, Reason.LOCATION_CONSENT_WITHDRAWN)
-    return Answer({"purpose": "location", **_because(standing)}, reason)
-
-
-def _location(campaign: Campaign, moment: Moment) -> Answer:
-    return location_consent(moment.location) if campaign.uses_location else Answer({"purpose": None})
-
-
-def marketing_consent(standing: Standing | None, channel: Channel) -> Answer:
-    """Whether offers are welcome on this channel; no standing counts as no."""
-    reason = _standing_reason(standing, Reason.NO_CONSENT, Reason.CONSENT_WITHDRAWN)
-    return Answer({"purpose": "marketing", "channel": channel.value, **_because(standing)}, reason)
-
-
-def _standing_reason(standing: Standing | None, none: Reason, withdrawn: Reason) -> Reason:
-    if standing is not None and standing.allowed:
-        return Reason.OK
-    if standing is not None and standing.reason in _NOT_CARRIED:
-        return _NOT_CARRIED[standing.reason]
-    because = standing.because if standing else None
-    return withdrawn if because is not None and because.action is Action.WITHDRAW else none
-
-
-_NOT_CARRIED = {
-    StandingReason.NEEDS_RENEWAL: Reason.CONSENT_NEEDS_RENEWAL,
-    StandingReason.UNPROVEN: Reason.CONSENT_UNPROVEN,
-}
-"""Grants that stand, and still allow nothing."""
-
-
-def _because(standing: Standing | None) -> dict[str, Any]:
-    """Which entry of the ledger decided, and when it was made."""
+def consent_told(
+    purpose: Purpose, standing: Standing | None, channel: Channel | None = None
+) -> dict[str, Any]:
+    """Which entry of the ledger decides, when it was made, and how long it carries."""
+    told: dict[str, Any] = {"purpose": purpose.value}
+    if channel is not None:
+        told["channel"] = channel.value
     if standing is None or standing.because is None:
-        return {"entry": None}
+        told["entry"] = None
+        return told
     entry = standing.because
-    return {"entry": entry.id, "action": entry.action.value, "since": entry.at.isoformat()}
+    told["entry"] = entry.id
+    told["action"] = entry.action.value
+    told["since"] = entry.at.isoformat()
+    if entry.action is Action.GRANT:
+        told["renewal_due"] = entry.renewal_due.isoformat() if entry.renewal_due else None
+    if entry.is_unproven:
+        told["unproven"] = True
+    return told
 
 
-def _suppression(campaign: Campaign, recipient: Recipient) -> Answer:
-    listed = campaign.channel in recipient.suppressed
-    return Answer({"suppressed": listed}, Reason.SUPPRESSED if listed else Reason.OK)
+def _profiling(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    return consent_told(Purpose.PROFILING, asked.moment.profiling) if asked.campaign.profiles else {}
 
 
-def profiling_consent(standing: Standing | None) -> Answer:
-    """Whether the subject may be chosen by what they did before; no standing counts as no."""
-    reason = _standing_reason(standing, Reason.NO_PROFILING_CONSENT, Reason.PROFILING_CONSENT_WITHDRAWN)
-    return Answer({"purpose": "profiling", **_because(standing)}, reason)
-
-
-def _profiling(campaign: Campaign, moment: Moment) -> Answer:
-    return profiling_consent(moment.profiling) if campaign.profiles else Answer({})
-
-
-def _visits(campaign: Campaign, moment: Moment) -> Answer:
+def _visits(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    campaign, moment = asked.campaign, asked.moment
     if campaign.trigger.looks_back and moment.geofence is not None and is_sensitive(moment.geofence):
-        return Answer({"sensitive": True}, Reason.NOT_THIS_VISIT)
+        return {"sensitive": True}
     zone = moment.geofence.timezone if moment.geofence else None
-    told, fits = visit_told(campaign.trigger, moment.visits, moment.event.at, zone)
-    return Answer(told, Reason.OK if fits else Reason.NOT_THIS_VISIT)
+    return visit_told(campaign.trigger, moment.visits, moment.event.at, zone)
 
 
-def cart_answer(
-    campaign: Campaign, event: str, standing: Standing | None, carts: Sequence[CartEvent], now: datetime
-) -> Answer:
-    """Whether there is the open cart that the campaign asks for, and whether it may be looked at. The moment of a cart that was
-    left is about that very cart, untouched since.
+def _location(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    if not asked.campaign.uses_location:
+        return {"purpose": None}
+    return consent_told(Purpose.LOCATION, asked.moment.location)
+
+
+def cart_told(campaign: Campaign, event: str, carts: Sequence[CartEvent], now: datetime) -> dict[str, Any]:
+    """The open cart that is as the campaign asks; not what is in it. The moment of a cart that was left is about that
+    very cart.
     """
-    if campaign.trigger.cart is None:
-        return Answer({})
-    reason = _standing_reason(standing, Reason.NO_CART_CONSENT, Reason.CART_CONSENT_WITHDRAWN)
-    told = {"purpose": "cart", **_because(standing)}
-    if reason is not Reason.OK:
-        return Answer(told, reason)
+    wish = campaign.trigger.cart
+    if wish is None:
+        return {}
     alone = event if campaign.trigger.event is Timed.CART else None
-    found = cart_wanted(campaign.trigger.cart, carts, now, alone)
-    return Answer({**told, **cart_told(found)}, Reason.OK if found else Reason.NO_SUCH_CART)
+    return found_told(wish, cart_wanted(wish, carts, now, alone))
 
 
-def _cart(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    return cart_answer(campaign, moment.event.id, moment.carting, moment.carts, now)
+def _cart(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    """Without consent no cart is looked at."""
+    moment = asked.moment
+    if asked.campaign.trigger.cart is None:
+        return {}
+    told = consent_told(Purpose.CART, moment.carting)
+    if moment.carting is None or not moment.carting.allowed:
+        return told
+    return told | cart_told(asked.campaign, moment.event.id, moment.carts, asked.now)
 
 
-def _cancel_if(campaign: Campaign, moment: Moment) -> Answer:
-    return called_off(campaign, moment.done)
-
-
-def called_off(campaign: Campaign, done: frozenset[Deed]) -> Answer:
-    """Whether something was done that calls the campaign's moment off."""
+def deeds_told(campaign: Campaign, done: frozenset[Deed]) -> dict[str, Any]:
+    """What was done of what calls the campaign's moment off."""
     by = campaign.trigger.called_off_by
-    if not by:
-        return Answer({})
-    found = sorted(by & done)
-    return Answer({"cancel_if": sorted(by), "done": found}, Reason.CALLED_OFF if found else Reason.OK)
+    return {"done": sorted(by & done)} if by else {}
 
 
-def _delay(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+def _delay(asked: Asked) -> dict[str, Any]:
+    campaign, moment = asked.campaign, asked.moment
     if isinstance(moment.event, Occurrence):
-        return _until_it_may_go(campaign, moment, now)
-    if not campaign.trigger.delay:
-        return Answer({})
-    due_at = moment.event.at + campaign.trigger.delay
-    return Answer({"due_at": due_at.isoformat()}, Reason.DELAYED if now < due_at else Reason.OK)
+        due_at = _first_that_may_go(asked)
+    else:
+        due_at = moment.event.at + campaign.trigger.delay if campaign.trigger.delay else None
+    return {} if due_at is None else {"due_at": due_at.isoformat()}
 
 
-def _until_it_may_go(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+def _first_that_may_go(asked: Asked) -> datetime | None:
     """What comes by itself waits for hours in which it may go, if they begin within its shelf life."""
-    who = moment.recipient
-    if who is None:
-        return Answer({})
-    reading = reading_of(campaign, moment, who)
-    at = soonest(campaign.windows, moment.rules, reading, now, valid_until(campaign, moment.event))
-    if at is None or at <= now:
-        return Answer({})
-    return Answer({"due_at": at.isoformat()}, Reason.DELAYED)
+    campaign, moment, now = asked.campaign, asked.moment, asked.now
+    if moment.recipient is None:
+        return None
+    before = valid_until(campaign, moment.event)
+    at = soonest(campaign.windows, moment.rules, asked.reading, now, before)
+    return at if at is not None and at > now else None
 
 
-def opening_hours(campaign: Campaign, geofence: Geofence | None, now: datetime) -> Answer:
-    """Whether the place is open, where the campaign asks that it be."""
-    if not campaign.trigger.opening_hours:
-        return Answer({})
-    told, is_open_then = hours_told(geofence, now)
-    return Answer(told, Reason.OK if is_open_then else Reason.PLACE_CLOSED)
+def place_told(campaign: Campaign, geofence: Geofence | None, now: datetime) -> dict[str, Any]:
+    """The hours of the place, where the campaign asks that it be open."""
+    return hours_told(geofence, now) if campaign.trigger.opening_hours else {}
 
 
-def _audience(campaign: Campaign, moment: Moment, recipient: Recipient) -> Answer:
-    asked = sorted(attribute_names(campaign.audience))
-    missing = [name for name in asked if recipient.attributes.get(name) is None]
-    inside = matches(campaign.audience, recipient.attributes, moment.past)
-    told: dict[str, Any] = {"attributes": asked, "missing": missing}
-    if acts := behaviours(campaign.audience):
-        told["acts"] = sorted({each.act.value for each in acts})
-    if names := list_names(campaign.audience):
-        told["lists"] = sorted(names)
-    return Answer(told, Reason.OK if inside else Reason.NOT_IN_AUDIENCE)
+def _audience(asked: Asked, who: Recipient) -> dict[str, Any]:
+    """Which conditions hold, and no value: these are the subject's own."""
+    audience = asked.campaign.audience
+    names_asked = sorted(attribute_names(audience))
+    told: dict[str, Any] = {"missing": [name for name in names_asked if who.attributes.get(name) is None]}
+    if held := truths(audience, who.attributes, asked.moment.past):
+        told["held"] = held
+    return told
 
 
-def _fix(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    if isinstance(moment.event, Occurrence):
-        return Answer({})
-    age_seconds, sure = (
-        (now - moment.event.emitted - campaign.trigger.delay).total_seconds(),
-        moment.event.confidence,
-    )
-    oldest, least = campaign.max_fix_age_seconds, campaign.min_confidence
-    told = {
-        "age_seconds": age_seconds,
-        "max_fix_age_seconds": oldest,
-        "confidence": sure,
-        "min_confidence": least,
-    }
-    if oldest is not None and age_seconds > oldest:
-        return Answer(told, Reason.FIX_TOO_OLD)
-    return Answer(told, Reason.NOT_SURE_ENOUGH if least is not None and sure < least else Reason.OK)
+def _fix(asked: Asked) -> dict[str, Any]:
+    event = asked.moment.event
+    if isinstance(event, Occurrence):
+        return {}
+    age = asked.now - event.emitted - asked.campaign.trigger.delay
+    return {"age_seconds": age.total_seconds(), "confidence": event.confidence}
 
 
-def _shelf_life(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    age_seconds = (now - moment.event.at - campaign.trigger.delay).total_seconds()
-    told = {"age_seconds": age_seconds, "shelf_life_seconds": campaign.shelf_life_seconds}
-    return Answer(told, Reason.OK if age_seconds < campaign.shelf_life_seconds else Reason.TOO_LATE)
+def _shelf_life(asked: Asked) -> dict[str, Any]:
+    age = asked.now - asked.moment.event.at - asked.campaign.trigger.delay
+    return {"age_seconds": age.total_seconds()}
 
 
-def _window(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
-    zones = reading_of(campaign, moment, moment.recipient).clocks
-    zone = zones[0] if len(zones) == 1 else None
-    local = local_time(now, zone)
-    told: dict[str, Any] = {"zone": zone, "local_time": day_and_time(local) if local else None}
-    told |= {"zones": len(zones)} if len(zones) > 1 else {}
-    return Answer(told, Reason.OK if is_open_on_all(campaign.windows, now, zones) else Reason.OUTSIDE_WINDOW)
+def _window(asked: Asked) -> dict[str, Any]:
+    where = asked.reading.geofence
+    if isinstance(where, Anywhere):
+        return _reader(asked.reading.origin)
+    return {"zone": where.timezone if where else None}
 
 
-def _channel_health(campaign: Campaign, moment: Moment) -> Answer:
-    """An offer waits for a line that is down; it is refused where nobody would try the line within its shelf life."""
-    breaker = moment.breakers.get(campaign.channel)
+def _reader(origin: Origin | None) -> dict[str, Any]:
+    """What a number tells of where its holder is; never the number."""
+    if origin is None:
+        return {"reader": None}
+    told = {"zones": list(origin.zones), "areas": sorted(origin.areas), "apart": sorted(origin.apart)}
+    return {"reader": told}
+
+
+def _channel_health(asked: Asked) -> dict[str, Any]:
+    campaign = asked.campaign
+    breaker = asked.moment.breakers.get(campaign.channel)
     if breaker is None:
-        return Answer({"breaker": None})
-    until = breaker.until.isoformat() if breaker.until else None
-    told = {"channel": campaign.channel.value, "breaker": breaker.state.value, "until": until}
-    too_late_at = valid_until(campaign, moment.event)
-    hopeless = (
-        breaker.state is BreakerState.OPEN and breaker.until is not None and breaker.until >= too_late_at
-    )
-    return Answer(told, Reason.CHANNEL_DOWN if hopeless else Reason.OK)
-
-
-def reading_of(campaign: Campaign, moment: Moment, who: Recipient | None) -> Reading:
-    """Where and by whom a message of that moment would be read."""
-    where = place_or_anywhere(campaign, moment.geofence, moment.event.geofence)
-    return Reading(where, who.origin if who else None, campaign.channel)
+        return {"breaker": None}
+    told = {"breaker": breaker.state.value, "until": breaker.until.isoformat() if breaker.until else None}
+    if breaker.state is BreakerState.OPEN:
+        told["valid_until"] = valid_until(campaign, asked.moment.event).isoformat()
+    return told
 
 
 def place_or_anywhere(
@@ -481,78 +448,64 @@ def place_or_anywhere(
     return geofence if named is not None else Anywhere(campaign.country)
 
 
-def _country_hours(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    reading = reading_of(campaign, moment, who)
-    hold = moment.rules.by_hours(reading, now)
-    if hold is None:
-        return _by_country(None, Reason.COUNTRY_HOURS, enforced=moment.rules.enforced)
-    opening = moment.rules.opening(reading, now)
-    told = {**hold_json(hold), "open_again": opening.isoformat() if opening else None}
-    return Answer(told, Reason.COUNTRY_HOURS)
+def _country_hours(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    """Which clocks and countries count: all that is known of the number."""
+    rules = asked.moment.rules
+    if not rules.enforced:
+        return {"enforced": False}
+    told = (
+        _reader(asked.reading.origin) if isinstance(asked.reading.geofence, Anywhere) else _about(asked.about)
+    )
+    if rules.reach is not Reach.DEFAULT:
+        told["reach"] = rules.reach.value
+    return told
 
 
-def _country_cap(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    sent_at = [sent.at for sent in moment.sent]
-    hold = moment.rules.by_cap(reading_of(campaign, moment, who), sent_at, now)
-    return _by_country(hold, Reason.COUNTRY_CAP, enforced=moment.rules.enforced)
+def _about(about: Concerned) -> dict[str, Any]:
+    told: dict[str, Any] = {"zones": list(about.zones), "areas": sorted(about.areas)}
+    return told if about.unknown is None else told | {"unknown": about.unknown}
 
 
-def _country_sender(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    hold = moment.rules.by_sender(reading_of(campaign, moment, who), now)
-    return _by_country(hold, Reason.COUNTRY_SENDER, enforced=moment.rules.strict)
+def _country_cap(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    rules, channel = asked.moment.rules, asked.campaign.channel
+    sent_at = [sent.at for sent in asked.moment.sent]
+    return _of_rules(rules.asked_of_caps(asked.about, channel, sent_at, asked.now), enforced=rules.enforced)
 
 
-def _country_words(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    if moment.rules.sender is None:
-        return Answer({"rule": None})
-    try:
-        text = text_of(campaign, moment)
-    except TextRefused:
-        return Answer({"rule": None})  # the gate before says so
-    hold = moment.rules.by_words(reading_of(campaign, moment, who), text, now)
-    return _by_country(hold, Reason.COUNTRY_WORDS, enforced=moment.rules.strict)
+def _country_sender(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    rules, channel = asked.moment.rules, asked.campaign.channel
+    return _of_rules(rules.asked_of_sender(asked.about, channel, asked.now), enforced=rules.strict)
 
 
-def hold_json(hold: Hold) -> dict[str, Any]:
-    """What a gate tells of the rule that holds a message back."""
-    told = {"rule": hold.rule, "version": hold.version, "because": hold.because}
-    return told | ({"zone": hold.zone, "local_time": hold.local_time} if hold.zone else {})
+def _country_words(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    rules, channel = asked.moment.rules, asked.campaign.channel
+    if rules.sender is None or asked.text is None:
+        return {"asked": {}}
+    return _of_rules(rules.asked_of_words(asked.about, channel, asked.text, asked.now), enforced=rules.strict)
 
 
-def _by_country(hold: Hold | None, reason: Reason, *, enforced: bool) -> Answer:
-    """A hold that is not enforced is told, and let pass."""
-    told = hold_json(hold) if hold else {"rule": None}
-    if enforced:
-        return Answer(told, reason if hold else Reason.OK)
-    return Answer({**told, "enforced": False})
+def _of_rules(asked: Mapping[str, Any], *, enforced: bool) -> dict[str, Any]:
+    """Rules that are asked and not enforced are told, and let pass."""
+    return {"asked": asked} if enforced else {"asked": asked, "enforced": False}
 
 
-def _cap(campaign: Campaign, moment: Moment, now: datetime) -> Answer:
+def _cap(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    campaign, moment = asked.campaign, asked.moment
     caps = caps_in_force(campaign, moment.account)
-    counts = list(cap_counts(caps, moment.sent, campaign.id, moment.event.geofence, now))
-    full = next((count for count in counts if count.is_full), None)
-    told = {"caps": [count_json(count) for count in counts], "full": count_json(full) if full else None}
-    return Answer(told, Reason.CAP_REACHED if full else Reason.OK)
+    counts = cap_counts(caps, moment.sent, campaign.id, moment.event.geofence, asked.now)
+    return {"caps": [count_json(count) for count in counts]}
 
 
-def _budget(campaign: Campaign, moment: Moment, who: Recipient) -> Answer:
+def _budget(asked: Asked, who: Recipient) -> dict[str, Any]:
+    moment = asked.moment
     if not moment.budgets:
-        return Answer({"limits": [], "cost": None, "full": None})
-    try:
-        text = text_of(campaign, moment)
-    except TextRefused:
-        text = ""  # a later gate says so
-    cost = moment.account.costs.of(campaign.channel, text, who.origin)
-    full = next((limit for limit in moment.budgets if not limit.has_room(cost)), None)
-    told = {
-        "limits": [limit_json(limit) for limit in moment.budgets],
-        "cost": money_text(cost),
-        "full": limit_json(full) if full else None,
-    }
-    return Answer(told, Reason.BUDGET_SPENT if full else Reason.OK)
+        return {"limits": [], "cost": None}
+    cost = moment.account.costs.of(asked.campaign.channel, asked.text or "", who.origin)
+    return {"limits": [limit_json(limit) for limit in moment.budgets], "cost": money_text(cost)}
 
 
-def _arbitration(campaign: Campaign, moment: Moment) -> Answer:
+def _arbitration(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    moment = asked.moment
     winner = moment.winner or next(
         (
             Winner(sent.campaign, sent.event, Because.VISIT)
@@ -561,38 +514,42 @@ def _arbitration(campaign: Campaign, moment: Moment) -> Answer:
         ),
         None,
     )
-    told: dict[str, Any] = {"per_visit": campaign.per_visit.value, "visit": moment.visit, "winner": None}
-    if winner is not None:
-        told |= {"winner": winner.campaign, "event": winner.event, "because": winner.because.value}
-    lost = winner is not None and campaign.per_visit is PerVisit.ONE
-    return Answer(told, Reason.LOST_TO if lost else Reason.OK)
+    if winner is None:
+        return {"visit": moment.visit, "winner": None}
+    return {
+        "visit": moment.visit,
+        "winner": winner.campaign,
+        "event": winner.event,
+        "because": winner.because.value,
+    }
 
 
-def _address(campaign: Campaign, recipient: Recipient) -> Answer:
-    has = campaign.channel in recipient.channels
-    return Answer({"channel": campaign.channel.value}, Reason.OK if has else Reason.NO_ADDRESS)
-
-
-def _text(campaign: Campaign, moment: Moment) -> Answer:
+def _text(asked: Asked, _who: Recipient) -> dict[str, Any]:
+    """How long the text is, or why there is none; never the text."""
+    campaign, moment = asked.campaign, asked.moment
     try:
-        text = text_of(campaign, moment)
+        text = asked.text or text_of(campaign, moment)
         # Whoever cannot be told one of the variants is told none: who compares must not depend on what was drawn.
         for variant in campaign.experiment.variants if campaign.experiment else ():
             text_of(speaking(campaign, variant.name), moment)
     except TextRefused as refused:
-        return Answer({"problem": str(refused)}, _TEXT_REASONS.get(type(refused), Reason.TEXT_REFUSED))
+        return {"problem": str(refused), "lacks": _LACKS.get(type(refused), Lack.TEXT).value}
     told: dict[str, Any] = {"characters": len(text)}
     if campaign.channel is Channel.SMS:
         size = sms_size(text)
-        told |= {
-            "encoding": size.encoding.value,
-            "segments": size.segments,
-            "max_segments": campaign.max_segments,
-        }
-    return Answer(told)
+        told |= {"encoding": size.encoding.value, "segments": size.segments}
+    return told
 
 
-_TEXT_REASONS = {NoTextInLanguage: Reason.NO_TEXT_IN_LANGUAGE, NoCouponLeft: Reason.COUPONS_EXHAUSTED}
+class Lack(StrEnum):
+    """What there was none of, that a text needs."""
+
+    TEXT = "text"
+    LANGUAGE = "language"
+    COUPON = "coupon"
+
+
+_LACKS = {NoTextInLanguage: Lack.LANGUAGE, NoCouponLeft: Lack.COUPON}
 
 
 def text_of(
@@ -633,42 +590,37 @@ def valid_until(campaign: Campaign, event: Occasion) -> datetime:
     return event.at + campaign.trigger.delay + timedelta(seconds=campaign.shelf_life_seconds)
 
 
-def _holdout(campaign: Campaign, moment: Moment, who: Recipient, now: datetime) -> Answer:
-    lot = draw_lot(campaign.experiment, moment.control, who.id, moment.event.geofence or "", now)
-    return Answer(lot.drawn, Reason(lot.group.value) if lot.group else Reason.OK)
-
-
-_ANYBODY: Mapping[GateName, Callable[[Campaign, Moment, datetime], Answer]] = {
-    GateName.CAMPAIGN_ACTIVE: lambda campaign, _moment, now: _campaign_active(campaign, now),
-    GateName.APPROVAL: lambda _campaign, moment, _now: approval(moment.clearance),
-    GateName.TRIGGER: lambda campaign, moment, _now: _trigger(campaign, moment),
-    GateName.SUBJECT: lambda _campaign, moment, _now: _subject(moment),
+_ANYBODY: Mapping[GateName, Callable[[Asked], dict[str, Any]]] = {
+    GateName.CAMPAIGN_ACTIVE: lambda asked: {"state": due_state(asked.campaign, asked.now).value},
+    GateName.APPROVAL: lambda asked: approval_told(asked.moment.clearance),
+    GateName.TRIGGER: _trigger,
+    GateName.SUBJECT: lambda asked: {"known": asked.moment.recipient is not None},
     GateName.FIX: _fix,
     GateName.SHELF_LIFE: _shelf_life,
     GateName.WINDOW: _window,
     GateName.DELAY: _delay,
-    GateName.OPENING_HOURS: lambda campaign, moment, now: opening_hours(campaign, moment.geofence, now),
-    GateName.CHANNEL_HEALTH: lambda campaign, moment, _now: _channel_health(campaign, moment),
+    GateName.OPENING_HOURS: lambda asked: place_told(asked.campaign, asked.moment.geofence, asked.now),
+    GateName.CHANNEL_HEALTH: _channel_health,
 }
-_SOMEBODY: Mapping[GateName, Callable[[Campaign, Moment, Recipient, datetime], Answer]] = {
-    GateName.LOCATION_CONSENT: lambda campaign, moment, _who, _now: _location(campaign, moment),
-    GateName.CONSENT: lambda campaign, moment, _who, _now: marketing_consent(
-        moment.marketing, campaign.channel
+_SOMEBODY: Mapping[GateName, Callable[[Asked, Recipient], dict[str, Any]]] = {
+    GateName.LOCATION_CONSENT: _location,
+    GateName.CONSENT: lambda asked, _who: consent_told(
+        Purpose.MARKETING, asked.moment.marketing, asked.campaign.channel
     ),
-    GateName.SUPPRESSION: lambda campaign, _moment, who, _now: _suppression(campaign, who),
-    GateName.PROFILING: lambda campaign, moment, _who, _now: _profiling(campaign, moment),
-    GateName.VISITS: lambda campaign, moment, _who, _now: _visits(campaign, moment),
-    GateName.CART: lambda campaign, moment, _who, now: _cart(campaign, moment, now),
-    GateName.CANCEL_IF: lambda campaign, moment, _who, _now: _cancel_if(campaign, moment),
-    GateName.AUDIENCE: lambda campaign, moment, who, _now: _audience(campaign, moment, who),
+    GateName.SUPPRESSION: lambda asked, who: {"suppressed": asked.campaign.channel in who.suppressed},
+    GateName.PROFILING: _profiling,
+    GateName.VISITS: _visits,
+    GateName.CART: _cart,
+    GateName.CANCEL_IF: lambda asked, _who: deeds_told(asked.campaign, asked.moment.done),
+    GateName.AUDIENCE: _audience,
     GateName.COUNTRY_HOURS: _country_hours,
-    GateName.CAP: lambda campaign, moment, _who, now: _cap(campaign, moment, now),
+    GateName.CAP: _cap,
     GateName.COUNTRY_CAP: _country_cap,
-    GateName.BUDGET: lambda campaign, moment, who, _now: _budget(campaign, moment, who),
-    GateName.ARBITRATION: lambda campaign, moment, _who, _now: _arbitration(campaign, moment),
-    GateName.ADDRESS: lambda campaign, _moment, who, _now: _address(campaign, who),
+    GateName.BUDGET: _budget,
+    GateName.ARBITRATION: _arbitration,
+    GateName.ADDRESS: lambda asked, who: {"found": asked.campaign.channel in who.channels},
     GateName.COUNTRY_SENDER: _country_sender,
-    GateName.TEXT: lambda campaign, moment, _who, _now: _text(campaign, moment),
+    GateName.TEXT: _text,
     GateName.COUNTRY_WORDS: _country_words,
-    GateName.HOLDOUT: _holdout,
+    GateName.HOLDOUT: lambda asked, who: draw_control(asked.moment.control, who.id),
 }

@@ -122,13 +122,17 @@ def standing(entries: Iterable[Entry], purpose: Purpose, channel: Channel | None
     if not counted:
         return Standing(allowed=False, because=None, reason=Reason.NEVER_ASKED)
     because = max(counted, key=_precedence)
-    if because.action is Action.WITHDRAW:
-        return Standing(allowed=False, because=because, reason=Reason.WITHDRAWN)
-    if because.is_unproven:
-        return Standing(allowed=False, because=because, reason=Reason.UNPROVEN)
-    if because.renewal_due is not None and because.renewal_due <= at:
-        return Standing(allowed=False, because=because, reason=Reason.NEEDS_RENEWAL)
-    return Standing(allowed=True, because=because, reason=Reason.GRANTED)
+    reason = weigh(because.action, is_unproven=because.is_unproven, renewal_due=because.renewal_due, at=at)
+    return Standing(allowed=reason is Reason.GRANTED, because=because, reason=reason)
+
+
+def weigh(action: Action, *, is_unproven: bool, renewal_due: datetime | None, at: datetime) -> Reason:
+    """What the entry that decides comes to at `at`."""
+    if action is Action.WITHDRAW:
+        return Reason.WITHDRAWN
+    if is_unproven:
+        return Reason.UNPROVEN
+    return Reason.NEEDS_RENEWAL if renewal_due is not None and renewal_due <= at else Reason.GRANTED
 
 
 def questions() -> Iterator[tuple[Purpose, Channel | None]]:

@@ -32,7 +32,7 @@ from campaigns.delivery.outbox import (
     refuse,
     take_due,
 )
-from campaigns.gates import Answer, Reason
+from campaigns.gates import Reason
 from campaigns.lifecycle.approval import NEVER, NOT_ASKED, ApprovalPolicy
 from campaigns.lifecycle.approval_store import clearance_of_message
 from campaigns.limits.account import NO_LIMITS, Account, caps_in_force
@@ -40,6 +40,7 @@ from campaigns.limits.cap import counted_since
 from campaigns.message import Message
 from campaigns.message_store import sent_before
 from campaigns.store import get_campaign
+from campaigns.verdicts import Answer
 from consent import entry as consent
 from consent.address import is_dead
 from consent.countries.place import Origin

@@ -71,27 +71,53 @@ def matches(audience: Audience, attributes: Mapping[str, Any], past: Past = UNKN
     text is neither at least nor at most a number. Where the past was not looked up that the audience asks about, nobody
     is in it.
     """
-    return _is_known(audience, past) and _matches(audience, attributes, past)
+    return is_met(audience, truths(audience, attributes, past))
 
 
-def _matches(audience: Audience, attributes: Mapping[str, Any], past: Past) -> bool:
+def truths(audience: Audience, attributes: Mapping[str, Any], past: Past = UNKNOWN) -> list[bool | None]:
+    """Whether each single condition holds of a subject, in the order in which the audience names them; None where nobody
+    looked.
+    """
+    return [_truth(each, attributes, past) for each in _leaves(audience)]
+
+
+def is_met(audience: Audience, held: Sequence[bool | None]) -> bool:
+    """Whether an audience holds whose single conditions are so. Raises `ValueError` if it has not as many."""
+    each = iter(held)
+    try:
+        met = _is_met(audience, each)
+    except StopIteration:
+        raise ValueError("the audience has more conditions") from None
+    if next(each, _END) is not _END:
+        raise ValueError("the audience has fewer conditions")
+    return met and None not in held
+
+
+_END = object()
+
+
+def _is_met(audience: Audience, held: Iterator[bool | None]) -> bool:
     match audience:
         case All(conditions):
-            return all(_matches(condition, attributes, past) for condition in conditions)
+            met = [_is_met(condition, held) for condition in conditions]  # each takes its own of what `held`
+            return all(met)
         case AnyOf(conditions):
-            return any(_matches(condition, attributes, past) for condition in conditions)
+            met = [_is_met(condition, held) for condition in conditions]
+            return any(met)
         case Not(condition):
-            return not _matches(condition, attributes, past)
+            return not _is_met(condition, held)
+        case Attribute() | Behaviour() | OnList():
+            return next(held) is True
+
+
+def _truth(leaf: "Attribute | Behaviour | OnList", attributes: Mapping[str, Any], past: Past) -> bool | None:
+    match leaf:
         case Attribute(name, test, operand):
             return _holds(test, operand, attributes.get(name))
         case Behaviour():
-            return audience.holds(past.times[audience])
+            return leaf.holds(past.times[leaf]) if leaf in past.times else None
         case OnList(name):
-            return past.lists is not None and name in past.lists
-
-
-def _is_known(audience: Audience, past: Past) -> bool:
-    return behaviours(audience) <= past.times.keys() and (past.lists is not None or not list_names(audience))
+            return name in past.lists if past.lists is not None else None
 
 
 def attribute_names(audience: Audience) -> frozenset[str]:

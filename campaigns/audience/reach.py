@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from campaigns.campaign import Campaign
-from campaigns.gates import GateName, Moment, Reason, ask
+from campaigns.gates import GateName, Moment, Reason
+from campaigns.verdicts import ask
 
 PEOPLE = (
     GateName.LOCATION_CONSENT,

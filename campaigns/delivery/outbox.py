@@ -91,6 +91,13 @@ def has_work(conn: Connection, now: datetime, channels: Iterable[Channel] = Chan
     return conn.scalar(waiting) is not None
 
 
+def count_due(conn: Connection, channel: Channel, limit: int) -> int:
+    """How many messages of the channel wait to be sent; no more than `limit` are counted."""
+    due = (messages.c.state == MessageState.DUE.value) & (messages.c.channel == channel.value)
+    waiting = select(messages.c.id).where(due).limit(limit).subquery()
+    return conn.scalar(select(func.count()).select_from(waiting)) or 0
+
+
 def oldest_due(conn: Connection, now: datetime) -> datetime | None:
     """Since when the oldest message that is due, and past no validity, has waited; None without one."""
     waiting = (messages.c.state == MessageState.DUE.value) & (messages.c.next_at <= now)

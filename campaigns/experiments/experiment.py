@@ -92,15 +92,29 @@ class Lot:
 def draw_lot(
     experiment: Experiment | None, control: Control, subject: str, geofence: str, now: datetime
 ) -> Lot:
-    """Whether the offer is kept back. The global control group comes first: who is in it is in no campaign's
-    comparison.
+    """Whether the offer is kept back."""
+    drawn = draw_control(control, subject)
+    lot = lot_of(experiment, drawn, subject, geofence, now)
+    return Lot(lot.group, {**drawn, **lot.drawn})
+
+
+def draw_control(control: Control, subject: str) -> dict[str, int]:
+    """What was drawn for the subject among all campaigns; nothing where no group is kept."""
+    if not control.percent:
+        return {}
+    mine = bucket("control", control.salt, subject)
+    return {"control_bucket": mine, "control_below": control.percent * PER_PERCENT}
+
+
+def lot_of(
+    experiment: Experiment | None, drawn: Mapping[str, Any], subject: str, geofence: str, now: datetime
+) -> Lot:
+    """Whether the offer is kept back, given what `draw_control` drew. The global control group comes first: who is in it is
+    in no campaign's comparison.
     """
-    if control.percent:
-        limit = control.percent * PER_PERCENT
-        mine = bucket("control", control.salt, subject)
-        told = {"unit": "subject", "bucket": mine, "buckets": BUCKETS, "held_below": limit}
-        if mine < limit:
-            return Lot(Group.GLOBAL_CONTROL, {"group": Group.GLOBAL_CONTROL.value, **told})
+    controlled = "control_bucket" in drawn or drawn.get("group") == Group.GLOBAL_CONTROL
+    if controlled and drawn["control_bucket"] < drawn["control_below"]:
+        return Lot(Group.GLOBAL_CONTROL, {"group": Group.GLOBAL_CONTROL.value, "unit": "subject"})
     if experiment is None:
         return Lot(None, {})
     if experiment.switchback:

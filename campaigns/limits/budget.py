@@ -146,5 +146,13 @@ def limit_json(limit: Limit) -> dict[str, Any]:
     }
 
 
+def limit_from_json(raw: Mapping[str, Any]) -> Limit:
+    """Read back what `limit_json` wrote."""
+    what = What(raw["what"])
+    read: Callable[[Any], int] = micros_of if what is What.SPEND else int
+    owner = ACCOUNT if raw["campaign"] is None else owner_of(raw["campaign"])
+    return Limit(Key(owner, raw["day"] or EVER), what, read(raw["limit"]), read(raw["used"]))
+
+
 def _money(micros: int | None) -> str | None:
     return None if micros is None else money_text(micros)

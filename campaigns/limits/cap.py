@@ -82,15 +82,6 @@ def gap(seconds: int) -> Cap:
     return Cap(1, seconds, CapScope.ALL)
 
 
-def is_full(cap: Cap, sent_at: Sequence[datetime], now: datetime) -> bool:
-    """Whether one more message at `now` would break the cap.
-
-    A message counts from its own instant until `per_seconds` later, that end excluded. An instant after `now`
-    counts too, so that a clock that is set back never makes room.
-    """
-    return _count(cap, sent_at, now) >= cap.max
-
-
 def cap_counts(
     caps: Sequence[tuple[Cap, SetBy]],
     sent: Sequence[Sent],
@@ -101,7 +92,7 @@ def cap_counts(
     """What each cap counts of the messages to a subject, when the campaign wants to speak at the geofence."""
     for cap, set_by in caps:
         counted = [each.at for each in sent if _concerns(cap, each, campaign, geofence)]
-        yield CapCount(cap, set_by, _count(cap, counted, now))
+        yield CapCount(cap, set_by, count(cap.per_seconds, counted, now))
 
 
 def counted_since(caps: Sequence[Cap], now: datetime) -> datetime:
@@ -137,6 +128,11 @@ def _concerns(cap: Cap, sent: Sent, campaign: str, geofence: str | None) -> bool
     return cap.scope is CapScope.ALL or sent.geofence == geofence
 
 
-def _count(cap: Cap, sent_at: Sequence[datetime], now: datetime) -> int:
-    since = now - timedelta(seconds=cap.per_seconds)
+def count(per_seconds: int, sent_at: Sequence[datetime], now: datetime) -> int:
+    """How many messages count in a window of so many seconds.
+
+    A message counts from its own instant until `per_seconds` later, that end excluded. An instant after `now`
+    counts too, so that a clock that is set back never makes room.
+    """
+    since = now - timedelta(seconds=per_seconds)
     return sum(1 for at in sent_at if at > since)

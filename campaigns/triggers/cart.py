@@ -129,16 +129,21 @@ def cart_wanted(
 
 
 def _is_wanted(wish: CartWish, cart: CartEvent, at: datetime) -> bool:
-    if at < cart.touched_at + wish.untouched:
-        return False
-    if wish.min_value is not None and (
-        cart.value is None or cart.value < wish.min_value or cart.currency != wish.currency
-    ):
+    if not _suits(wish, cart.touched_at, cart.value, cart.currency, at):
         return False
     held = cart.contents
     return not wish.looks_inside or bool(
         set(wish.items) & set(held.items) or set(wish.categories) & set(held.categories)
     )
+
+
+def _suits(
+    wish: CartWish, touched_at: datetime, value: float | None, currency: str | None, at: datetime
+) -> bool:
+    if at < touched_at + wish.untouched:
+        return False
+    least = wish.min_value
+    return least is None or (value is not None and value >= least and currency == wish.currency)
 
 
 def wish_json(wish: CartWish | None) -> dict[str, Any] | None:
@@ -165,13 +170,23 @@ def wish_from_json(raw: Mapping[str, Any] | None) -> CartWish | None:
     )
 
 
-def cart_told(cart: CartEvent | None) -> dict[str, Any]:
-    """What a gate tells of a cart; not what is in it."""
+def found_told(wish: CartWish, cart: CartEvent | None) -> dict[str, Any]:
+    """What a gate tells of the cart that was found as wished; not what is in it."""
     if cart is None:
         return {"cart": None}
-    return {
+    told: dict[str, Any] = {
         "cart": cart.id,
         "value": cart.value,
         "currency": cart.currency,
         "touched_at": cart.touched_at.isoformat(),
     }
+    return told | ({"holds": True} if wish.looks_inside else {})
+
+
+def is_as_wished(wish: CartWish, told: Mapping[str, Any], at: datetime) -> bool:
+    """Whether what was told of a cart is what is wished for at an instant."""
+    if told["cart"] is None:
+        return False
+    touched_at = datetime.fromisoformat(told["touched_at"])
+    inside = told["holds"] if wish.looks_inside else True
+    return inside and _suits(wish, touched_at, told["value"], told["currency"], at)

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -89,24 +89,42 @@ def caps_in_force(who: Concerned, at: datetime, channel: Channel) -> list[tuple[
     ]
 
 
-def hold_by_sender(who: Concerned, at: datetime, channel: Channel, sender: str) -> Hold | None:
-    """The rule that forbids this sender: a number, a short code or a name."""
-    for rule in _in_force(who, at, channel):
-        if isinstance(rule.content, Sender) and sender.startswith(rule.content.forbidden):
-            return Hold(rule.id, rule.version, "the sender's kind of number may not carry offers there")
-    return None
+def asked_of_sender(who: Concerned, at: datetime, channel: Channel, sender: str) -> dict[str, bool]:
+    """Of each rule about senders, by its name, whether it forbids this one: a number, a short code or a name."""
+    return {
+        rule.name: sender.startswith(rule.content.forbidden)
+        for rule in _in_force(who, at, channel)
+        if isinstance(rule.content, Sender)
+    }
 
 
-def hold_by_words(
+def hold_by_sender(asked: Mapping[str, bool]) -> Hold | None:
+    """The rule that forbids the sender."""
+    why = "the sender's kind of number may not carry offers there"
+    return next((hold_of(name, why) for name, forbidden in asked.items() if forbidden), None)
+
+
+def asked_of_words(
     who: Concerned, at: datetime, channel: Channel, *, text: str, sender: str, brand: str
-) -> Hold | None:
+) -> dict[str, list[str]]:
+    """Of each rule about words, by its name, what the text lacks."""
+    return {
+        rule.name: missing_words(rule.content, text=text, sender=sender, brand=brand)
+        for rule in _in_force(who, at, channel)
+        if isinstance(rule.content, Words)
+    }
+
+
+def hold_by_words(asked: Mapping[str, Sequence[str]]) -> Hold | None:
     """The rule whose words are missing from the text; the hold says which."""
-    for rule in _in_force(who, at, channel):
-        if isinstance(rule.content, Words):
-            missing = missing_words(rule.content, text=text, sender=sender, brand=brand)
-            if missing:
-                return Hold(rule.id, rule.version, f"the text lacks {' and '.join(missing)}")
-    return None
+    lacking = ((name, missing) for name, missing in asked.items() if missing)
+    return next((hold_of(name, f"the text lacks {' and '.join(missing)}") for name, missing in lacking), None)
+
+
+def hold_of(name: str, because: str) -> Hold:
+    """The hold by the rule of that name and version (`Rule.name`)."""
+    rule, _, version = name.partition("@")
+    return Hold(rule, version, because)
 
 
 def missing_words(words: Words, *, text: str, sender: str, brand: str) -> list[str]:

@@ -3,7 +3,8 @@
 A ping counts from the moment at which its body was due to be sent, so waiting at the door is in. Its event counts
 when a process beside us, which waits at the event log, has read it: the live store answers readers only after it has
 written to disk, so the event is durable by then. Which ping an event came from is told by its id. A message counts
-from the rows of the records store. All on one machine, so on one clock.
+from the rows of the records store. All on one machine, so on one clock. What is promised at the door counts from the
+answer, so that is told too: how long after its ping was accepted an event is durable.
 """
 
 import time
@@ -23,7 +24,7 @@ from campaigns.triggers.trigger import Trigger
 from consent.entry import Channel as MessageChannel
 from engine.bench.event_watch import watching
 from engine.bench.installation import Served
-from engine.bench.sending import Sent, send
+from engine.bench.sending import send
 from engine.bench.work import Feed, Floats, Work, name_of
 from engine.clock import wall_clock
 from engine.records import open_records
@@ -56,6 +57,8 @@ class Latency:
     pings_per_second: float
     answer_ms: Floats
     event_ms: Floats
+    accepted_ms: Floats
+    """Of events, from when the ping was answered."""
     message_ms: Floats
     sent_ms: Floats
     told: int
@@ -77,6 +80,7 @@ class Latency:
             "turned_away": self.turned_away,
             "answer_ms": percentiles(self.answer_ms),
             "event_ms": percentiles(self.event_ms),
+            "event_after_answer_ms": percentiles(self.accepted_ms),
             "message_ms": percentiles(self.message_ms),
             "message_sent_ms": percentiles(self.sent_ms),
         }
@@ -118,13 +122,15 @@ def latency(served: Served, work: Work, feed: Feed, per_second: float, seconds: 
         served.settle()
         told = [(decode_event(data), at) for data, at in watch.read()]
     told = [(event, at) for event, at in told if event.revision is Revision.SAID]
-    due = due_of_events(work, rows, feed.began_at, sent, told)
-    event_ms = np.array([(at - due[event.id]) * 1000 for event, at in told if event.id in due])
+    bodies_of = bodies_of_events(work, rows, feed.began_at, told)
+    traced = [(bodies_of[event.id], at) for event, at in told if event.id in bodies_of]
+    due = {event: float(sent.due[body]) for event, body in bodies_of.items()}
     message_ms, sent_ms = _of_messages(served, due, ahead)
     return Latency(
         pings_per_second=len(rows) / took,
         answer_ms=(sent.accepted - sent.due) * 1000,
-        event_ms=event_ms,
+        event_ms=np.array([(at - sent.due[body]) * 1000 for body, at in traced]),
+        accepted_ms=np.array([(at - sent.accepted[body]) * 1000 for body, at in traced]),
         message_ms=message_ms,
         sent_ms=sent_ms,
         told=len(told),
@@ -133,12 +139,12 @@ def latency(served: Served, work: Work, feed: Feed, per_second: float, seconds: 
     )
 
 
-def due_of_events(
-    work: Work, rows: range, began_at: float, sent: Sent, told: Sequence[tuple[PlaceEvent, float]]
-) -> dict[str, float]:
-    """Event id -> when the body with the ping that brought it about was due, on the monotonic clock."""
+def bodies_of_events(
+    work: Work, rows: range, began_at: float, told: Sequence[tuple[PlaceEvent, float]]
+) -> dict[str, int]:
+    """Event id -> the number of the body with the ping that brought it about."""
     wanted = {event.device for event, _ in told}
-    pings: dict[str, list[tuple[float, float]]] = {name: [] for name in wanted}
+    pings: dict[str, list[tuple[float, int]]] = {name: [] for name in wanted}
     for place, (device, at) in enumerate(
         zip(
             work.device[rows.start : rows.stop].tolist(),
@@ -147,13 +153,13 @@ def due_of_events(
         )
     ):
         if (name := name_of(device)) in wanted:
-            pings[name].append((round(at + began_at, 3), float(sent.due[place // BODY])))
-    due: dict[str, float] = {}
+            pings[name].append((round(at + began_at, 3), place // BODY))
+    bodies: dict[str, int] = {}
     for event, _ in told:
-        for at, body_due in pings[event.device]:
+        for at, body in pings[event.device]:
             if event_id(event.device, event.geofence, event.kind, f"{at:.3f}") == event.id:
-                due[event.id] = body_due
-    return due
+                bodies[event.id] = body
+    return bodies
 
 
 def _of_messages(served: Served, due: dict[str, float], ahead: float) -> tuple[Floats, Floats]:

@@ -39,16 +39,30 @@ def _end_to_end(figures: Figures) -> Iterator[str]:
             )
 
 
+LATENCIES = {
+    "answer": "answer_ms",
+    "event durable": "event_ms",
+    "after answer": "event_after_answer_ms",
+    "message": "message_ms",
+    "sent": "message_sent_ms",
+}
+
+
 def _latencies(figures: Figures) -> Iterator[str]:
+    found = figures["end_to_end"]
     yield ""
-    yield "Latency in ms, p50 / p99, from when a ping was due to be sent (bodies of 100)"
-    yield f"{'load':>6} {'pings/s':>9} {'answer':>15} {'event durable':>15} {'message':>15} {'sent':>15}  events"
-    for load, each in figures["end_to_end"]["latency_by_load"].items():
-        columns = " ".join(
-            f"{_pair(each[name]):>15}" for name in ("answer_ms", "event_ms", "message_ms", "message_sent_ms")
-        )
-        behind = "" if each["kept_pace"] else "  (did not keep pace)"
-        yield f"{float(load):>6.0%} {each['pings_per_second']:>9,} {columns}  {each['events']}{behind}"
+    yield "Latency in ms, p50 / p99, from when a ping was due to be sent, or answered (bodies of 100)"
+    yield f"{'load':>6} {'pings/s':>9} {' '.join(f'{name:>15}' for name in LATENCIES)}  events"
+    yield from map(_latency, found["latency_by_load"].items())
+    yield "While everyone who enters is messaged"
+    yield from map(_latency, found["latency_by_load_messaging"].items())
+
+
+def _latency(measured: tuple[str, Figures]) -> str:
+    load, each = measured
+    columns = " ".join(f"{_pair(each[name]):>15}" for name in LATENCIES.values())
+    behind = "" if each["kept_pace"] else "  (did not keep pace)"
+    return f"{float(load):>6.0%} {each['pings_per_second']:>9,} {columns}  {each['events']}{behind}"
 
 
 def _pair(each: Mapping[str, float | None]) -> str:

@@ -1,7 +1,7 @@
 """Runs the bench: each part in turn, and what it found as one set of figures."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,16 @@ class _Place:
     geofences: Sequence[Geofence]
 
 
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """By load: when no campaign runs, and while one messages everybody who enters, whose decisions and messages take far
+    more of the machine than their events.
+    """
+
+    silent: Mapping[float, Latency]
+    talking: Mapping[float, Latency]
+
+
 def measure(plan: Plan, peers: Peers, say: Say) -> dict[str, Any]:
     """Do all of the plan; `say` is told what comes next. Answers what `chaland bench --json` writes."""
     budget = Budget(plan.budget_seconds)
@@ -77,7 +87,7 @@ def measure(plan: Plan, peers: Peers, say: Say) -> dict[str, Any]:
 def steps(plan: Plan) -> int:
     """How often `measure` says what comes next."""
     in_each_place = 2 + len(plan.pings)
-    once = len(plan.loads) + 2 + len(plan.workers) + len(plan.index_sizes) + 1
+    once = 2 * len(plan.loads) + 2 + len(plan.workers) + len(plan.index_sizes) + 1
     return len(plan.geofences) * in_each_place + once
 
 
@@ -93,9 +103,7 @@ def _work_of(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _end_to_end(
-    plan: Plan, place: _Place, budget: Budget, say: Say
-) -> tuple[dict[int, Rate], dict[float, Latency]]:
+def _end_to_end(plan: Plan, place: _Place, budget: Budget, say: Say) -> tuple[dict[int, Rate], Latencies]:
     geofences = len(place.geofences)
     say(f"{geofences:,} geofences: starting, and warming up")
     work = make_work(plan.crowd.devices, plan.crowd.rounds, geofences)
@@ -107,27 +115,35 @@ def _end_to_end(
             say(f"{geofences:,} geofences: {size} pings a body")
             found[size] = rate(served, feed, size, pings, budget.share(0.08, plan.rate_seconds))
         if geofences != plan.main:
-            return found, {}
+            return found, Latencies({}, {})
         return found, _latencies(plan, served, work, feed, found[HEADLINE_BODY].per_second, budget, say)
 
 
 def _latencies(
     plan: Plan, served: Served, work: Work, feed: Feed, most_per_second: float, budget: Budget, say: Say
-) -> dict[float, Latency]:
-    found = {}
+) -> Latencies:
+    def at(load: float) -> Latency:
+        return latency(served, work, feed, load * most_per_second, budget.share(0.2, plan.latency_seconds))
+
+    silent, talking = {}, {}
+    for load in plan.loads:
+        say(f"latency at {load:.0%} of what this machine takes")
+        silent[load] = at(load)
     with campaign(served):
         for load in plan.loads:
-            say(f"latency at {load:.0%} of what this machine takes")
-            seconds = budget.share(0.2, plan.latency_seconds)
-            found[load] = latency(served, work, feed, load * most_per_second, seconds)
-    return found
+            say(f"the same at {load:.0%}, while everyone who enters is messaged")
+            talking[load] = at(load)
+    return Latencies(silent, talking)
 
 
-def _headline(found: dict[int, Rate], loads: dict[float, Latency]) -> dict[str, Any]:
+def _headline(found: dict[int, Rate], loads: Latencies) -> dict[str, Any]:
+    half = loads.silent[HEADLINE_LOAD]
     return {
         "pings_per_cpu_second": {str(size): round(each.per_cpu_second) for size, each in found.items()},
-        "latency_ms": percentiles(loads[HEADLINE_LOAD].event_ms),
-        "latency_by_load": {str(load): each.table() for load, each in loads.items()},
+        "latency_ms": percentiles(half.event_ms),
+        "latency_after_answer_ms": percentiles(half.accepted_ms),
+        "latency_by_load": {str(load): each.table() for load, each in loads.silent.items()},
+        "latency_by_load_messaging": {str(load): each.table() for load, each in loads.talking.items()},
     }
 
 

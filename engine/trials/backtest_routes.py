@@ -9,10 +9,10 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
-from campaigns.form import Instant
 from campaigns.reporting.report import ReportPolicy
 from campaigns.routes import CampaignId
 from campaigns.store import known_campaign
+from campaigns.times import Instant
 from engine.doors.problem import FieldProblem, Problem
 from engine.facts import House
 from engine.records import Records

@@ -58,8 +58,8 @@ def entry(action: Action, purpose: Purpose = Purpose.MARKETING, at: datetime = M
     )
 
 
-def granted(purpose: Purpose = Purpose.MARKETING) -> Standing:
-    return Standing(allowed=True, because=entry(Action.GRANT, purpose), reason=Reason.GRANTED)
+def granted(purpose: Purpose = Purpose.MARKETING, at: datetime = MONDAY_NINE) -> Standing:
+    return Standing(allowed=True, because=entry(Action.GRANT, purpose, at), reason=Reason.GRANTED)
 
 
 def withdrawn(purpose: Purpose = Purpose.MARKETING) -> Standing:
@@ -68,7 +68,9 @@ def withdrawn(purpose: Purpose = Purpose.MARKETING) -> Standing:
 
 def not_carried(reason: str) -> Standing:
     """A marketing grant that stands, and allows nothing all the same."""
-    return Standing(allowed=False, because=entry(Action.GRANT, Purpose.MARKETING), reason=Reason(reason))
+    flaw = {"needs_renewal": {"renewal_due": MONDAY_NINE}, "unproven": {"partner": "a partner"}}[reason]
+    because = replace(entry(Action.GRANT), **flaw)
+    return Standing(allowed=False, because=because, reason=Reason(reason))
 
 
 NEVER_ASKED = Standing(allowed=False, because=None, reason=Reason.NEVER_ASKED)
@@ -95,6 +97,11 @@ def decided(
     cause: str = "fix-1", *, at: datetime = MONDAY_NINE, campaign: Campaign = BREAD, subject: str = "ana"
 ) -> tuple[Decision, Message | None]:
     """A decision for a message, and the message."""
-    now = moment(event=event(at, cause=cause), recipient=replace(ANA, id=subject))
+    now = moment(
+        event=event(at, cause=cause),
+        recipient=replace(ANA, id=subject),
+        marketing=granted(Purpose.MARKETING, at),
+        location=granted(Purpose.LOCATION, at),
+    )
     decision = decide(campaign, now, at)
     return decision, compose(decision, campaign, now)

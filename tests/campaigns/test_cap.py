@@ -8,13 +8,14 @@ from campaigns.limits.account import Account, caps_from_text, caps_in_force
 from campaigns.limits.cap import (
     ONCE_A_DAY,
     Cap,
+    CapCount,
     CapScope,
     SetBy,
     cap_counts,
     cap_from_json,
     cap_json,
+    count,
     counted_since,
-    is_full,
 )
 from consent.entry import Channel
 from tests.campaigns.cast import BREAD, sent
@@ -27,6 +28,10 @@ HOUR = timedelta(hours=1)
 def counted(cap, messages, *, campaign="bread", geofence="bakery"):
     [count] = cap_counts([(cap, SetBy.CAMPAIGN)], messages, campaign, geofence, MONDAY_NINE)
     return count.counted
+
+
+def is_full(cap, sent_at, now):
+    return CapCount(cap, SetBy.CAMPAIGN, count(cap.per_seconds, sent_at, now)).is_full
 
 
 def test_the_first_message_fits_and_the_second_waits_a_full_day():

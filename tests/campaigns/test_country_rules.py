@@ -34,6 +34,8 @@ def test_a_message_that_is_held_back_names_the_rule_its_version_and_the_next_ope
     decision = decided(datetime(2026, 11, 28, 19, 0, tzinfo=UTC))  # Saturday, 20:00 in Paris
     assert decision.reason is Reason.COUNTRY_HOURS
     assert gate(decision, GateName.COUNTRY_HOURS).input == {
+        "zones": ["Europe/Paris"],
+        "areas": ["FR"],
         "rule": "fr.hours",
         "version": "2024-09-01",
         "because": "outside its hours",

@@ -67,7 +67,10 @@ def test_the_text_gate_tells_the_size_and_never_the_text():
     long = replace(BREAD, template="{{ first_name }}, " * 3, max_segments=1)
     who = replace(ANA, attributes={"first_name": "Loïc " * 10})
     told = gate(decide(long, moment(recipient=who), NOW), GateName.TEXT)
-    assert told.input == {"problem": "the text takes 3 SMS segments in UCS-2; max_segments allows 1"}
+    assert told.input == {
+        "problem": "the text takes 3 SMS segments in UCS-2; max_segments allows 1",
+        "lacks": "text",
+    }
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,9 @@ def test_an_offer_waits_for_a_line_that_is_down_unless_it_would_be_too_late(stat
     decision = decide(BREAD, moment(breakers={Channel.SMS: Breaker(state, until)}), NOW)
     assert decision.reason is reason
     told = gate(decision, GateName.CHANNEL_HEALTH)
-    assert told.input == {"channel": "sms", "breaker": state.value, "until": until.isoformat()}
+    assert told.input == {"channel": "sms", "breaker": state.value, "until": until.isoformat()} | (
+        {"valid_until": "2026-11-23T08:15:00+00:00"} if state is BreakerState.OPEN else {}
+    )
 
 
 def test_an_offer_with_a_delay_waits_for_a_line_that_opens_before_it_is_too_late():
@@ -233,7 +238,11 @@ def test_the_consent_gate_names_the_entry_that_decided():
 
 def test_the_gates_hold_no_attribute_values():
     decision = decide(replace(BREAD, audience=GOLD), moment(), NOW)
-    assert gate(decision, GateName.AUDIENCE).input == {"attributes": ["tier"], "missing": []}
+    assert gate(decision, GateName.AUDIENCE).input == {
+        "attributes": ["tier"],
+        "missing": [],
+        "held": [True],
+    }
     assert "gold" not in str(decision_json(decision))
 
 

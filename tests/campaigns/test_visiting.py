@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from campaigns.triggers.trigger import Trigger, VisitNumber
-from campaigns.triggers.visiting import visit_told
+from campaigns.triggers.visiting import visit_told, visit_wanted
 from geofences.event import EventKind
 from geofences.visit import Stay, Visit, visits
 
@@ -18,8 +18,10 @@ def been(*days: str) -> list[Visit]:
 
 def told(several: list[Visit], zone: str | None = PARIS, **asked) -> tuple[dict, bool]:
     at = several[-1].entered_at + timedelta(minutes=3)
-    input_, fits = visit_told(Trigger(EventKind.ENTER, any=True, **asked), several, at, zone)
-    return dict(input_), fits
+    trigger = Trigger(EventKind.ENTER, any=True, **asked)
+    what = visit_told(trigger, several, at, zone)
+    wanted, fits = visit_wanted(trigger, what)
+    return what | wanted, fits
 
 
 def test_nothing_asked_is_nothing_told():
@@ -49,7 +51,7 @@ def test_nobody_counts_by_the_month_where_the_clock_is_unknown():
 
 def test_an_absence_is_between_two_visits():
     assert told(been("2026-10-02 09:00", "2026-11-01 10:00"), absent_days=30) == (
-        {"visiting": True, "absent_days": 30.0, "wanted_days": 30},
+        {"visiting": True, "absent_seconds": 2_592_000, "absent_days": 30.0, "wanted_days": 30},
         True,
     )
     assert told(been("2026-10-02 09:00", "2026-11-01 09:59"), absent_days=30)[1] is False
@@ -59,4 +61,5 @@ def test_an_absence_is_between_two_visits():
 
 def test_an_instant_outside_of_every_visit_is_none():
     trigger = Trigger(EventKind.ENTER, any=True, visit=VisitNumber(1, None))
-    assert visit_told(trigger, been("2026-11-01 09:00"), datetime(2026, 11, 3, tzinfo=UTC), PARIS)[1] is False
+    what = visit_told(trigger, been("2026-11-01 09:00"), datetime(2026, 11, 3, tzinfo=UTC), PARIS)
+    assert visit_wanted(trigger, what)[1] is False

@@ -90,7 +90,7 @@ def test_it_is_said_when_the_days_are_over_and_once(watcher: Watcher, records: R
         [decision] = decisions_of(connection, "ana")
     assert (message.geofence, message.text) == ("bakery", "We miss you")
     visits = next(gate.input for gate in decision.gates if gate.gate is GateName.VISITS)
-    assert visits == {"absent_days": 30.0, "wanted_days": 30}
+    assert visits == {"absent_seconds": 2_592_000, "absent_days": 30.0, "wanted_days": 30}
     run_until(watcher, clock, over + timedelta(days=40))
     assert reasons(records) == ["ok"]
     visit(records, clock(), minutes=None)  # the next absence begins when she is taken to have left

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from engine.bench.latency import BODY, due_of_events, percentiles
+from engine.bench.latency import BODY, bodies_of_events, percentiles
 from engine.bench.sending import Sent
 from engine.bench.work import Feed, make_work, name_of
 from engine.signals import decode_pings
@@ -21,11 +21,10 @@ def test_an_event_is_traced_to_the_body_of_the_ping_that_brought_it_about():
     feed = Feed(work, NOW.timestamp())
     feed.take(2 * BODY, BODY)
     rows, bodies = feed.take(3 * BODY, BODY)
-    sent = Sent(due=np.array([1.0, 2.0, 3.0]), accepted=np.array([1.1, 2.1, 3.1]), turned_away=0)
     third = decode_pings(bodies[2], BODY)[7]  # as the door reads it
     traced, by_clock = event_of(third.device, f"{third.at:.3f}"), event_of(name_of(1), "123.000")
-    due = due_of_events(work, rows, feed.began_at, sent, [(traced, 3.5), (by_clock, 3.6)])
-    assert due == {traced.id: 3.0}
+    bodies_of = bodies_of_events(work, rows, feed.began_at, [(traced, 3.5), (by_clock, 3.6)])
+    assert bodies_of == {traced.id: 2}
 
 
 def test_percentiles_of_nothing_are_nothing():

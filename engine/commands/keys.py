@@ -12,6 +12,12 @@ def create_key(
     scope: Annotated[
         list[str], typer.Option(help="ingest, marketing, privacy, till, operations. May be repeated.")
     ],
+    app: Annotated[
+        str | None,
+        typer.Option(
+            help="The id of an app's first key: this becomes its second one, until the old one is revoked."
+        ),
+    ] = None,
 ) -> None:
     """Make a key and show it once.
 
@@ -24,7 +30,10 @@ def create_key(
     except ValueError:
         raise typer.BadParameter(f"one of {', '.join(Scope)}", param_hint="--scope") from None
     with opened() as engine:
-        key, secret = engine.keys.create(name, scopes)
+        try:
+            key, secret = engine.keys.create(name, scopes, app)
+        except ValueError as error:
+            fail(str(error))
     typer.echo(f"{key.id}  {secret}")
     typer.echo("this is the only time the key is shown", err=True)
 
@@ -34,7 +43,9 @@ def list_keys() -> None:
     with opened() as engine:
         for key in engine.keys.all():
             state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "live"
-            typer.echo(f"{key.id}  {state:24}  {' '.join(sorted(key.scopes)):40}  {key.name}")
+            used = f"used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
+            scopes = " ".join(sorted(key.scopes))
+            typer.echo(f"{key.id}  {state:24}  {used:21}  app {key.app}  {scopes:40}  {key.name}")
 
 
 def key_secret(key_id: Annotated[str, typer.Argument(help="The id that `keys list` shows.")]) -> None:

@@ -127,6 +127,24 @@ def test_every_call_that_is_not_signed_gets_the_same_answer(app, engine, town): 
     assert len({answer.text for answer in answers}) == 1
 
 
+def test_an_app_changes_from_one_key_to_another_at_the_same_address(app, engine, town):  # noqa: F811
+    master = link_keys(engine.settings)[0]
+    second, _ = engine.keys.create("shop, new", [Scope.INGEST], app.id)
+    till, _ = engine.keys.create("till", [Scope.TILL])
+    new = shared_key(master, second.id)
+    assert app(pings(), call="old").status_code == 202
+    assert app(pings(), call="new", key=new).status_code == 202
+    assert app(pings(), call="new", key=new).json()["repeated"]
+    assert app(pings(), call="theirs", key=shared_key(master, till.id)).status_code == 401
+    assert app(pings(), call="own", app=second.id, key=new).status_code == 401
+    engine.keys.revoke(app.id)
+    assert app(pings(), call="late").status_code == 401
+    assert app(pings(), call="newer", key=new).status_code == 202
+    engine.keys.close()
+    used = {key.id: key.last_used_at for key in engine.keys.all()}
+    assert used == {app.id: NOW, second.id: NOW, till.id: None}
+
+
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(st.binary(max_size=60), st.binary(max_size=40), st.binary(max_size=40), st.binary(max_size=60))
 def test_a_malformed_call_is_a_401(app, body, call, at, shown):

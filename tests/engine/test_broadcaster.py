@@ -16,6 +16,7 @@ from campaigns.store import put_campaign, set_state
 from campaigns.tables import decisions, messages
 from campaigns.triggers import run_store
 from campaigns.triggers.occasion import Timed
+from campaigns.triggers.run_routes import run_json
 from campaigns.triggers.schedule import Once, Weekly
 from campaigns.triggers.trigger import Trigger
 from consent.countries.hours import Day
@@ -77,7 +78,7 @@ def runs(records: Records, campaign: str = "sale") -> list[tuple]:
     with records.reads.connect() as connection:
         return [
             (run.examined, run.in_audience, run.ended_at is not None, run.why)
-            for run in run_store.runs_of(connection, campaign, 9)
+            for run in run_store.runs_page(connection, campaign, 9).items
         ]
 
 
@@ -108,6 +109,17 @@ def test_an_audience_is_all_that_is_recorded_and_must_be_large_enough(
     assert runs(records, "small") == [(0, 0, True, TOO_SMALL)]
     keep(records, replace(SALE, id="all", shelf_life_seconds=3601))
     assert Broadcaster(records, clock, House(), minimum=99).run_once() == 9, "everyone is nobody's choice"
+
+
+def test_counts_of_few_and_of_all_but_few_are_withheld():
+    def told_of(examined: int, in_audience: int, *, ended: bool = True) -> int | None:
+        run = run_store.Run("sale", NOW, None, examined, in_audience, NOW, NOW if ended else None, None)
+        told = run_json(run, 10)
+        assert told["examined"] == examined
+        return told["in_audience"]
+
+    assert [told_of(100, 50), told_of(100, 100)] == [50, 100]
+    assert [told_of(100, 9), told_of(100, 91), told_of(100, 50, ended=False)] == [None] * 3
 
 
 def test_it_comes_again_and_what_was_missed_does_not(records: Records, clock: SetClock, shoppers: list[str]):

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select, true
 
 from campaigns.decide import Decision, Outcome
-from campaigns.gates import Gate, GateName, Reason, Verdict, gate_json
+from campaigns.gates import Reason, gate_from_json, gate_json
 from campaigns.limits.budget_store import release_of_subject
 from campaigns.listing import Filters, newest
 from campaigns.message import Message
@@ -50,6 +50,7 @@ def decision_row(decision: Decision) -> dict[str, Any]:
         "version": decision.version,
         "variant": decision.variant,
         "test": decision.test or None,
+        "judged_at": decision.judged_at,
     }
 
 
@@ -95,11 +96,10 @@ def _decision(row: Row[Any]) -> Decision:
         geofence=row.geofence,
         outcome=Outcome(row.outcome),
         reason=Reason(row.reason),
-        gates=tuple(
-            Gate(GateName(gate["gate"]), Verdict(gate["verdict"]), gate["input"]) for gate in row.gates
-        ),
+        gates=tuple(map(gate_from_json, row.gates)),
         at=row.at,
         version=row.version,
         variant=row.variant,
         test=bool(row.test),
+        judged_at=row.judged_at,
     )

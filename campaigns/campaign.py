@@ -33,7 +33,13 @@ from campaigns.errors import FieldError, StateConflict
 from campaigns.experiments.experiment import Experiment, experiment_from_json, experiment_json
 from campaigns.limits.budget import NO_BUDGET, Budget, budget_from_json, budget_json
 from campaigns.limits.cap import ONCE_A_DAY, Cap, cap_from_json, cap_json
-from campaigns.triggers.trigger import Trigger, trigger_from_json, trigger_json, trigger_problems
+from campaigns.triggers.trigger import (
+    ABOUT_NO_PLACE,
+    Trigger,
+    trigger_from_json,
+    trigger_json,
+    trigger_problems,
+)
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Window, window_from_json, window_json
 from consent.entry import Channel
@@ -269,6 +275,10 @@ def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[Fie
     """The rules between fields that a campaign breaks, its template's included."""
     problems = [*_template_problems(campaign, wording), *_variant_problems(campaign, wording)]
     problems += trigger_problems(campaign.trigger)
+    if campaign.experiment and campaign.experiment.switchback and campaign.trigger.event in ABOUT_NO_PLACE:
+        problems.append(
+            FieldError("experiment.switchback", "switches places, and this offer may be about none")
+        )
     if campaign.starts_at and campaign.ends_at and campaign.ends_at <= campaign.starts_at:
         problems.append(FieldError("ends_at", "must be later than starts_at"))
     return tuple(problems)

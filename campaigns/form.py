@@ -1,14 +1,10 @@
 """The JSON form of a campaign as a marketer sends it: its shape and limits, and the campaign it describes."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -33,6 +29,7 @@ from campaigns.errors import FieldError, InvalidCampaign
 from campaigns.experiments.form import ExperimentForm, experiment_of, experiment_problems
 from campaigns.limits.budget_form import BudgetForm, budget_of
 from campaigns.limits.cap import MAX_CAP_SECONDS, MAX_CAPS, ONCE_A_DAY, Cap, CapScope
+from campaigns.times import Instant, Zone
 from campaigns.triggers.form import TriggerForm, trigger_of
 from campaigns.wording import PLAIN, Wording
 from consent.countries.hours import Day, window_from_json
@@ -48,29 +45,10 @@ MAX_VALUE = 1_000_000_000
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def _rfc3339(value: Any) -> Any:
-    if not isinstance(value, str | datetime):
-        raise ValueError("an RFC 3339 text is expected, such as 2026-11-24T06:00:00+01:00")  # noqa: TRY004  # pydantic's
-    return value
-
-
-def _in_utc(at: datetime) -> datetime:
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("an instant of the years 1 to 9999 is expected") from None
-
-
 def _printable(text: str) -> str:
     if not text.isprintable() or not text.strip():
         raise ValueError("printable characters are expected, and not only spaces")
     return text
-
-
-def _zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("an IANA name is expected, such as Europe/Paris")
-    return name
 
 
 def _with_rules(country: str) -> str:
@@ -79,14 +57,6 @@ def _with_rules(country: str) -> str:
         raise ValueError(f"a country whose rules are known is expected: {', '.join(known)}")
     return country
 
-
-Instant = Annotated[
-    AwareDatetime,
-    Field(strict=False),
-    BeforeValidator(_rfc3339),
-    AfterValidator(_in_utc),
-]
-"""An RFC 3339 instant, in UTC once it is read; one without an offset is refused."""
 
 OneText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE_CHARS)]
 Tag = Annotated[str, StringConstraints(max_length=35, pattern=rf"^{TAG.pattern}$")]
@@ -117,7 +87,7 @@ class PreviewForm(BaseModel):
     ] = {}
     geofence: Line | None = None
     locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE_PATTERN)] | None = None
-    timezone: Annotated[str, AfterValidator(_zone)] | None = None
+    timezone: Zone | None = None
     coupons_left: Annotated[bool, Field(description="False shows the text of an empty pool.")] = True
     variant: Line | None = None
 
@@ -168,6 +138,16 @@ class CampaignForm(BaseModel):
                     "channel": "push",
                     "template": "{{ first_name | default: 'Hello' }}, a coffee while you wait?",
                     "shelf_life_seconds": 900,
+                },
+                {
+                    "name": "Friday's fish",
+                    "trigger": {
+                        "event": "broadcast",
+                        "schedule": {"days": ["fri"], "time": "11:00", "timezone": "Europe/Paris"},
+                    },
+                    "channel": "sms",
+                    "template": "Fish, fresh from the boat",
+                    "shelf_life_seconds": 14400,
                 },
                 {
                     "name": "Your cart",

@@ -32,7 +32,7 @@ from campaigns.delivery.channels.twilio_status import STATES
 from campaigns.delivery.failure import heed_report
 from campaigns.delivery.outbox import ProviderReport
 from campaigns.errors import FieldError, InvalidCampaign, NotSigned, StateConflict
-from campaigns.form import ID_PATTERN, CampaignForm, Instant, Line, PreviewForm, campaign_of
+from campaigns.form import ID_PATTERN, CampaignForm, Line, PreviewForm, campaign_of
 from campaigns.gates import Reason
 from campaigns.lifecycle import register
 from campaigns.lifecycle.approval import NEVER, ApprovalPolicy
@@ -42,6 +42,7 @@ from campaigns.message import MessageState, message_json
 from campaigns.message_store import messages_page
 from campaigns.saving import check_saved
 from campaigns.store import campaigns_page, get_campaign, known_campaign
+from campaigns.times import Instant
 from campaigns.triggers.trigger import Trigger
 from campaigns.wording import Wording
 from consent.entry import Channel

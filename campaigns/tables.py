@@ -207,6 +207,19 @@ list_members = Table(
     Column("added_at", UtcDateTime, nullable=False),
 )
 
+broadcast_runs = Table(
+    "broadcast_runs",
+    metadata,
+    Column("campaign", Text, primary_key=True),
+    Column("occurrence", UtcDateTime, primary_key=True),
+    Column("after", Text),  # the subject that was looked at last, while it runs
+    Column("examined", Integer, nullable=False),
+    Column("in_audience", Integer, nullable=False),
+    Column("begun_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, index=True),
+    Column("why", Text),
+)
+
 breach_checks = Table(
     "breach_checks",
     metadata,

@@ -21,6 +21,7 @@ from engine import pushing
 from engine.account import account_of
 from engine.api import application
 from engine.asker import Asker
+from engine.broadcaster import Broadcaster
 from engine.budgets import Budgets
 from engine.channels import channels_of
 from engine.clock import wall_clock
@@ -152,6 +153,9 @@ class Engine:
         self.budgets = Budgets(self.records, account, self.now)
         self.releaser = Releaser(self.records, self.now, self.house, self.lines.breakers)
         self.watcher = Watcher(self.records, self.now, self.house, self.lines.breakers)
+        self.broadcaster = Broadcaster(
+            self.records, self.now, self.house, self.lines.breakers, minimum=settings.report_minimum_people
+        )
         self.handovers = open_handovers(self.records)
         self.push_addresses = PushAddresses(self.records, self.now)
         self.push = Push(
@@ -236,6 +240,7 @@ class Engine:
             Job("campaign moves", 1, self.rounds.move_campaigns),
             Job("held moments", 1, self.releaser.run_once),
             Job("moments that fall due", 5, self.watcher.run_once),
+            Job("broadcasts", 1, self.broadcaster.run_once),
             Job("consent gate rebuild", 600, self.gate.rebuild),
             Job("ledger checkpoint", self.settings.checkpoint_seconds, self.rounds.take_checkpoint),
             Job("erasures", 60, self.erasures.settle),

@@ -15,7 +15,7 @@ import geofences.store
 from campaigns.audience import list_store
 from campaigns.decide import decision_json
 from campaigns.message import message_json
-from campaigns.triggers import cart_store
+from campaigns.triggers import cart_store, run_store
 from config import Settings
 from consent import address, opt_in, review
 from consent.desk import Desk
@@ -69,6 +69,7 @@ def desk_of(
             visit_store.forget_subject,
             list_store.forget_subject,
             cart_store.forget_subject,
+            run_store.forget_subject,
             address.forget_subject,
             review.forget_subject,
             opt_in.forget_subject,

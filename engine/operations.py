@@ -55,7 +55,8 @@ def _attention(engine: "Engine") -> list[str]:
     told += [f"coupon pool {pool} runs low; add codes to it" for pool in sorted(engine.coupon_watch.low)]
     if breaches := engine.rounds.count_breaches():
         told.append(f"{breaches} messages went against a refusal; see GET /v1/breach-checks")
-    if unjudged := engine.decider.unjudged + engine.releaser.unjudged + engine.watcher.unjudged:
+    judges = (engine.decider, engine.releaser, engine.watcher, engine.broadcaster)
+    if unjudged := sum(each.unjudged for each in judges):
         told.append(
             f"{unjudged} events or moments could not be judged since the start; the log says how they failed"
         )

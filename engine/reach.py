@@ -29,11 +29,16 @@ def check_audience(connection: Connection, campaign: Campaign, minimum: int, now
     """Raises `AudienceTooSmall` for a campaign that chooses by conduct or by lists, and chooses fewer than `minimum`."""
     if not (behaviours(campaign.audience) or list_names(campaign.audience)):
         return
-    found = reach_of(connection, campaign, now)
-    if found.scaled(found.in_audience) < minimum:
+    if chooses_fewer(connection, campaign, minimum, now):
         raise AudienceTooSmall(
             f"campaign {campaign.id} chooses fewer than {minimum} by what they did or by lists; widen its audience"
         )
+
+
+def chooses_fewer(connection: Connection, campaign: Campaign, minimum: int, now: datetime) -> bool:
+    """Whether the campaign's audience is smaller than that."""
+    found = reach_of(connection, campaign, now)
+    return found.scaled(found.in_audience) < minimum
 
 
 def _moments(connection: Connection, campaign: Campaign, now: datetime) -> Iterator[Moment]:

@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from campaigns.coupons.redemption import THOUSANDTHS, Presented, redemption_json
 from campaigns.coupons.redemption_store import redeem
 from campaigns.errors import CampaignError, FieldError
-from campaigns.form import ID_PATTERN, Instant, Line
+from campaigns.form import ID_PATTERN, Line
+from campaigns.times import Instant
 
 MAX_CODE_CHARS = 64
 MAX_AMOUNT = Decimal(10) ** 12

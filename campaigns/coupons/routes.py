@@ -13,7 +13,8 @@ from campaigns.coupons import store as coupon_store
 from campaigns.coupons.coupon import CODE_RULE, DEFAULT_ALERT_BELOW, Pool
 from campaigns.coupons.store import Imported, Stock
 from campaigns.errors import CampaignError, FieldError
-from campaigns.form import ID_PATTERN, Instant, Line
+from campaigns.form import ID_PATTERN, Line
+from campaigns.times import Instant
 
 MAX_CODES = 50_000
 """Of one import, or made at once."""

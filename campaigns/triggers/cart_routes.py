@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints,
 from sqlalchemy import Connection, Engine
 
 from campaigns.errors import CampaignError, FieldError
-from campaigns.form import ID_PATTERN, Instant
+from campaigns.form import ID_PATTERN
+from campaigns.times import Instant
 from campaigns.triggers.cart import CartEvent, CartStatus, Contents
 from campaigns.triggers.cart_store import add_cart
 from consent.entry import Purpose

@@ -2,11 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    model_validator,
+)
 
 from campaigns.audience.audience import MAX_TEXT_CHARS
+from campaigns.times import Instant, Zone
 from campaigns.triggers.cart import CartWish
 from campaigns.triggers.occasion import Timed, kind_of
+from campaigns.triggers.schedule import Once, Schedule, Weekly
 from campaigns.triggers.trigger import (
     MAX_ABSENCE_DAYS,
     MAX_DELAY_SECONDS,
@@ -18,6 +28,7 @@ from campaigns.triggers.trigger import (
     Trigger,
     VisitNumber,
 )
+from consent.countries.hours import Day, minute_of
 from geofences.event import EventKind
 
 MAX_GEOFENCES = 1000
@@ -87,10 +98,41 @@ class CartWishForm(BaseModel):
         )
 
 
+class ScheduleForm(BaseModel):
+    """Once, `at` an instant; or on these `days` of the week (default: every day) at a `time` of the wall clock of `timezone`."""
+
+    model_config = ConfigDict(
+        **_STRICT,
+        json_schema_extra={
+            "examples": [{"days": ["fri"], "time": "17:00", "timezone": "Europe/Paris"}],
+        },
+    )
+    at: Instant | None = None
+    days: Annotated[list[Annotated[Day, Field(strict=False)]], Field(min_length=1, max_length=7)] | None = (
+        None
+    )
+    time: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
+    timezone: Zone | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "ScheduleForm":
+        weekly = (self.time, self.timezone)
+        once = self.at is not None and not any((*weekly, self.days))
+        if not once and (self.at is not None or None in weekly):
+            raise ValueError("say either at, or time and timezone, and on which days unless it is every day")
+        return self
+
+    def schedule(self) -> Schedule:
+        """When it goes."""
+        if self.at is not None:
+            return Once(self.at)
+        return Weekly(frozenset(self.days or Day), minute_of(self.time or ""), self.timezone or "")
+
+
 class TriggerForm(BaseModel):
     """The moment; `geofences` holds ids, and `tags` those that a geofence may carry. `cart` is the moment at which an open
     cart has been left for so long; with an event of a phone, `cart` asks that there be one. `absence` is the moment at which
-    somebody has not come to any of the places for `absent_days`.
+    somebody has not come to any of the places for `absent_days`; `broadcast` that at which the `schedule` speaks to the audience.
     """
 
     model_config = _STRICT
@@ -131,6 +173,7 @@ class TriggerForm(BaseModel):
         Field(max_length=len(Deed), description="What calls it off if it happens before it goes."),
     ] = []
     cart: Annotated[CartWishForm | None, Field(description="The open cart that there must be.")] = None
+    schedule: Annotated[ScheduleForm | None, Field(description="Of a broadcast: when it goes.")] = None
 
 
 def trigger_of(form: TriggerForm) -> Trigger:
@@ -151,4 +194,5 @@ def trigger_of(form: TriggerForm) -> Trigger:
         delay_seconds=form.delay_seconds,
         cancel_if=tuple(dict.fromkeys(form.cancel_if)),
         cart=form.cart.wish() if form.cart else None,
+        schedule=form.schedule.schedule() if form.schedule else None,
     )

@@ -19,6 +19,8 @@ class Timed(StrEnum):
     """A cart was left untouched."""
     ABSENCE = "absence"
     """Somebody has not come back for so many days."""
+    BROADCAST = "broadcast"
+    """It is the time at which an audience is spoken to."""
 
 
 @dataclass(frozen=True, slots=True)

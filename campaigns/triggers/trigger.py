@@ -9,6 +9,7 @@ from typing import Any
 from campaigns.errors import FieldError
 from campaigns.triggers.cart import CartWish, wish_from_json, wish_json
 from campaigns.triggers.occasion import Timed, kind_of
+from campaigns.triggers.schedule import Schedule, schedule_from_json, schedule_json
 from geofences.event import EventKind
 
 MAX_DELAY_SECONDS = 7 * 86_400
@@ -50,7 +51,8 @@ class Trigger:
 
     `zones` narrows a `zone` event. `dwell_minutes` is a dwell of the campaign's own, from the enter on. `visit` and
     `absent_days` look back at visits of the place. `opening_hours` asks that the place be open. The message goes
-    `delay_seconds` after the event, if none of `cancel_if` happened meanwhile. `cart` asks for an open cart.
+    `delay_seconds` after the event, if none of `cancel_if` happened meanwhile. `cart` asks for an open cart, `schedule` is when a
+    broadcast goes.
     """
 
     event: EventKind | Timed
@@ -65,6 +67,7 @@ class Trigger:
     delay_seconds: int = 0
     cancel_if: tuple[Deed, ...] = ()
     cart: CartWish | None = None
+    schedule: Schedule | None = None
 
     @property
     def waits_for(self) -> EventKind | Timed:
@@ -117,6 +120,7 @@ def trigger_json(trigger: Trigger) -> dict[str, Any]:
         "delay_seconds": trigger.delay_seconds,
         "cancel_if": [deed.value for deed in trigger.cancel_if],
         "cart": wish_json(trigger.cart),
+        "schedule": schedule_json(trigger.schedule),
     }
     return told | {name: value for name, value in further.items() if value}
 
@@ -139,12 +143,13 @@ def trigger_from_json(raw: Mapping[str, Any]) -> Trigger:
         delay_seconds=raw.get("delay_seconds", 0),
         cancel_if=tuple(map(Deed, raw.get("cancel_if", ()))),
         cart=wish_from_json(raw.get("cart")),
+        schedule=schedule_from_json(raw.get("schedule")),
     )
 
 
 def trigger_problems(trigger: Trigger) -> Iterator[FieldError]:
     """The rules between its fields that a trigger breaks."""
-    if not (trigger.geofences or trigger.tags or trigger.any) and trigger.event is not Timed.CART:
+    if not (trigger.geofences or trigger.tags or trigger.any) and trigger.event not in ABOUT_NO_PLACE:
         yield FieldError("trigger", 'name at least one of geofences or tags, or say "any": true')
     if trigger.any and (trigger.geofences or trigger.tags):
         yield FieldError("trigger.any", "any geofence and named ones exclude each other; drop one")
@@ -162,6 +167,7 @@ def trigger_problems(trigger: Trigger) -> Iterator[FieldError]:
         yield FieldError("trigger.cancel_if", "an exit cannot call off what it brings about; drop it")
     yield from _timed_problems(trigger)
     yield from _cart_problems(trigger)
+    yield from _schedule_problems(trigger)
 
 
 def _timed_problems(trigger: Trigger) -> Iterator[FieldError]:
@@ -172,6 +178,23 @@ def _timed_problems(trigger: Trigger) -> Iterator[FieldError]:
     for name in ("opening_hours", "delay_seconds", "cancel_if"):
         if getattr(trigger, name):
             yield FieldError(f"trigger.{name}", f'goes with what a phone does, not with "{trigger.event}"')
+
+
+def _schedule_problems(trigger: Trigger) -> Iterator[FieldError]:
+    if trigger.event is not Timed.BROADCAST:
+        if trigger.schedule is not None:
+            yield FieldError("trigger.schedule", 'goes with "event": "broadcast" alone')
+        return
+    if trigger.schedule is None:
+        yield FieldError(
+            "trigger.schedule", 'say when: {"at": ...}, or {"time": "09:00", "timezone": ..., "days": [...]}'
+        )
+    if trigger.tags or trigger.any or len(trigger.geofences) > 1:
+        yield FieldError(
+            "trigger.geofences", "a broadcast is about one geofence or none; tags and any do not go with it"
+        )
+    if trigger.cart is not None:
+        yield FieldError("trigger.cart", "does not go with a broadcast")
 
 
 def _cart_problems(trigger: Trigger) -> Iterator[FieldError]:
@@ -193,4 +216,6 @@ def _cart_problems(trigger: Trigger) -> Iterator[FieldError]:
         )
 
 
+ABOUT_NO_PLACE = frozenset({Timed.CART, Timed.BROADCAST})
+"""What may be about no place."""
 _OF_A_VISIT = (EventKind.ENTER, EventKind.DWELL, EventKind.EXIT, EventKind.ZONE)

@@ -9,10 +9,10 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
-from campaigns.form import Instant
 from campaigns.reporting.report import ReportPolicy
 from campaigns.routes import CampaignId
 from campaigns.store import known_campaign
+from campaigns.times import Instant
 from engine.doors.problem import FieldProblem, Problem
 from engine.facts import House
 from engine.records import Records
@@ -61,6 +61,11 @@ def router(
         with records.reads.connect() as connection:
             campaign = known_campaign(connection, campaign_id)
             count = count_recorded(connection, begin, end)
+        if not campaign.trigger.is_of_a_phone:
+            raise _unfit(
+                "trigger",
+                f"{campaign.trigger.event} waits for time to pass; a backtest goes through what phones did",
+            )
         if count > EVENTS_LIMIT:
             raise _unfit(
                 "since",

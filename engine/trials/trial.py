@@ -20,6 +20,7 @@ from campaigns.store import known_campaign
 from campaigns.triggers.occasion import Occasion, Occurrence, Timed, left_cart, long_absent
 from consent.errors import SubjectNotFound
 from consent.store import lock_subject, reachable
+from engine.broadcaster import broadcast_to
 from engine.facts import House, gather
 from geofences import store as geofence_store
 from geofences.errors import GeofenceNotFound
@@ -71,6 +72,8 @@ def dry_run(conn: Connection, campaign_id: str, trial: Trial, house: House, now:
     check_subject(conn, trial.subject)
     facts = gather(conn, [trial.subject], [campaign], trial.at, house)
     occasion = trial.occasion("dry-run")
+    if trial.event is Timed.BROADCAST:
+        occasion = broadcast_to(trial.subject, campaign, trial.at)
     if trial.event is Timed.CART and (carts := facts.open_carts(campaign, trial.subject)):
         occasion = left_cart(carts[0], trial.at)
     if trial.event is Timed.ABSENCE and (visits := facts.visits_meant(campaign, trial.subject)):

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from campaigns.errors import NotTestRecipient
-from campaigns.form import Instant, Line
+from campaigns.form import Line
 from campaigns.lifecycle.change import By
 from campaigns.routes import Actor, CampaignId
+from campaigns.times import Instant
 from campaigns.triggers.form import Kind
 from consent.access_log import REASON_LIMIT_CHARS
 from engine.clock import Now

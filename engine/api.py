@@ -17,6 +17,7 @@ import campaigns.lifecycle.routes
 import campaigns.reporting.routes
 import campaigns.routes
 import campaigns.triggers.cart_routes
+import campaigns.triggers.run_routes
 import consent.ledger_routes
 import consent.routes
 import geofences.beacon_routes
@@ -91,6 +92,7 @@ def application(engine: "Engine", *, with_console: bool, people: People) -> Sign
             minimum=minimum,
         ),
         campaigns.reporting.routes.router(reads=reads, now=now, policy=engine.report_policy),
+        campaigns.triggers.run_routes.router(reads=reads, minimum=minimum),
         test_send_router(
             records=engine.records,
             now=now,

@@ -21,6 +21,7 @@ api_keys = Table(
     Column("revoked_at", UtcDateTime),
     Column("app", String),  # the id of the app's first key; none: it is that
     Column("last_used_at", UtcDateTime),
+    Column("devices", String),  # how the names of those begin that it speaks of; none: of all
 )
 
 idempotent_answers = Table(

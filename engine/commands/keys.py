@@ -18,6 +18,12 @@ def create_key(
             help="The id of an app's first key: this becomes its second one, until the old one is revoked."
         ),
     ] = None,
+    devices: Annotated[
+        str,
+        typer.Option(
+            help="It speaks of devices alone whose names begin so; every other one is unknown to it."
+        ),
+    ] = "",
 ) -> None:
     """Make a key and show it once.
 
@@ -31,7 +37,7 @@ def create_key(
         raise typer.BadParameter(f"one of {', '.join(Scope)}", param_hint="--scope") from None
     with opened() as engine:
         try:
-            key, secret = engine.keys.create(name, scopes, app)
+            key, secret = engine.keys.create(name, scopes, app, devices)
         except ValueError as error:
             fail(str(error))
     typer.echo(f"{key.id}  {secret}")
@@ -45,7 +51,8 @@ def list_keys() -> None:
             state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "live"
             used = f"used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
             scopes = " ".join(sorted(key.scopes))
-            typer.echo(f"{key.id}  {state:24}  {used:21}  app {key.app}  {scopes:40}  {key.name}")
+            bound = f"  of {key.devices}..." if key.devices else ""
+            typer.echo(f"{key.id}  {state:24}  {used:21}  app {key.app}  {scopes:40}  {key.name}{bound}")
 
 
 def key_secret(key_id: Annotated[str, typer.Argument(help="The id that `keys list` shows.")]) -> None:

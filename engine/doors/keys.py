@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,7 @@ TRUSTED_SECONDS = 1.0
 TRUSTED_LIMIT = 10_000
 LIVE_KEYS_OF_APP = 2
 """The new one and the old one, while an app changes from one to the other."""
+DEVICES_PATTERN = re.compile(r"[A-Za-z0-9._:@~-]{0,64}")
 USED_EVERY = timedelta(minutes=1)
 """When a key was last used is known as exactly as this."""
 ADMIN = "admin"
@@ -53,7 +55,9 @@ EVERY_SCOPE = frozenset(Scope)
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it may be listed: never the secret. An `app` is named by the id of its first key."""
+    """A key as it may be listed: never the secret. An `app` is named by the id of its first key. It speaks of
+    `devices` whose names begin so; every other one is unknown to it.
+    """
 
     id: str
     name: str
@@ -62,6 +66,7 @@ class ApiKey:
     revoked_at: datetime | None = None
     app: str = ""
     last_used_at: datetime | None = None
+    devices: str = ""
 
 
 class Keys:
@@ -79,20 +84,28 @@ class Keys:
         """Write down what is left of uses."""
         self._writer.shutdown()
 
-    def create(self, name: str, scopes: Iterable[Scope], app: str | None = None) -> tuple[ApiKey, str]:
-        """Make a key, a further one of an `app` if it is named. The second value is the secret, to be shown once. Raises
-        ValueError.
+    def create(
+        self, name: str, scopes: Iterable[Scope], app: str | None = None, devices: str = ""
+    ) -> tuple[ApiKey, str]:
+        """Make a key, a further one of an `app` if it is named, for the same devices. The second value is the secret, to be
+        shown once. Raises ValueError.
         """
         if not 1 <= len(name) <= NAME_LIMIT:
             raise ValueError(f"a key's name has 1 to {NAME_LIMIT} characters")
+        if not DEVICES_PATTERN.fullmatch(devices):
+            raise ValueError(
+                "the names of a key's devices begin with at most 64 of: letters, digits and . _ : @ ~ -"
+            )
         key_id = secrets.token_hex(4)
         secret = f"ck_{key_id}_{secrets.token_urlsafe(32)}"
-        key = ApiKey(
-            id=key_id, name=name, scopes=frozenset(scopes), created_at=self._now(), app=app or key_id
-        )
         with self._records.writes.begin() as connection:
             if app is not None:
-                _make_room(connection, app)
+                devices = _make_room(connection, app, devices)
+            key = ApiKey(key_id, name, frozenset(scopes), self._now(), app=app or key_id, devices=devices)
+            if devices and key.scopes != {Scope.INGEST}:
+                raise ValueError(
+                    f"a key that speaks of some devices alone has the scope {Scope.INGEST} alone"
+                )
             connection.execute(
                 insert(api_keys).values(
                     id=key.id,
@@ -101,6 +114,7 @@ class Keys:
                     scopes=" ".join(sorted(key.scopes)),
                     created_at=key.created_at,
                     app=app,
+                    devices=devices or None,
                 )
             )
         return key, secret
@@ -185,13 +199,16 @@ class Keys:
         return _key(row)
 
 
-def _make_room(connection: Connection, app: str) -> None:
-    """See that the app may have one key more. Raises ValueError."""
+def _make_room(connection: Connection, app: str, devices: str) -> str:
+    """See that the app may have one key more; of which devices it speaks. Raises ValueError."""
     rows = connection.execute(select(api_keys).where(_of_app(app)).with_for_update()).all()
     if not rows:
         raise ValueError(f"there is no app {app}: an app is named by the id of its first key")
     if sum(row.revoked_at is None for row in rows) >= LIVE_KEYS_OF_APP:
         raise ValueError(f"app {app} has {LIVE_KEYS_OF_APP} live keys already: revoke the old one first")
+    if devices and devices != rows[0].devices:
+        raise ValueError(f"app {app} speaks of other devices")
+    return rows[0].devices or ""
 
 
 def _of_app(app: str) -> ColumnElement[bool]:
@@ -213,6 +230,7 @@ def _key(row: Any) -> ApiKey:
         revoked_at=row.revoked_at,
         app=row.app or row.id,
         last_used_at=row.last_used_at,
+        devices=row.devices or "",
     )
 
 

@@ -29,8 +29,8 @@ DONE_MS = 2 * TOLERANCE_SECONDS * 1000
 """Later, its time is over in any case."""
 REPEATED = b'{"accepted":0,"rejected":[],"repeated":true}'
 
-Take = Callable[[SignalKind, bytes, Callable[[Answer], None]], None]
-"""Takes a body in, and tells the answer: a 202's body, or a problem."""
+Take = Callable[[SignalKind, bytes, Callable[[Answer], None], str], None]
+"""Takes a body in from a key of these devices, and tells the answer: a 202's body, or a problem."""
 
 
 class SignedDoor:
@@ -103,13 +103,13 @@ class SignedDoor:
             raise Problem(
                 503, "call_under_way", "this call is just being taken in", headers={"Retry-After": "1"}
             )
-        answer = await self._taken(kind, body)
+        answer = await self._taken(kind, body, key.devices)
         await run_in_threadpool(self._end, name, isinstance(answer, Response))
         return answer
 
-    async def _taken(self, kind: SignalKind, body: bytes) -> Answer:
+    async def _taken(self, kind: SignalKind, body: bytes, devices: str) -> Answer:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._take(kind, body, answered.set_result)
+        self._take(kind, body, answered.set_result, devices)
         return await asyncio.shield(answered)
 
     def _begin(self, name: str) -> bytes | None:

@@ -78,3 +78,20 @@ def test_an_app_has_two_live_keys_and_no_third(keys, clock):
         assert keys.of_app(stranger) == []
         with pytest.raises(ValueError, match="no app"):
             keys.create("x", [Scope.INGEST], stranger)
+
+
+def test_both_keys_of_an_app_speak_of_the_same_devices_and_may_do_nothing_else(keys):
+    first, secret = keys.create("shop", [Scope.INGEST], devices="shop:")
+    second, _ = keys.create("shop, new", [Scope.INGEST], first.id)
+    assert (keys.find(secret).devices, second.devices) == ("shop:", "shop:")
+    keys.revoke(second.id)
+    with pytest.raises(ValueError, match="other devices"):
+        keys.create("x", [Scope.INGEST], first.id, "rival:")
+    for scopes, devices in (
+        ([Scope.INGEST, Scope.PRIVACY], "shop:"),
+        ([Scope.MARKETING], "s"),
+        ([Scope.INGEST], "x" * 65),
+        ([Scope.INGEST], "shop/"),
+    ):
+        with pytest.raises(ValueError, match=r"alone|at most"):
+            keys.create("x", scopes, devices=devices)

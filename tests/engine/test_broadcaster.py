@@ -1,6 +1,7 @@
 """A broadcast speaks to each of its audience once, whoever dies when, and no faster than messages leave."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -30,7 +31,7 @@ from engine.records import Records
 from tests.campaigns.cast import BREAD
 from tests.conftest import MONDAY_NINE
 from tests.engine.test_sender import say, welcome
-from tests.engine.test_watch import Died
+from tests.engine.test_watch import Died, judged_again
 
 NOW = MONDAY_NINE
 SALE = replace(
@@ -171,6 +172,18 @@ def test_an_erasure_leaves_no_name_in_it(records: Records, clock: SetClock, shop
         assert [run.after for run in run_store.open_runs(connection)] == ["s1"]
 
 
+def test_side_by_side_they_tell_each_once(records: Records, clock: SetClock, shoppers: list[str]):
+    keep(records, SALE)
+
+    def work(_number: int) -> int:
+        broadcaster = Broadcaster(records, clock, House(), portion=1)
+        return sum(broadcaster.run_once() for _ in range(6))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(work, range(3))) == len(shoppers)
+    assert (told(records), runs(records)) == ({"ok": 8, "consent_withdrawn": 1}, [(9, 9, True, None)])
+
+
 def test_each_is_told_once_whoever_dies_when(records: Records, clock: SetClock, shoppers: list[str], tell):
     """Two broadcasters take turns, die in the middle of a transaction or right after it, and messages leave now and then."""
     random, crashes = Random(5), 0
@@ -211,6 +224,7 @@ def test_each_is_told_once_whoever_dies_when(records: Records, clock: SetClock, 
         made, distinct = connection.execute(sent).one()
         spoke = select(func.count()).where(decisions.c.outcome == Outcome.MESSAGE.value)
         assert made == distinct == connection.scalar(spoke)
+    assert judged_again(records) == {"same"}
     told_ = told(records)
     assert sum(told_.values()) == 27
     tell(f"27 turns of a broadcast over {crashes} crashes, reasons: {dict(sorted(told_.items()))}")

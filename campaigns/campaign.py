@@ -275,6 +275,11 @@ def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[Fie
     """The rules between fields that a campaign breaks, its template's included."""
     problems = [*_template_problems(campaign, wording), *_variant_problems(campaign, wording)]
     problems += trigger_problems(campaign.trigger)
+    for name in ("min_confidence", "max_fix_age_seconds"):
+        if getattr(campaign, name) is not None and not campaign.trigger.is_of_a_phone:
+            problems.append(
+                FieldError(name, f'goes with what a phone does, not with "{campaign.trigger.event}"')
+            )
     if campaign.experiment and campaign.experiment.switchback and campaign.trigger.event in ABOUT_NO_PLACE:
         problems.append(
             FieldError("experiment.switchback", "switches places, and this offer may be about none")

@@ -17,6 +17,7 @@ from campaigns.gates import (
     Reason,
     Verdict,
     approval_told,
+    asks_of_somebody,
     cart_told,
     consent_told,
     deeds_told,
@@ -72,6 +73,7 @@ class Decision:
 
     `version` is the campaign's that was judged; None of those from before versions. `variant` is what the subject was, or
     would have been, told; None where nothing is varied. A `test` was asked for by somebody, and counts nowhere.
+    `judged_at` is when its gates were asked, if that was before `at`: it was held, and ended without being judged again.
     """
 
     id: str
@@ -86,6 +88,7 @@ class Decision:
     version: int | None
     variant: str | None = None
     test: bool = False
+    judged_at: datetime | None = None
 
 
 AT_ONCE = frozenset(
@@ -123,12 +126,12 @@ def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = Fa
     asked, case = Asked(campaign, moment, now), case_of(campaign, moment, now)
     gates, reasons = [], {}
     for name in GateName:
-        told = tell(name, asked) if not test or name in TEST_ASKS else None
+        told = tell(name, asked) if is_asked(name, case.subject, test=test) else None
         if told is None:
             gates.append(Gate(name, Verdict.SKIP, {}))
             continue
         answer = judge(name, told, case)
-        gates.append(Gate(name, Verdict.PASS if answer.reason is Reason.OK else Verdict.FAIL, answer.input))
+        gates.append(gate_of(name, answer))
         reasons[name] = answer.reason
     outcome, reason = conclude(reasons)
     return Decision(
@@ -145,6 +148,18 @@ def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = Fa
         variant=variant.name if variant else None,
         test=test,
     )
+
+
+def is_asked(name: GateName, subject: str | None, *, test: bool) -> bool:
+    """Whether a gate is asked at all, about this subject (None: nobody known)."""
+    return (not test or name in TEST_ASKS) and (subject is not None or not asks_of_somebody(name))
+
+
+def gate_of(name: GateName, answer: Answer) -> Gate:
+    """The gate with its answer."""
+    if answer.reason is Reason.OK:
+        return Gate(name, Verdict.PASS, answer.input)
+    return Gate(name, Verdict.FAIL, answer.input, answer.reason)
 
 
 def conclude(reasons: Mapping[GateName, Reason]) -> tuple[Outcome, Reason]:

@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select, true
 
 from campaigns.decide import Decision, Outcome
-from campaigns.gates import Gate, GateName, Reason, Verdict, gate_json
+from campaigns.errors import DecisionNotFound
+from campaigns.gates import Reason, gate_from_json, gate_json
 from campaigns.limits.budget_store import release_of_subject
-from campaigns.listing import Filters, newest
+from campaigns.listing import Filters, conditions_of, newest
 from campaigns.message import Message
 from campaigns.message_store import insert_message
 from campaigns.paging import Page
@@ -50,6 +51,7 @@ def decision_row(decision: Decision) -> dict[str, Any]:
         "version": decision.version,
         "variant": decision.variant,
         "test": decision.test or None,
+        "judged_at": decision.judged_at,
     }
 
 
@@ -64,6 +66,20 @@ def decisions_page(
     """Decisions, the newest first."""
     rows, following = newest(conn, decisions, decisions.c.at, filters, limit, cursor)
     return Page(tuple(map(_decision, rows)), following)
+
+
+def get_decision(conn: Connection, decision_id: str) -> Decision:
+    """One decision. Raises `DecisionNotFound`."""
+    row = conn.execute(select(decisions).where(decisions.c.id == decision_id)).one_or_none()
+    if row is None:
+        raise DecisionNotFound(f"no decision {decision_id}; GET /v1/decisions lists them")
+    return _decision(row)
+
+
+def count_decisions(conn: Connection, filters: Filters) -> int:
+    """How many there are."""
+    conditions = conditions_of(decisions, decisions.c.at, filters)
+    return conn.scalar(select(func.count()).select_from(decisions).where(*conditions)) or 0
 
 
 def decisions_of(conn: Connection, subject: str) -> list[Decision]:
@@ -95,11 +111,10 @@ def _decision(row: Row[Any]) -> Decision:
         geofence=row.geofence,
         outcome=Outcome(row.outcome),
         reason=Reason(row.reason),
-        gates=tuple(
-            Gate(GateName(gate["gate"]), Verdict(gate["verdict"]), gate["input"]) for gate in row.gates
-        ),
+        gates=tuple(map(gate_from_json, row.gates)),
         at=row.at,
         version=row.version,
         variant=row.variant,
         test=bool(row.test),
+        judged_at=row.judged_at,
     )

@@ -40,6 +40,13 @@ class StateConflict(CampaignError):
     code = "campaign_state_conflict"
 
 
+class DecisionNotFound(CampaignError):
+    """No decision has this id."""
+
+    status = 404
+    code = "decision_not_found"
+
+
 class MessageNotFound(CampaignError):
     """No message has this id."""
 

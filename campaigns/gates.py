@@ -141,11 +141,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One question, its answer and what the answer was based on; never a phone number or a position."""
+    """One question, its answer and what the answer was based on; never a phone number or a position. `reason` is why it
+    fails; None of those that do not, and of those that were recorded before each gate told its own.
+    """
 
     gate: GateName
     verdict: Verdict
     input: Mapping[str, Any]
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,16 @@ class Moment:
 
 def gate_json(gate: Gate) -> dict[str, Any]:
     """A gate as the API writes it."""
-    return {"gate": gate.gate.value, "verdict": gate.verdict.value, "input": dict(gate.input)}
+    told = {"gate": gate.gate.value, "verdict": gate.verdict.value, "input": dict(gate.input)}
+    return told if gate.reason is None else told | {"reason": gate.reason.value}
+
+
+def gate_from_json(raw: Mapping[str, Any]) -> Gate:
+    """Read back what `gate_json` wrote."""
+    reason = raw.get("reason")
+    return Gate(
+        GateName(raw["gate"]), Verdict(raw["verdict"]), raw["input"], Reason(reason) if reason else None
+    )
 
 
 class Asked:
@@ -243,7 +255,7 @@ class Asked:
 
 
 def tell(name: GateName, asked: Asked) -> dict[str, Any] | None:
-    """What one gate is judged by, as JSON holds it; None where there is no subject to ask about. `campaigns/verdicts.py` judges
+    """What one gate is judged by, as JSON holds it; None where there is no subject, and it `asks_of_somebody`. `campaigns/verdicts.py` judges
     by this, by the campaign, and by nothing else, so that it can be done again from the record.
     """
     if name in _ANYBODY:
@@ -624,3 +636,8 @@ _SOMEBODY: Mapping[GateName, Callable[[Asked, Recipient], dict[str, Any]]] = {
     GateName.COUNTRY_WORDS: _country_words,
     GateName.HOLDOUT: lambda asked, who: draw_control(asked.moment.control, who.id),
 }
+
+
+def asks_of_somebody(name: GateName) -> bool:
+    """Whether the gate asks something of the subject, so that it is skipped where nobody is known."""
+    return name in _SOMEBODY

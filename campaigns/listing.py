@@ -42,7 +42,7 @@ def newest(
     cursor: str | None,
 ) -> tuple[list[Row[Any]], str | None]:
     """A page of rows of a table that is read from its newest row on, and the cursor of the next."""
-    query: Select[Any] = select(table).where(*_conditions(table, at, filters))
+    query: Select[Any] = select(table).where(*conditions_of(table, at, filters))
     if cursor is not None:
         last_at, last_id = read_time_cursor(cursor)
         query = query.where(or_(at < last_at, and_(at == last_at, table.c.id < last_id)))
@@ -53,7 +53,8 @@ def newest(
     return rows[:limit], write_cursor(getattr(last, at.key or "").isoformat(), last.id)
 
 
-def _conditions(table: Table, at: ColumnElement[datetime], filters: Filters) -> list[ColumnElement[bool]]:
+def conditions_of(table: Table, at: ColumnElement[datetime], filters: Filters) -> list[ColumnElement[bool]]:
+    """What the rows that the filters choose meet."""
     wanted = {
         name: getattr(filters, name)
         for name in ("subject", "campaign", "geofence", "event", "outcome", "state", "reason")

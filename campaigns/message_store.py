@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, or_, select, true
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, true
 
 from campaigns.content.segments import sms_size
 from campaigns.limits.budget import Counted
@@ -49,39 +49,57 @@ def insert_messages(conn: Connection, several: Sequence[Message]) -> None:
     )
 
 
-def sent_to(
-    conn: Connection, subjects: Iterable[str], since: datetime, *, before: Message | None = None
-) -> dict[str, list[Sent]]:
+_ABOUT = (
+    _WENT.label("went"),
+    messages.c.subject,
+    messages.c.event,
+    messages.c.campaign,
+    messages.c.geofence,
+    messages.c.channel,
+    messages.c.visit,
+)
+_COUNTS = (messages.c.state.not_in([state.value for state in NEVER_SENT]), messages.c.test.is_not(true()))
+_BEFORE = (
+    select(*_ABOUT)
+    .where(
+        messages.c.subject == bindparam("of_subject"),
+        *_COUNTS,
+        bindparam("since") < _WENT,
+        messages.c.id != bindparam("of_id"),
+        or_(
+            messages.c.created_at < bindparam("made_at"),
+            and_(messages.c.created_at == bindparam("made_at"), messages.c.id < bindparam("of_id")),
+            messages.c.state != MessageState.DUE.value,
+        ),
+    )
+    .order_by(_WENT)
+)
+
+
+def sent_to(conn: Connection, subjects: Iterable[str], since: datetime) -> dict[str, list[Sent]]:
     """Each subject's messages that went after `since`, or will go, oldest first; an empty list for one without any.
 
     Those that never reached anyone do not count, nor do tests; those that still wait count as of their last instant.
-    With `before`, not that message itself, and of those made later only what is under way already: it is no longer merely
-    due. Of two that are due, the later one thus gives way, also where the earlier was let go again.
     """
     found: dict[str, list[Sent]] = {subject: [] for subject in subjects}
-    went = _WENT.label("went")
-    columns = messages.c
-    about = columns.subject, columns.event, columns.campaign, columns.geofence, columns.channel, columns.visit
     for some in batches(found):
-        query = select(went, *about).where(
-            messages.c.subject.in_(some),
-            messages.c.state.not_in([state.value for state in NEVER_SENT]),
-            messages.c.test.is_not(true()),
-            went > since,
-        )
-        if before is not None:
-            query = query.where(
-                messages.c.id != before.id,
-                or_(
-                    messages.c.created_at < before.created_at,
-                    and_(messages.c.created_at == before.created_at, messages.c.id < before.id),
-                    messages.c.state != MessageState.DUE.value,
-                ),
-            )
-        for row in conn.execute(query.order_by(went)):
-            sent = Sent(row.went, row.event, row.campaign, row.geofence, Channel(row.channel), row.visit)
-            found[row.subject].append(sent)
+        query = select(*_ABOUT).where(messages.c.subject.in_(some), *_COUNTS, since < _WENT)
+        for row in conn.execute(query.order_by(_WENT)):
+            found[row.subject].append(_sent(row))
     return found
+
+
+def sent_before(conn: Connection, message: Message, since: datetime) -> list[Sent]:
+    """The same of the message's subject, without that message itself; and of those made later only what is under way
+    already: it is no longer merely due. Of two that are due, the later one thus gives way, also where the earlier was let
+    go again.
+    """
+    of_message = {"of_subject": message.subject, "of_id": message.id, "made_at": message.created_at}
+    return [_sent(row) for row in conn.execute(_BEFORE, {"since": since, **of_message})]
+
+
+def _sent(row: Any) -> Sent:
+    return Sent(row.went, row.event, row.campaign, row.geofence, Channel(row.channel), row.visit)
 
 
 def tests_to(conn: Connection, subject: str, since: datetime) -> int:
@@ -107,32 +125,34 @@ def messages_of(conn: Connection, subject: str) -> list[Message]:
 def messages_of_rows(conn: Connection, rows: Sequence[Row[Any]]) -> list[Message]:
     """The messages that rows of `messages` hold, their texts unsealed; empty where the subject's key is destroyed."""
     keys = keys_of(conn, {row.subject for row in rows})
-    return [
-        Message(
-            id=row.id,
-            event=row.event,
-            campaign=row.campaign,
-            subject=row.subject,
-            geofence=row.geofence,
-            channel=Channel(row.channel),
-            text=keys[row.subject].open(text_field(row.id), row.text) if row.subject in keys else "",
-            created_at=row.created_at,
-            valid_until=row.valid_until,
-            state=MessageState(row.state),
-            sent_at=row.sent_at,
-            provider_id=row.provider_id,
-            error_code=row.error_code,
-            reason=row.reason,
-            rule=row.rule,
-            version=row.version,
-            visit=row.visit,
-            cost_micros=row.cost_micros or 0,
-            counted_on=row.counted_on,
-            variant=row.variant,
-            test=bool(row.test),
-        )
-        for row in rows
-    ]
+    return [message_of_row(row, keys.get(row.subject)) for row in rows]
+
+
+def message_of_row(row: Row[Any], key: DataKey | None) -> Message:
+    """The same of one, with its subject's key."""
+    return Message(
+        id=row.id,
+        event=row.event,
+        campaign=row.campaign,
+        subject=row.subject,
+        geofence=row.geofence,
+        channel=Channel(row.channel),
+        text=key.open(text_field(row.id), row.text) if key else "",
+        created_at=row.created_at,
+        valid_until=row.valid_until,
+        state=MessageState(row.state),
+        sent_at=row.sent_at,
+        provider_id=row.provider_id,
+        error_code=row.error_code,
+        reason=row.reason,
+        rule=row.rule,
+        version=row.version,
+        visit=row.visit,
+        cost_micros=row.cost_micros or 0,
+        counted_on=row.counted_on,
+        variant=row.variant,
+        test=bool(row.test),
+    )
 
 
 def text_field(message_id: str) -> str:

@@ -3,10 +3,12 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
+import json
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, or_, select, true, update
+from sqlalchemy import Connection, Text, bindparam, cast, delete, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from campaigns.audience.audience import list_names
@@ -16,6 +18,10 @@ from campaigns.lifecycle.version_store import freeze_version, keep_version
 from campaigns.paging import Page, read_cursor, write_cursor
 from campaigns.tables import campaigns
 from consent.store import insert_if_new
+
+READ_KEPT = 256
+"""Definitions that need not be read again while their text is the same."""
+_DEFINITION = select(cast(campaigns.c.definition, Text)).where(campaigns.c.id == bindparam("of_id"))
 
 
 def put_campaign(conn: Connection, campaign: Campaign, at: datetime) -> None:
@@ -36,9 +42,13 @@ def add_campaign(conn: Connection, campaign: Campaign, at: datetime) -> bool:
 
 def get_campaign(conn: Connection, campaign_id: str, *, lock: bool = False) -> Campaign | None:
     """The campaign with this id; with `lock`, nobody else changes it before the transaction ends."""
-    query = select(campaigns.c.definition).where(campaigns.c.id == campaign_id)
-    definition = conn.scalar(query.with_for_update() if lock else query)
-    return campaign_from_json(definition) if definition else None
+    definition = conn.scalar(_DEFINITION.with_for_update() if lock else _DEFINITION, {"of_id": campaign_id})
+    return _read(definition) if definition else None
+
+
+@lru_cache(maxsize=READ_KEPT)
+def _read(definition: str) -> Campaign:
+    return campaign_from_json(json.loads(definition))
 
 
 def known_campaign(conn: Connection, campaign_id: str, *, lock: bool = False) -> Campaign:

@@ -90,6 +90,7 @@ decisions = Table(
     Column("version", Integer),
     Column("variant", Text),
     Column("test", Boolean),  # None is no
+    Column("judged_at", UtcDateTime),  # None is `at`
     UniqueConstraint("event", "campaign"),
     Index(None, "at", "id"),
     Index(None, "subject", "at"),

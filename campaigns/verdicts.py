@@ -107,7 +107,8 @@ def _trigger(told: Told, case: Case) -> Answer:
     tags = [tag for tag in told["tags"] if tag in trigger.tags]
     kind = kind_of(told["event"])
     zone = told["zone"] if trigger.zones and not isinstance(kind, Timed) else None
-    named = names(trigger, kind, told["geofence"], tags, zone)
+    here = told["geofence"] == case.geofence
+    named = here and names(trigger, kind, told["geofence"], tags, zone)
     return Answer(told, Reason.OK if named else Reason.TRIGGER_MISMATCH)
 
 
@@ -196,7 +197,7 @@ def _audience(told: Told, case: Case) -> Answer:
     if lists := list_names(audience):
         said["lists"] = sorted(lists)
     asked = said["attributes"] or acts or lists
-    inside = is_met(audience, told["held"] if asked else ())
+    inside = is_met(audience, told["held"] if asked else told.get("held", ()))
     return Answer(said, Reason.OK if inside else Reason.NOT_IN_AUDIENCE)
 
 

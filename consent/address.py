@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, Table, Text, delete, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    select,
+    update,
+)
 from sqlalchemy_utc import UtcDateTime
 
 from consent.entry import Channel
@@ -24,6 +35,11 @@ address_failures = Table(
 )
 
 
+_DEAD = select(address_failures.c.dead_at).where(
+    address_failures.c.subject == bindparam("subject"), address_failures.c.channel == bindparam("channel")
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One message that did not arrive: the provider's `code`, and how many like it within what time are the end of
@@ -39,8 +55,7 @@ class Failure:
 
 def is_dead(conn: Connection, subject: str, channel: Channel) -> bool:
     """Whether nothing is to be sent to the subject's address on this channel any more."""
-    row = conn.execute(select(address_failures.c.dead_at).where(*_theirs(subject, channel))).first()
-    return row is not None and row.dead_at is not None
+    return conn.scalar(_DEAD, {"subject": subject, "channel": channel.value}) is not None
 
 
 def note_failure(conn: Connection, subject: str, channel: Channel, failure: Failure) -> bool:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import TypeVar, cast
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.keyring import KeyKind, KeyMissing
@@ -21,6 +21,9 @@ IDS_PER_QUERY = 500
 VAULT_OPTION = "vault"
 """The execution option of an engine under which its connections carry the vault."""
 Found = TypeVar("Found")
+_KEY = select(subject_keys.c.master, subject_keys.c.wrapped).where(
+    subject_keys.c.subject == bindparam("subject")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,16 @@ def under_live_keys(conn: Connection, look: Callable[[tuple[str, ...]], Found]) 
 
 def key_of(conn: Connection, subject: str) -> DataKey:
     """The subject's data key. Raises Unsealable when there is none (any more)."""
-    found = keys_of(conn, [subject]).get(subject)
+    found = key_if_any(conn, subject)
     if found is None:
         raise Unsealable("the subject has no data key")
     return found
+
+
+def key_if_any(conn: Connection, subject: str) -> DataKey | None:
+    """The subject's data key; None when there is none (any more)."""
+    row = conn.execute(_KEY, {"subject": subject}).first()
+    return None if row is None else vault_of(conn).unwrap(subject, row.master, row.wrapped)
 
 
 def keys_of(conn: Connection, subjects: Iterable[str]) -> dict[str, DataKey]:
@@ -125,7 +134,7 @@ def keys_of(conn: Connection, subjects: Iterable[str]) -> dict[str, DataKey]:
 
 def key_for(conn: Connection, subject: str, in_use: KeysInUse | None = None) -> DataKey:
     """The subject's data key, made if there is none. The caller holds the subject's row."""
-    found = keys_of(conn, [subject]).get(subject)
+    found = key_if_any(conn, subject)
     if found is not None:
         return found
     vault = vault_of(conn)

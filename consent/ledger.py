@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select
 
 from consent import log
 from consent.commitment import entry_line, leaf_of, new_salt
@@ -25,6 +25,9 @@ _RENEWAL_DUE = (
     .label("renewal_due")
 )
 _WITH_RENEWAL = select(consent_entries, _RENEWAL_DUE)
+_OF_ONE = _WITH_RENEWAL.where(consent_entries.c.subject == bindparam("subject")).order_by(
+    consent_entries.c.seq
+)
 
 _KEPT = tuple(each.name for each in fields(Entry) if each.name != "renewal_due")
 """What the table keeps of an entry, beside its salt."""
@@ -87,7 +90,7 @@ def _end_addresses(conn: Connection, entries: Sequence[Entry]) -> None:
 
 def entries_of(conn: Connection, subject: str) -> tuple[Entry, ...]:
     """One subject's entries in the order they were recorded."""
-    return entries_of_many(conn, [subject])[subject]
+    return tuple(_entry(row) for row in conn.execute(_OF_ONE, {"subject": subject}).mappings())
 
 
 def entries_of_many(

@@ -5,7 +5,7 @@ Functions take an open connection; whoever calls opened the transaction.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     select,
@@ -44,7 +45,7 @@ from consent.data_keys import (
 from consent.errors import DeviceTaken
 from consent.subject import Attribute, Device, Subject
 from consent.tables import metadata, suppressions
-from consent.vault import DataKey, Vault
+from consent.vault import DataKey, Unsealable, Vault
 
 subjects = Table(
     "subjects",
@@ -150,6 +151,31 @@ class Reachable:
     has_push: bool
     is_suppressed: bool
     locale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Of a subject whose row is held: how its number stands on the suppression list if it is there, and the number, sealed."""
+
+    mark: str | None
+    sealed_phone: str | None = field(default=None, repr=False)
+
+    def phone(self, key: DataKey | None) -> str | None:
+        """The number in E.164, unsealed to be called upon. Raises Unsealable without its key."""
+        if self.sealed_phone is None:
+            return None
+        if key is None:
+            raise Unsealable("the subject has no data key")
+        return key.open("phone", self.sealed_phone)
+
+
+NOBODY = Held(None)
+"""Where there is no row."""
+_HELD = (
+    select(subjects.c.phone, subjects.c.phone_mark)
+    .where(subjects.c.id == bindparam("subject"))
+    .with_for_update()
+)
 
 
 def put_subject(conn: Connection, subject: Subject, at: datetime) -> bool:
@@ -358,6 +384,12 @@ def lock_subject(conn: Connection, subject: str) -> bool:
     """
     held = select(subjects.c.id).where(subjects.c.id == subject).with_for_update()
     return conn.execute(held).first() is not None
+
+
+def hold_subject(conn: Connection, subject: str) -> Held | None:
+    """As `lock_subject`, with what a message to the subject needs of its row; None when there is none."""
+    row = conn.execute(_HELD, {"subject": subject}).first()
+    return None if row is None else Held(row.phone_mark, row.phone)
 
 
 def lock_subjects(conn: Connection, ids: Iterable[str]) -> bool:

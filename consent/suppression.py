@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.data_keys import KeysInUse, keys_in_use, vault_of
@@ -75,13 +75,18 @@ def lift(conn: Connection, mark: str, at: datetime, scope: Scope = Scope.SMS) ->
     return conn.execute(update(suppressions).where(stands).values(lifted_at=at)).rowcount > 0
 
 
+_LISTED = select(suppressions.c.reason, suppressions.c.since).where(
+    suppressions.c.mark == bindparam("mark"),
+    suppressions.c.lifted_at.is_(None),
+    suppressions.c.scope == bindparam("scope"),
+)
+
+
 def suppression_of(conn: Connection, mark: str | None, scope: Scope = Scope.SMS) -> Suppression | None:
     """Whether, and why, the number with this mark is on the list."""
     if mark is None:
         return None
-    found = conn.execute(
-        select(suppressions).where(_stands(mark), suppressions.c.scope == scope.value)
-    ).first()
+    found = conn.execute(_LISTED, {"mark": mark, "scope": scope.value}).first()
     return None if found is None else Suppression(scope, Because(found.reason), found.since)
 
 

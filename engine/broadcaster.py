@@ -139,12 +139,15 @@ class Broadcaster:
                 return 0
             wanted = min(limit, self._room(connection, campaign))
             subjects = consent_store.subject_ids_after(connection, run.after, wanted) if wanted > 0 else []
+            consent_store.lock_subjects(connection, subjects)
+            # Whoever was erased before we had the lock is named nowhere any more.
+            there = sorted(consent_store.known_subjects(connection, subjects), key=subjects.index)
             claimed = 0
-            if judge and subjects:
-                claimed, decisions = self._judge(connection, campaign, run, subjects, now)
-            if subjects:
-                run_store.advance(connection, run, subjects[-1], len(subjects), claimed)
-            elif wanted > 0:
+            if judge and there:
+                claimed, decisions = self._judge(connection, campaign, run, there, now)
+            if there:
+                run_store.advance(connection, run, there[-1], len(there), claimed)
+            elif wanted > 0 and not subjects:
                 run_store.end_run(connection, run, now)
         for decision in decisions:
             metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
@@ -166,7 +169,6 @@ class Broadcaster:
         self, connection: Connection, campaign: Campaign, run: Run, subjects: Sequence[str], now: datetime
     ) -> tuple[int, list[Decision]]:
         """How many of the subjects belong to the audience, and what was decided on them. The others are no moment of it."""
-        consent_store.lock_subjects(connection, subjects)
         house = replace(self._house, breakers=self._breakers())
         counters = hold_counters(connection, [campaign], now, house)
         facts = gather(connection, subjects, [campaign], now, house, counters)

@@ -9,6 +9,7 @@ from engine.commands import (
     beacons,
     bench,
     campaigns,
+    decisions,
     geofences,
     installation,
     keys,
@@ -58,6 +59,7 @@ GROUPS: tuple[tuple[str, str, Commands], ...] = (
         {"list": rules.list_rules, "explain": rules.explain_rules},
     ),
     ("campaigns", "Try campaigns out.", {"backtest": campaigns.backtest}),
+    ("decisions", "What was decided, and whether it still follows.", {"replay": decisions.replay}),
     (
         "consent",
         "The consent ledger, and what shoppers write.",

@@ -103,6 +103,7 @@ class Lines:
         self._spend = live.script("spend")
         self._exchange = live.script("exchange")
         self._known: dict[str, BreakerState] = {}
+        self._kept: dict[str, tuple[bytes, Breaker]] = {}
 
     def grant(self, line: str, wanted: int) -> Grant:
         """How many of the wanted calls may be made now."""
@@ -163,11 +164,21 @@ class Lines:
         )
         return Short(answer.decode())
 
-    def heard(self, line: str, *, well: bool) -> None:
-        """A call has ended; `well` is whether the provider did its part, whatever it said of the message."""
+    def heard(self, line: str, *, well: bool, outcome: str = "") -> None:
+        """A call has ended; `well` is whether the provider did its part, whatever it said of the message. An `outcome` is
+        counted with it.
+        """
+        counted = False
         if line in self._limits:
             now = self._now()
-            self._change(line, lambda was: breaker.heard(was, now, self._policy, well=well))
+            known = self._kept.get(line)
+            if known is not None and known[1].state is not BreakerState.CLOSED:
+                known = None  # a result may be for another state by now
+            _, counted = self._exchanged(
+                line, lambda was: breaker.heard(was, now, self._policy, well=well), known, outcome
+            )
+        if outcome and not counted:
+            self.count(line, outcome)
 
     def failed(self, line: str, error: DeliveryError) -> None:
         """A call has ended in that error."""
@@ -284,17 +295,36 @@ class Lines:
 
     def _change(self, line: str, change: Callable[[Breaker], Breaker]) -> Breaker:
         """Put the breaker that follows from the kept one in its place; nobody else's change is lost."""
-        after = NEW
+        return self._exchanged(line, change)[0]
+
+    def _exchanged(
+        self,
+        line: str,
+        change: Callable[[Breaker], Breaker],
+        known: tuple[bytes, Breaker] | None = None,
+        outcome: str = "",
+    ) -> tuple[Breaker, bool]:
+        """The same, and whether it was put there, with the outcome counted. It is first tried with what this process knows,
+        if that is given: if another was there meanwhile, the store refuses, and it is read.
+        """
+        after, put = NEW, False
         for _ in range(EXCHANGES):
-            text, was = self._read(line)
-            after = change(was)
-            if after == was or self._exchange(
-                keys=[f"{_prefix(line)}breaker"],
-                args=[text, breaker.to_text(after), BREAKER_KEPT_MS],
-            ):
+            text, was = known or self._read(line)
+            known, after = None, change(was)
+            if after == was:
+                break
+            new = breaker.to_text(after).encode()
+            start = _prefix(line)
+            put = bool(
+                self._exchange(
+                    keys=[f"{start}breaker", f"{start}outcomes"], args=[text, new, BREAKER_KEPT_MS, outcome]
+                )
+            )
+            if put:
+                self._kept[line] = new, after
                 break
         self._known[line] = after.state
-        return after
+        return after, put
 
     def _read(self, line: str) -> tuple[bytes, Breaker]:
         text = self._shared.client.get(f"{_prefix(line)}breaker")
@@ -308,6 +338,7 @@ class NoLines(Lines):
         self._live = None
         self._limits = {}
         self._known = {}
+        self._kept = {}
 
 
 def _room(tokens: bytes | None, at_ms: bytes | None, per_second: float, now: datetime) -> int:

@@ -38,18 +38,20 @@ from campaigns.lifecycle.approval_store import clearance_of_message
 from campaigns.limits.account import NO_LIMITS, Account, caps_in_force
 from campaigns.limits.cap import counted_since
 from campaigns.message import Message
-from campaigns.message_store import sent_to
+from campaigns.message_store import sent_before
 from campaigns.store import get_campaign
 from campaigns.verdicts import Answer
 from consent import entry as consent
 from consent.address import is_dead
 from consent.countries.place import Origin
+from consent.data_keys import key_if_any
 from consent.errors import StillSending
-from consent.ledger import standing_of
+from consent.ledger import entries_of
 from consent.phone import origin_of
 from consent.push import PushAddress, addresses_of
-from consent.store import lock_subject, mark_of_subject, phone_of
+from consent.store import NOBODY, Held, hold_subject
 from consent.suppression import suppression_of
+from consent.vault import DataKey
 from engine import pushing, texting
 from engine.clock import Now
 from engine.handover import START_LIMIT_SECONDS, Handovers
@@ -253,8 +255,7 @@ class Sender:
             with self._writes.begin() as connection:
                 record_sent(connection, due.message, claim.attempt, receipt.provider_id, self._now())
             _logger.info("message %s of campaign %s sent", due.message, claim.message.campaign)
-            self._lines.count(due.channel, AttemptOutcome.SENT)
-            self._lines.heard(due.channel, well=True)
+            self._lines.heard(due.channel, well=True, outcome=AttemptOutcome.SENT)
         return True
 
     def _claim(self, due: Due) -> _Claim | None:
@@ -262,21 +263,18 @@ class Sender:
         where consent is recorded: whoever withdraws is either before us, and seen, or after the message left.
         """
         with self._writes.begin() as connection:
-            lock_subject(connection, due.subject)
-            message = lock_due(connection, due.message)
+            held = hold_subject(connection, due.subject) or NOBODY
+            key = key_if_any(connection, due.subject)
+            message = lock_due(connection, due.message, key)
             if message is None:
                 return None
             # Read under the lock, so that nothing recorded before it is in its future.
             now, ticks = self._now(), self._ticks()
             dead = is_dead(connection, due.subject, message.channel)
-            mark = (
-                mark_of_subject(connection, due.subject)
-                if message.channel is consent.Channel.SMS and not dead
-                else None
-            )
+            mark = held.mark if message.channel is consent.Channel.SMS and not dead else None
             channel = self._channels.get(message.channel)
-            address = phone_of(connection, due.subject) if mark is not None else None
-            pushed = self._pushed(connection, message)
+            address = held.phone(key) if mark is not None else None
+            pushed = self._pushed(connection, message, held, key)
             answer = self._judge(connection, message, mark, address, now, pushed)
             reason, rule = answer.reason, _rule_of(answer)
             if reason is Reason.OK and channel is None:
@@ -316,12 +314,12 @@ class Sender:
             ticks,
         )
 
-    def _pushed(self, connection: Connection, message: Message) -> _Pushed:
+    def _pushed(self, connection: Connection, message: Message, held: Held, key: DataKey | None) -> _Pushed:
         """Where a push goes, and whether it makes a sound: none for a driver. Nowhere for any other message."""
         if message.channel is not consent.Channel.PUSH:
             return _Pushed()
         addresses = addresses_of(connection, message.subject)
-        phone = phone_of(connection, message.subject) if addresses else None
+        phone = held.phone(key) if addresses else None
         return _Pushed(
             addresses,
             self._drivers_in_peace and _drove(connection, message.event),
@@ -346,23 +344,22 @@ class Sender:
         since = min(counted_since(caps, now), now - LONGEST_CAP)
         at = now + CLOCK_SKEW
         geofence = self._place_of(connection, message.geofence) if message.geofence else None
+        entries = entries_of(connection, message.subject)
         return may_still_send(
             message,
             campaign,
-            marketing=standing_of(
-                connection, message.subject, consent.Purpose.MARKETING, message.channel, at
-            ),
-            location=standing_of(connection, message.subject, consent.Purpose.LOCATION, None, at),
+            marketing=consent.standing(entries, consent.Purpose.MARKETING, message.channel, at),
+            location=consent.standing(entries, consent.Purpose.LOCATION, None, at),
             suppressed=suppression_of(connection, mark) is not None,
             geofence=geofence,
             origin=origin_of(address) if address else pushed.origin,
-            earlier=sent_to(connection, [message.subject], since, before=message)[message.subject],
+            earlier=sent_before(connection, message, since),
             has_address=mark is not None or bool(pushed.addresses),
             done=done_since(connection, message, campaign, now) if campaign else frozenset(),
-            profiling=standing_of(connection, message.subject, consent.Purpose.PROFILING, None, at)
+            profiling=consent.standing(entries, consent.Purpose.PROFILING, None, at)
             if campaign is not None and campaign.profiles
             else None,
-            carting=standing_of(connection, message.subject, consent.Purpose.CART, None, at)
+            carting=consent.standing(entries, consent.Purpose.CART, None, at)
             if campaign is not None and campaign.trigger.cart
             else None,
             carts=open_carts_of(connection, message.subject, campaign, now) if campaign is not None else (),

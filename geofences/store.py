@@ -3,12 +3,14 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
+import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Text, and_, cast, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Text, and_, bindparam, cast, func, or_, select, update
 from sqlalchemy import (
     delete as delete_from,
 )
@@ -28,6 +30,13 @@ GEOFENCES_LIMIT = 1_000_000
 """So many geofences one installation holds."""
 READ_AT_ONCE = 1000
 """Geofences that are read into memory at once when all are read."""
+
+
+READ_KEPT = 128
+"""Features that need not be read again while their text is the same."""
+_FEATURE = select(cast(geofences.c.feature, Text)).where(
+    geofences.c.id == bindparam("of_id"), geofences.c.deleted.is_(False)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +98,13 @@ def put_many(conn: Connection, several: Sequence[Geofence], at: datetime) -> int
 
 def get(conn: Connection, geofence_id: str) -> Geofence | None:
     """The geofence with this id."""
-    query = select(geofences.c.feature).where(geofences.c.id == geofence_id, geofences.c.deleted.is_(False))
-    feature = conn.scalar(query)
-    return geofence_from_feature(feature) if feature else None
+    feature = conn.scalar(_FEATURE, {"of_id": geofence_id})
+    return _read(feature) if feature else None
+
+
+@lru_cache(maxsize=READ_KEPT)
+def _read(feature: str) -> Geofence:
+    return geofence_from_feature(json.loads(feature))
 
 
 def get_many(conn: Connection, ids: Iterable[str]) -> dict[str, Geofence]:

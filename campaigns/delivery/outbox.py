@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
 from campaigns.delivery.channels.channel import DeliveryError
 from campaigns.gates import Reason
 from campaigns.message import Message, MessageState, after_receipt
-from campaigns.message_store import messages_of_rows
+from campaigns.message_store import message_of_row
 from campaigns.tables import attempts, messages
+from consent.data_keys import key_if_any
 from consent.entry import Channel
+from consent.vault import DataKey
 
 TAKEN_SECONDS = 60
 """How long a message that one sender took is left alone by the others."""
@@ -175,13 +177,17 @@ def send_at_once(conn: Connection) -> None:
     conn.execute(update(messages).where(due).values(sent))
 
 
-def lock_due(conn: Connection, message_id: str) -> Message | None:
-    """Lock a message that is still due; None if it is not. The caller holds the subject's lock already."""
-    row = conn.execute(select(messages).where(messages.c.id == message_id).with_for_update()).first()
+_LOCKED = select(messages).where(messages.c.id == bindparam("of_id")).with_for_update()
+
+
+def lock_due(conn: Connection, message_id: str, key: DataKey | None = None) -> Message | None:
+    """Lock a message that is still due; None if it is not. The caller holds the subject's lock already, and may have its
+    key, which is read else.
+    """
+    row = conn.execute(_LOCKED, {"of_id": message_id}).first()
     if row is None or row.state != MessageState.DUE.value:
         return None
-    [message] = messages_of_rows(conn, [row])
-    return message
+    return message_of_row(row, key or key_if_any(conn, row.subject))
 
 
 def refuse(conn: Connection, message: Message, reason: Reason, rule: str | None = None) -> MessageState:
@@ -214,14 +220,46 @@ def cancel_of_subject(conn: Connection, subject: str, channel: Channel) -> int:
     return conn.execute(update(messages).where(waiting).values(cancelled)).rowcount
 
 
+_BEGIN = (
+    insert(attempts)
+    .values(
+        message=bindparam("of_id"),
+        number=select(func.count() + 1)
+        .select_from(attempts)
+        .where(attempts.c.message == bindparam("of_id"))
+        .scalar_subquery(),
+        started_at=bindparam("now"),
+    )
+    .returning(attempts.c.number)
+)
+_SENDING = (
+    update(messages).where(messages.c.id == bindparam("of_id")).values(state=MessageState.SENDING.value)
+)
+
+
 def begin_attempt(conn: Connection, message: Message, now: datetime) -> int:
     """Make a locked message `sending`; the number of the attempt, from 1. Commit before calling the provider."""
-    made = (
-        conn.scalar(select(func.count()).select_from(attempts).where(attempts.c.message == message.id)) or 0
+    number: int = conn.execute(_BEGIN, {"of_id": message.id, "now": now}).scalar_one()
+    conn.execute(_SENDING, {"of_id": message.id})
+    return number
+
+
+_SENT = (
+    update(messages)
+    .where(
+        messages.c.id == bindparam("of_id"),
+        messages.c.state == MessageState.SENDING.value,
+        messages.c.sent_at.is_(None),
+        messages.c.provider_id.is_(None),
     )
-    conn.execute(attempts.insert().values(message=message.id, number=made + 1, started_at=now))
-    _change(conn, message.id, state=MessageState.SENDING.value)
-    return made + 1
+    .values(
+        state=MessageState.SENT.value,
+        sent_at=bindparam("now"),
+        provider_id=bindparam("named"),
+        error_code=None,
+    )
+)
+"""What nobody has reported on yet, as nearly always."""
 
 
 def record_sent(
@@ -231,6 +269,9 @@ def record_sent(
     we first heard of it, and the name that the report gave.
     """
     _end_attempt(conn, message_id, number, AttemptOutcome.SENT, None, now)
+    taken = {"of_id": message_id, "now": now, "named": provider_id}
+    if conn.execute(_SENT, taken).rowcount == 1:
+        return MessageState.SENT
     known = messages.c.state, messages.c.sent_at, messages.c.provider_id, messages.c.error_code
     row = conn.execute(select(*known).where(messages.c.id == message_id).with_for_update()).first()
     if row is None:
@@ -349,6 +390,13 @@ def _locked_state(conn: Connection, message_id: str) -> MessageState | None:
     return MessageState(state) if state else None
 
 
+_END = (
+    update(attempts)
+    .where(attempts.c.message == bindparam("of_id"), attempts.c.number == bindparam("of_number"))
+    .values(ended_at=bindparam("now"), outcome=bindparam("came"), error_code=bindparam("code"))
+)
+
+
 def _end_attempt(
     conn: Connection,
     message_id: str,
@@ -357,10 +405,8 @@ def _end_attempt(
     error_code: str | None,
     now: datetime,
 ) -> None:
-    this = (attempts.c.message == message_id) & (attempts.c.number == number)
-    conn.execute(
-        update(attempts).where(this).values(ended_at=now, outcome=outcome.value, error_code=error_code)
-    )
+    ended = {"now": now, "came": outcome.value, "code": error_code}
+    conn.execute(_END, {"of_id": message_id, "of_number": number, **ended})
 
 
 def _change(conn: Connection, message_id: str, **values: object) -> None:

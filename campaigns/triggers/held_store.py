@@ -126,6 +126,11 @@ def postpone(conn: Connection, decision: Decision, due_at: datetime) -> None:
 
 
 def _end(conn: Connection, ids: list[str], reason: Reason, at: datetime) -> None:
-    ended = {"outcome": Outcome.REFUSED.value, "reason": reason.value, "at": at}
+    ended = {
+        "outcome": Outcome.REFUSED.value,
+        "reason": reason.value,
+        "at": at,
+        "judged_at": decisions.c.at,
+    }
     conn.execute(update(decisions).where(decisions.c.id.in_(ids)).values(ended))
     conn.execute(delete(held_moments).where(held_moments.c.decision.in_(ids)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from campaigns.paging import Page, read_time_cursor, write_cursor
 from campaigns.tables import broadcast_runs
 from consent.store import insert_if_new, subjects
 
@@ -78,12 +79,16 @@ def end_run(conn: Connection, run: Run, at: datetime, why: str | None = None) ->
     _change(conn, run, after=None, ended_at=at, why=why)
 
 
-def runs_of(conn: Connection, campaign: str, limit: int) -> list[Run]:
-    """The newest runs of a campaign."""
+def runs_page(conn: Connection, campaign: str, limit: int, cursor: str | None = None) -> Page[Run]:
+    """The runs of a campaign, the newest first."""
     query = select(broadcast_runs).where(broadcast_runs.c.campaign == campaign)
-    return [
-        _run(row) for row in conn.execute(query.order_by(broadcast_runs.c.occurrence.desc()).limit(limit))
-    ]
+    if cursor is not None:
+        query = query.where(broadcast_runs.c.occurrence < read_time_cursor(cursor)[0])
+    newest = query.order_by(broadcast_runs.c.occurrence.desc()).limit(limit + 1)
+    found = [_run(row) for row in conn.execute(newest)]
+    more = len(found) > limit
+    following = write_cursor(found[limit - 1].occurrence.isoformat(), campaign) if more else None
+    return Page(tuple(found[:limit]), following)
 
 
 def forget_subject(conn: Connection, subject: str) -> None:

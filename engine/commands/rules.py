@@ -29,12 +29,17 @@ def list_rules(
 
 
 def explain_rules(
-    store: Annotated[str, typer.Option(help="The id of a geofence.")],
+    store: Annotated[str, typer.Option(help="The id of a geofence; left out: an offer about no place.")] = "",
     to: Annotated[str, typer.Option(help="The phone number; left out: a shopper without one.")] = "",
-    at: Annotated[datetime | None, typer.Option(help="Local time of the store; now if not given.")] = None,
+    at: Annotated[
+        datetime | None, typer.Option(help="Local time of the store, without one UTC; now if not given.")
+    ] = None,
     channel: Annotated[str, typer.Option(help="sms or push.")] = "sms",
+    country: Annotated[
+        str, typer.Option(help="Without a store: the campaign's country (ISO 3166), if it names one.")
+    ] = "",
 ) -> None:
-    """Tell whether an offer may go to a number from a store at an instant; if not, why not, and when next.
+    """Tell whether an offer may go to a number, from a store or about no place, at an instant; if not, why not, and when next.
 
     Exit 1 if it may not.
 
@@ -42,6 +47,7 @@ def explain_rules(
     """
     from zoneinfo import ZoneInfo
 
+    from consent.countries.place import Anywhere
     from consent.countries.rule import Reach
     from consent.entry import Channel
     from consent.errors import InvalidConsent
@@ -53,16 +59,18 @@ def explain_rules(
         raise typer.BadParameter(f"one of {', '.join(Channel)}", param_hint="--channel")
     with opened() as engine:
         with engine.records.reads.connect() as connection:
-            geofence = geofence_store.get(connection, store)
-        if geofence is None:
+            geofence = geofence_store.get(connection, store) if store else None
+        if geofence is None and store:
             fail(f"no geofence has the id {store!r}; `chaland geofences export` lists them")
         try:
             origin = origin_of(normalise(to, engine.settings.default_region, "--to")) if to else None
         except InvalidConsent as error:
             fail(str(error))
-        instant = at.replace(tzinfo=at.tzinfo or ZoneInfo(geofence.timezone)) if at else engine.now()
+        where = geofence or Anywhere(country.upper() or None)
+        clock = ZoneInfo(geofence.timezone if geofence else "UTC")
+        instant = at.replace(tzinfo=at.tzinfo or clock) if at else engine.now()
         lines, allowed = explain(
-            geofence, origin, instant, Channel(channel), Reach(engine.settings.sending_hours)
+            where, origin, instant, Channel(channel), Reach(engine.settings.sending_hours)
         )
     for line in lines:
         typer.echo(line)

@@ -61,6 +61,11 @@ def router(
         with records.reads.connect() as connection:
             campaign = known_campaign(connection, campaign_id)
             count = count_recorded(connection, begin, end)
+        if not campaign.trigger.is_of_a_phone:
+            raise _unfit(
+                "trigger",
+                f"{campaign.trigger.event} waits for time to pass; a backtest goes through what phones did",
+            )
         if count > EVENTS_LIMIT:
             raise _unfit(
                 "since",

@@ -1,3 +1,4 @@
+import contextlib
 import logging
 import socket
 import time
@@ -162,3 +163,13 @@ def test_the_log_channel_tells_neither_text_nor_address(caplog):
 def test_what_goes_out_shows_neither_text_nor_address():
     assert ANA not in repr(OFFER)
     assert OFFER.text not in repr(OFFER)
+
+
+@pytest.mark.parametrize(("exempt", "sent"), [("", 1), ("texts.example", 0)])
+def test_a_proxy_of_the_environment_is_used(twilio, monkeypatch, exempt, sent):
+    monkeypatch.setenv("http_proxy", twilio.url)
+    monkeypatch.setenv("no_proxy", exempt)
+    sms = channel(twilio, api_url="http://texts.example:1")
+    with contextlib.suppress(DeliveryError):
+        sms.send(OFFER)
+    assert len(twilio.requests) == sent

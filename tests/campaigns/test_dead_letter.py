@@ -19,7 +19,7 @@ from campaigns.gates import Reason
 from campaigns.limits.budget import Budget, Key, owner_of
 from campaigns.limits.budget_store import lock_counters, read_counters, settle
 from campaigns.message import MessageState
-from campaigns.message_store import messages_of, sent_to
+from campaigns.message_store import messages_of, sent_before
 from campaigns.store import put_campaign
 from consent.store import put_subject
 from consent.subject import Subject
@@ -64,9 +64,9 @@ def test_what_was_sent_meanwhile_counts_for_the_one_that_goes_again(connection, 
     record_decision(connection, *decided("fix-2", at=NOW + timedelta(seconds=1)))
     other = next(each for each in messages_of(connection, "ana") if each.id != message.id)
     again = redrive(connection, message.id, LATER)
-    assert sent_to(connection, ["ana"], NOW, before=again)["ana"] == [], "one that is due gives way itself"
+    assert sent_before(connection, again, NOW) == [], "one that is due gives way itself"
     record_sent(connection, other.id, begin_attempt(connection, other, LATER), "SM1", LATER)
-    assert [sent.at for sent in sent_to(connection, ["ana"], NOW, before=again)["ana"]] == [LATER]
+    assert [sent.at for sent in sent_before(connection, again, NOW)] == [LATER]
 
 
 def test_it_goes_again_only_if_its_budget_still_has_room(connection):

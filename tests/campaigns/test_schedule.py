@@ -81,3 +81,5 @@ def test_nonsense_is_named():
     timed = replace(switching, trigger=Trigger(Timed.BROADCAST, schedule=FRIDAYS))
     assert campaign_problems(switching) == ()
     assert [each.field for each in campaign_problems(timed)] == ["experiment.switchback"]
+    sure = replace(timed, experiment=None, min_confidence=0.9, max_fix_age_seconds=60)
+    assert [each.field for each in campaign_problems(sure)] == ["min_confidence", "max_fix_age_seconds"]

@@ -18,7 +18,7 @@ from campaigns.decision_store import (
 from campaigns.errors import InvalidCursor
 from campaigns.listing import Filters
 from campaigns.message import MessageState
-from campaigns.message_store import messages_of, messages_page, sent_to
+from campaigns.message_store import messages_of, messages_page, sent_before, sent_to
 from campaigns.paging import write_cursor
 from campaigns.store import (
     campaigns_page,
@@ -151,8 +151,8 @@ def test_racing_replays_leave_one_decision_and_one_message(records):
         assert messages_of(connection, "ana") == [message]
 
 
-def of_bread(connection, since, **more):
-    sent = sent_to(connection, ["ana"], since, **more)["ana"]
+def of_bread(connection, since, before=None):
+    sent = sent_before(connection, before, since) if before else sent_to(connection, ["ana"], since)["ana"]
     return [each for each in sent if each.campaign == "bread"]
 
 

@@ -27,7 +27,7 @@ from geofences.event import EventKind
 from tests.campaigns.cast import BAKERY, BREAD, event
 from tests.conftest import MONDAY_NINE
 from tests.engine.test_sender import say, welcome
-from tests.engine.test_watch import Mortal
+from tests.engine.test_watch import Mortal, judged_again
 
 NOW = MONDAY_NINE
 CAFE = replace(BAKERY, id="cafe", name="The café")
@@ -181,6 +181,7 @@ def test_every_absence_is_said_once_whoever_dies_when(
     told = Counter(reasons(records))
     assert crashes
     assert sum(told.values()) == absences + 1, "the last one is over, too"
+    assert judged_again(records) == {"same"}
     tell(
         f"{absences + 1} absences over {crashes} crashes of the watch, reasons: {dict(sorted(told.items()))}"
     )

@@ -1,6 +1,7 @@
 """A broadcast speaks to each of its audience once, whoever dies when, and no faster than messages leave."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -16,6 +17,7 @@ from campaigns.store import put_campaign, set_state
 from campaigns.tables import decisions, messages
 from campaigns.triggers import run_store
 from campaigns.triggers.occasion import Timed
+from campaigns.triggers.run_routes import run_json
 from campaigns.triggers.schedule import Once, Weekly
 from campaigns.triggers.trigger import Trigger
 from consent.countries.hours import Day
@@ -29,7 +31,7 @@ from engine.records import Records
 from tests.campaigns.cast import BREAD
 from tests.conftest import MONDAY_NINE
 from tests.engine.test_sender import say, welcome
-from tests.engine.test_watch import Died
+from tests.engine.test_watch import Died, judged_again
 
 NOW = MONDAY_NINE
 SALE = replace(
@@ -77,7 +79,7 @@ def runs(records: Records, campaign: str = "sale") -> list[tuple]:
     with records.reads.connect() as connection:
         return [
             (run.examined, run.in_audience, run.ended_at is not None, run.why)
-            for run in run_store.runs_of(connection, campaign, 9)
+            for run in run_store.runs_page(connection, campaign, 9).items
         ]
 
 
@@ -108,6 +110,17 @@ def test_an_audience_is_all_that_is_recorded_and_must_be_large_enough(
     assert runs(records, "small") == [(0, 0, True, TOO_SMALL)]
     keep(records, replace(SALE, id="all", shelf_life_seconds=3601))
     assert Broadcaster(records, clock, House(), minimum=99).run_once() == 9, "everyone is nobody's choice"
+
+
+def test_counts_of_few_and_of_all_but_few_are_withheld():
+    def told_of(examined: int, in_audience: int, *, ended: bool = True) -> int | None:
+        run = run_store.Run("sale", NOW, None, examined, in_audience, NOW, NOW if ended else None, None)
+        told = run_json(run, 10)
+        assert told["examined"] == examined
+        return told["in_audience"]
+
+    assert [told_of(100, 50), told_of(100, 100)] == [50, 100]
+    assert [told_of(100, 9), told_of(100, 91), told_of(100, 50, ended=False)] == [None] * 3
 
 
 def test_it_comes_again_and_what_was_missed_does_not(records: Records, clock: SetClock, shoppers: list[str]):
@@ -159,6 +172,18 @@ def test_an_erasure_leaves_no_name_in_it(records: Records, clock: SetClock, shop
         assert [run.after for run in run_store.open_runs(connection)] == ["s1"]
 
 
+def test_side_by_side_they_tell_each_once(records: Records, clock: SetClock, shoppers: list[str]):
+    keep(records, SALE)
+
+    def work(_number: int) -> int:
+        broadcaster = Broadcaster(records, clock, House(), portion=1)
+        return sum(broadcaster.run_once() for _ in range(6))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(work, range(3))) == len(shoppers)
+    assert (told(records), runs(records)) == ({"ok": 8, "consent_withdrawn": 1}, [(9, 9, True, None)])
+
+
 def test_each_is_told_once_whoever_dies_when(records: Records, clock: SetClock, shoppers: list[str], tell):
     """Two broadcasters take turns, die in the middle of a transaction or right after it, and messages leave now and then."""
     random, crashes = Random(5), 0
@@ -199,6 +224,7 @@ def test_each_is_told_once_whoever_dies_when(records: Records, clock: SetClock, 
         made, distinct = connection.execute(sent).one()
         spoke = select(func.count()).where(decisions.c.outcome == Outcome.MESSAGE.value)
         assert made == distinct == connection.scalar(spoke)
+    assert judged_again(records) == {"same"}
     told_ = told(records)
     assert sum(told_.values()) == 27
     tell(f"27 turns of a broadcast over {crashes} crashes, reasons: {dict(sorted(told_.items()))}")

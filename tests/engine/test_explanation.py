@@ -32,6 +32,15 @@ def test_an_operator_learns_whether_an_offer_may_go_and_if_not_when_next(tmp_pat
     assert "639980001" not in closed.stdout + closed.stderr
     wrong = ask("2026-11-28T20:00:00", to="36111")
     assert (wrong.returncode, "36111" in wrong.stderr) == (2, False)
+    words = ("rules", "explain", "--at", "2026-11-28T15:59:00")
+    no_place = chaland(*words, "--to", "+34600123456", data_dir=tmp_path)
+    assert (no_place.returncode, "ES-CN" in no_place.stdout, "Atlantic/Canary" in no_place.stdout) == (
+        0,
+        True,
+        True,
+    )
+    assert "held by   no_country" in chaland(*words, data_dir=tmp_path).stdout
+    assert chaland(*words, "--country", "fr", data_dir=tmp_path).returncode == 0
     nowhere = chaland("rules", "explain", "--store", "nowhere", data_dir=tmp_path)
     assert (nowhere.returncode, "no geofence has the id 'nowhere'" in nowhere.stderr) == (2, True)
 

@@ -141,10 +141,22 @@ def test_all_processes_share_one_breaker_and_one_probe(lines, clock):
 
 
 def test_no_result_is_lost_however_many_tell_at_once(lines, clock):
-    several = lines()
+    several = [lines(), lines()]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda well: several.heard(SMS, well=well), [True] * 60))
-    assert several.breakers()[SMS].calls == 60
+        list(pool.map(lambda each: each.heard(SMS, well=True, outcome="sent"), several * 30))
+    assert several[0].breakers()[SMS].calls == 60
+    assert several[0].counted(SMS, "sent") == 60
+
+
+def test_a_result_for_a_breaker_that_others_have_opened_is_counted_and_closes_nothing(lines):
+    one, other = lines(), lines()
+    one.heard(SMS, well=True, outcome="sent")
+    for _ in range(5):
+        other.heard(SMS, well=False)
+    one.heard(SMS, well=True, outcome="sent")
+    assert one.breakers()[SMS].state is BreakerState.OPEN
+    assert not one.is_good(SMS)
+    assert one.counted(SMS, "sent") == 2
 
 
 def test_a_channel_without_limits_is_not_bounded():

@@ -19,6 +19,9 @@ from campaigns.limits.account import Account
 from campaigns.limits.budget import Budget
 from campaigns.limits.cap import Cap, CapScope
 from campaigns.limits.costs import Costs
+from campaigns.listing import Filters
+from campaigns.replay import Sameness
+from campaigns.replay_store import replays
 from campaigns.store import put_campaign
 from campaigns.tables import budget_counters, campaign_versions, decisions, messages
 from campaigns.tables import campaigns as campaign_table
@@ -165,6 +168,7 @@ class Trial:
             self.now += timedelta(seconds=self.random.choice([20, 90, 600, 3600, 4 * 3600]))
             reasons += self.step()
         self.compare_messages()
+        self.replay_decisions()
         return reasons
 
     def step(self):
@@ -245,6 +249,11 @@ class Trial:
                 counted = [mail for mail in mine if mail.state in states]
                 assert getattr(row, f"{name}_messages") == len(counted)
                 assert getattr(row, f"{name}_micros") == sum(mail.cost for mail in counted)
+
+    def replay_decisions(self):
+        """What was recorded suffices to come to the same verdicts."""
+        with self.records.reads.connect() as connection:
+            assert {each.sameness for each in replays(connection, Filters())} <= {Sameness.SAME}
 
 
 def _cap(cap):

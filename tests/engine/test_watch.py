@@ -9,7 +9,9 @@ from sqlalchemy import func, select
 
 from campaigns.campaign import CampaignState
 from campaigns.decision_store import decisions_of
+from campaigns.listing import Filters
 from campaigns.message_store import messages_of
+from campaigns.replay_store import replays
 from campaigns.store import put_campaign, set_state
 from campaigns.tables import carts, decisions, messages
 from campaigns.triggers import cart_store, mark_store
@@ -146,9 +148,16 @@ def test_every_cart_has_one_reason_whoever_dies_when(
         assert all(count == 1 for _, _, count in connection.execute(query))
         why = Counter(connection.scalars(select(decisions.c.reason)))
     assert crashes
+    assert judged_again(records) == {"same"}
     tell(
         f"{sum(wanted.values())} carts left over {crashes} crashes of the watch, reasons: {dict(sorted(why.items()))}"
     )
+
+
+def judged_again(records: Records) -> set[str]:
+    """How all that was decided compares with what its record comes to."""
+    with records.reads.connect() as connection:
+        return {each.sameness.value for each in replays(connection, Filters())}
 
 
 class Died(BaseException):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 from urllib.parse import urlencode
 
-from requests import Response
+from requests import Response, Session
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import ConnectTimeout, RequestException
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
@@ -62,14 +62,17 @@ class TwilioSms:
             )
         self._retry_after = _RetryAfter()
         hooks = {"response": [self._retry_after.note]}
+        http = TwilioHttpClient(timeout=timeout_seconds, request_hooks=hooks)
         self._client = Client(
             account_sid,
             auth_token,
-            http_client=TwilioHttpClient(timeout=timeout_seconds, request_hooks=hooks),
+            http_client=http,
             environment={"TWILIO_EDGE": ""},  # not empty, or the client reads the process's own
         )
         if api_url is not None:
             self._client.api.base_url = api_url.rstrip("/")
+        if http.session is not None:
+            _heed_environment(http.session, self._client.api.base_url)
         self._sender = (
             {"from_": from_}
             if messaging_service_sid is None
@@ -130,6 +133,15 @@ class _RetryAfter(threading.local):
     def note(self, response: Response, **_: object) -> None:
         """Called by the HTTP client with every answer."""
         self.seconds = asked_pause_seconds(response.headers.get("Retry-After"))
+
+
+def _heed_environment(session: Session, url: str) -> None:
+    """Take from the environment, now, which proxy and which certificates are to be used for the URL. The session would look
+    through all of it with every call, which takes as long as the call itself.
+    """
+    found = session.merge_environment_settings(url, {}, None, None, None)
+    session.proxies, session.verify = dict(found["proxies"]), found["verify"]
+    session.trust_env = False
 
 
 def _is_ours(listed: MessageInstance, sought: Sought) -> bool:

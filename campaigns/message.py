@@ -126,3 +126,29 @@ def message_json(message: Message) -> dict[str, Any]:
         "cost": money_text(message.cost_micros),
         "test": message.test,
     }
+
+
+def message_told(message: Message) -> dict[str, Any]:
+    """What became of a message, and nothing of whom it is to."""
+    return {name: value for name, value in message_json(message).items() if name not in _OF_SOMEBODY}
+
+
+_OF_SOMEBODY = ("subject", "event", "text")
+MESSAGE_EXAMPLE = {
+    "id": "7d2c4b6a8f0e1d3c5b7a9f8e6d4c2b0a",
+    "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
+    "campaign": "bread",
+    "version": 1,
+    "variant": None,
+    "subject": "ana",
+    "geofence": "bakery",
+    "channel": "sms",
+    "state": "delivered",
+    "text": "Fresh bread until ten",
+    "created_at": "2026-11-23T08:01:00+00:00",
+    "sent_at": "2026-11-23T08:01:01+00:00",
+    "valid_until": "2026-11-23T08:16:00+00:00",
+    "reason": None,
+    "error_code": None,
+}
+TOLD_EXAMPLE = {name: value for name, value in MESSAGE_EXAMPLE.items() if name not in _OF_SOMEBODY}

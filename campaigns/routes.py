@@ -1,4 +1,4 @@
-"""The campaign API: campaigns and their states, what was decided and sent, and the provider's reports."""
+"""The campaign API: campaigns and their states, and the provider's reports."""
 
 import re
 from collections.abc import Callable
@@ -26,27 +26,19 @@ from campaigns.content.segments import outside_gsm, sms_size
 from campaigns.content.template import TextRefused
 from campaigns.country_rules import COUNTRY_RULES, CountryRules
 from campaigns.coupons.store import sample_for
-from campaigns.decide import Outcome, decision_json
-from campaigns.decision_store import decisions_page
 from campaigns.delivery.channels.twilio_status import STATES
 from campaigns.delivery.failure import heed_report
 from campaigns.delivery.outbox import ProviderReport
 from campaigns.errors import FieldError, InvalidCampaign, NotSigned, StateConflict
-from campaigns.form import ID_PATTERN, CampaignForm, Line, PreviewForm, campaign_of
-from campaigns.gates import Reason
+from campaigns.form import ID_PATTERN, CampaignForm, PreviewForm, campaign_of
 from campaigns.lifecycle import register
 from campaigns.lifecycle.approval import NEVER, ApprovalPolicy
 from campaigns.lifecycle.change import By
-from campaigns.listing import Filters
-from campaigns.message import MessageState, message_json
-from campaigns.message_store import messages_page
 from campaigns.saving import check_saved
 from campaigns.store import campaigns_page, get_campaign, known_campaign
-from campaigns.times import Instant
 from campaigns.triggers.trigger import Trigger
 from campaigns.wording import Wording
 from consent.entry import Channel
-from consent.store import subject_of_device
 from consent.twilio_signature import Algorithm, is_signed, public_address
 from geofences.event import EventKind
 
@@ -103,7 +95,6 @@ def router(
     _add_campaigns(api, reads, writes, now, Wording(links), rules, approval, may_speak)
     _add_states(api, reads, writes, now, approval, may_speak)
     _add_outcomes(api, reads, now, Wording(links))
-    _add_history(api, reads)
     _add_reports(api, writes, now, twilio, unknown_report)
     return api
 
@@ -250,67 +241,6 @@ def _add_outcomes(api: APIRouter, reads: Engine, now: Now, wording: Wording) -> 
         return preview_json(campaign, text)
 
 
-def _filters(
-    subject: Line | None = None,
-    campaign: Line | None = None,
-    geofence: Line | None = None,
-    event: Line | None = None,
-    since: Annotated[Instant | None, Query(description="RFC 3339, included")] = None,
-    until: Annotated[Instant | None, Query(description="RFC 3339, excluded")] = None,
-) -> Filters:
-    return Filters(
-        subject=subject, campaign=campaign, geofence=geofence, event=event, since=since, until=until
-    )
-
-
-def _add_history(api: APIRouter, reads: Engine) -> None:
-    chosen = Annotated[Filters, Depends(_filters)]
-    of_device = Annotated[Line | None, Query(description="A device of the subject")]
-
-    @api.get(
-        "/v1/decisions",
-        operation_id="listDecisions",
-        summary="What was decided and why, the newest first",
-        tags=["campaigns"],
-        responses={200: _example({"items": [_DECISION], "next": None})},
-    )
-    def decisions(
-        filters: chosen,
-        device: of_device = None,
-        outcome: Outcome | None = None,
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> dict[str, Any]:
-        with reads.connect() as connection:
-            narrowed = _narrowed(connection, replace(filters, outcome=outcome), device)
-            if narrowed is None:
-                return _NOTHING
-            found = decisions_page(connection, narrowed, limit, cursor)
-        return {"items": [decision_json(decision) for decision in found.items], "next": found.next}
-
-    @api.get(
-        "/v1/messages",
-        operation_id="listMessages",
-        summary="Messages and what became of them, the newest first",
-        tags=["campaigns"],
-        responses={200: _example({"items": [MESSAGE_EXAMPLE], "next": None})},
-    )
-    def messages(
-        filters: chosen,
-        device: of_device = None,
-        state: MessageState | None = None,
-        reason: Reason | None = None,
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> dict[str, Any]:
-        with reads.connect() as connection:
-            narrowed = _narrowed(connection, replace(filters, state=state, reason=reason), device)
-            if narrowed is None:
-                return _NOTHING
-            found = messages_page(connection, narrowed, limit, cursor)
-        return {"items": [message_json(message) for message in found.items], "next": found.next}
-
-
 def _add_reports(
     api: APIRouter,
     writes: Engine,
@@ -371,16 +301,6 @@ def preview_json(campaign: Campaign, text: str) -> dict[str, Any]:
     }
 
 
-def _narrowed(connection: Connection, filters: Filters, device: str | None) -> Filters | None:
-    """The filters with the device's subject among them; None if they cannot be met."""
-    if device is None:
-        return filters
-    subject = subject_of_device(connection, device)
-    if subject is None or filters.subject not in (None, subject):
-        return None
-    return replace(filters, subject=subject)
-
-
 def _in_variant(campaign: Campaign, name: str | None) -> Campaign:
     names = [each.name for each in campaign.experiment.variants] if campaign.experiment else []
     if name is not None and name not in names:
@@ -399,7 +319,6 @@ _ACTIONS = {
     Action.RESUME: "Let a paused campaign speak again",
     Action.END: "End a campaign for good",
 }
-_NOTHING: dict[str, Any] = {"items": [], "next": None}
 _CAMPAIGN = campaign_json(
     Campaign(
         id="bread",
@@ -410,48 +329,6 @@ _CAMPAIGN = campaign_json(
     )
 )
 CAMPAIGN_EXAMPLE = _example(_CAMPAIGN)
-_DECISION = {
-    "id": "0b3f7c5e9d1a4b6c8e2f0a1b3c5d7e9f",
-    "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
-    "campaign": "bread",
-    "version": 1,
-    "variant": None,
-    "subject": "ana",
-    "geofence": "bakery",
-    "outcome": "refused",
-    "reason": "consent_withdrawn",
-    "gates": [
-        {
-            "gate": "consent",
-            "verdict": "fail",
-            "input": {
-                "purpose": "marketing",
-                "channel": "sms",
-                "entry": "c-81",
-                "action": "withdraw",
-                "since": "2026-11-23T08:05:00+00:00",
-            },
-        }
-    ],
-    "at": "2026-11-23T10:00:01+00:00",
-}
-MESSAGE_EXAMPLE = {
-    "id": "7d2c4b6a8f0e1d3c5b7a9f8e6d4c2b0a",
-    "event": "5c1d9e7a3b2f4860a1c3e5d7f9b0a2c4",
-    "campaign": "bread",
-    "version": 1,
-    "variant": None,
-    "subject": "ana",
-    "geofence": "bakery",
-    "channel": "sms",
-    "state": "delivered",
-    "text": "Fresh bread until ten",
-    "created_at": "2026-11-23T08:01:00+00:00",
-    "sent_at": "2026-11-23T08:01:01+00:00",
-    "valid_until": "2026-11-23T08:16:00+00:00",
-    "reason": None,
-    "error_code": None,
-}
 _PREVIEW = {
     "text": "Pain frais jusqu’à dix heures",
     "encoding": "UCS-2",

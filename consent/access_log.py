@@ -3,6 +3,7 @@
 Functions take an open connection; whoever calls opened the transaction.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -51,6 +52,27 @@ def note(conn: Connection, access: Access) -> None:
             reason=access.reason,
         )
     )
+
+
+def note_unless_noted(conn: Connection, looks: Sequence[Access], since: datetime) -> None:
+    """Write down looks by one actor, at one thing, for one reason, save those that were since then; so that whoever reads a
+    list again and again is written down once.
+    """
+    if not looks:
+        return
+    one, columns = looks[0], access_log.c
+    already = select(columns.subject).where(
+        columns.subject.in_([each.subject for each in looks]),
+        columns.at > since,
+        columns.actor == one.actor,
+        columns.what == one.what,
+        columns.reason.is_not_distinct_from(one.reason),
+    )
+    noted = set(conn.scalars(already))
+    for each in looks:
+        if each.subject not in noted:
+            noted.add(each.subject)
+            note(conn, each)
 
 
 def accesses_of(conn: Connection, subject: str) -> list[Access]:

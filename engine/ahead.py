@@ -4,8 +4,9 @@ order in which they were called; what they answer is heard later, in that order 
 
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha1
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hiredis import pack_command
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 Call = tuple[Sequence[str], Sequence[Any]]
 """The keys and the arguments of one run of a script."""
+Part = tuple[Sequence[str], bytes]
+"""The keys of one part of a run, and what it says: a MessagePack value."""
+AS_ONE_BYTES = 4_000_000
+"""Parts that are longer together go out as several runs: a server takes arguments of some hundred megabytes at most, and
+answers nobody else while a script runs.
+"""
 
 
 def packed(words: Iterable[str | bytes | int]) -> bytes:
@@ -31,9 +38,9 @@ _LIST = _TEXT = struct.Struct(">BI")
 class Ahead(Protocol):
     """Scripts by name. One thread uses it."""
 
-    def call_as_one(self, name: str, parts: Sequence[tuple[Sequence[str], bytes]]) -> None:
-        """Run a script that takes several parts, each with its keys and a MessagePack value, and answers each of them:
-        its keys are those of all parts, its argument a MessagePack list of the values. Raises `RedisError`.
+    def call_as_one(self, name: str, parts: Sequence[Part]) -> None:
+        """Run a script that takes several parts and answers each of them: its keys are those of all parts, its argument
+        a MessagePack list of what they say. Raises `RedisError`.
         """
 
     def call(self, name: str, calls: Sequence[Call]) -> None:
@@ -59,7 +66,7 @@ class AheadOfServer:
         }
         self._connection: Any = None
         self._under_way: deque[tuple[int, bool]] = deque()
-        """Of each call how many answers come, and whether that is one for all of its parts."""
+        """Of each call how many answers come, and whether each of them is a list of answers to parts."""
 
     def call(self, name: str, calls: Sequence[Call]) -> None:
         """See `Ahead`."""
@@ -69,16 +76,17 @@ class AheadOfServer:
         self._send(b"".join(commands))
         self._under_way.append((len(calls), False))
 
-    def call_as_one(self, name: str, parts: Sequence[tuple[Sequence[str], bytes]]) -> None:
+    def call_as_one(self, name: str, parts: Sequence[Part]) -> None:
         """See `Ahead`."""
-        self.call(name, [_as_one(parts)])
-        self._under_way[-1] = (1, True)
+        runs = [_as_one(each) for each in _divided(parts)]
+        self.call(name, runs)
+        self._under_way[-1] = (len(runs), True)
 
     def hear(self) -> list[Any]:
         """See `Ahead`."""
         count, as_one = self._under_way.popleft()
         answers = self._read(count)
-        return list(raised(answers)[0]) if as_one else answers
+        return list(chain.from_iterable(raised(answers))) if as_one else answers
 
     def drop(self) -> None:
         """See `Ahead`."""
@@ -96,9 +104,9 @@ class AheadOfServer:
             self._send(b"".join(pack_command(each) for each in loads))
             raised(self._read(len(self._scripts)))
 
-    def _send(self, packed: bytes) -> None:
+    def _send(self, commands: bytes) -> None:
         try:  # a check of its health would take an answer of ours for its own
-            self._connection.send_packed_command([packed], check_health=False)
+            self._connection.send_packed_command([commands], check_health=False)
         except BaseException:
             self.drop()
             raise
@@ -122,7 +130,7 @@ class InStep:
         """See `Ahead`."""
         self._answers.append(self._scripts[name](calls))
 
-    def call_as_one(self, name: str, parts: Sequence[tuple[Sequence[str], bytes]]) -> None:
+    def call_as_one(self, name: str, parts: Sequence[Part]) -> None:
         """See `Ahead`. The parts may be on several nodes, so that each goes out by itself."""
         answers = self._scripts[name]([_as_one([part]) for part in parts])
         self._answers.append([each[0] if isinstance(each, list) else each for each in answers])
@@ -136,6 +144,17 @@ class InStep:
         self._answers.clear()
 
 
-def _as_one(parts: Sequence[tuple[Sequence[str], bytes]]) -> Call:
+def _divided(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
+    """The parts in order, so many at a time as are not too long together; one that is so alone stays whole."""
+    first = size = 0
+    for place, (_, value) in enumerate(parts):
+        size += len(value)
+        if size > AS_ONE_BYTES and place > first:
+            yield parts[first:place]
+            first, size = place, len(value)
+    yield parts[first:]
+
+
+def _as_one(parts: Sequence[Part]) -> Call:
     keys = [key for keys, _ in parts for key in keys]
     return keys, [_LIST.pack(0xDD, len(parts)) + b"".join(value for _, value in parts)]

@@ -13,7 +13,9 @@ import campaigns.coupons.redemption_routes
 import campaigns.coupons.routes
 import campaigns.delivery.breach_routes
 import campaigns.delivery.routes
+import campaigns.history_routes
 import campaigns.lifecycle.routes
+import campaigns.limits.routes
 import campaigns.reporting.routes
 import campaigns.routes
 import campaigns.triggers.cart_routes
@@ -21,6 +23,7 @@ import campaigns.triggers.run_routes
 import consent.ledger_routes
 import consent.routes
 import geofences.beacon_routes
+import geofences.event_routes
 import geofences.routes
 from campaigns.campaign import Campaign
 from config import Settings
@@ -61,9 +64,7 @@ def application(engine: "Engine", *, with_console: bool, people: People) -> Sign
         check_audience(connection, campaign, minimum, now())
 
     for routes in (
-        geofences.routes.router(
-            reads=reads, writes=writes, now=now, check=engine.sensitive.faults, events_page=events.page
-        ),
+        geofences.routes.router(reads=reads, writes=writes, now=now, check=engine.sensitive.faults),
         geofences.beacon_routes.router(reads=reads, writes=writes, now=now, figures_of=figures_of),
     ):
         app.include_router(routes, dependencies=_permits(engine, Scope.MARKETING))
@@ -91,6 +92,7 @@ def application(engine: "Engine", *, with_console: bool, people: People) -> Sign
             reach_of=lambda connection, campaign: reach_of(connection, campaign, now()),
             minimum=minimum,
         ),
+        campaigns.limits.routes.router(reads=reads, now=now, account=engine.house.account, minimum=minimum),
         campaigns.reporting.routes.router(reads=reads, now=now, policy=engine.report_policy),
         campaigns.triggers.run_routes.router(reads=reads, minimum=minimum),
         test_send_router(
@@ -113,6 +115,10 @@ def application(engine: "Engine", *, with_console: bool, people: People) -> Sign
         reads=reads, writes=writes, now=now, ring=engine.ring, renewed=engine.gate.rebuild
     )
     for routes in (
+        geofences.event_routes.router(
+            reads=reads, events_page=events.page, note_shown=engine.privacy.note_shown
+        ),
+        campaigns.history_routes.router(reads=reads, note_shown=engine.privacy.note_shown),
         campaigns.delivery.breach_routes.router(reads=reads),
         _consent_routes(engine),
         ledger,

@@ -21,8 +21,9 @@ class Recent(Generic[T]):
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def among(self, names: Iterable[str]) -> dict[str, T]:
+    def among(self, names: Iterable[str], now: float) -> dict[str, T]:
         """The values of those names that are there."""
+        self._turn(now)
         young, old = self._young, self._old
         return {
             name: young[name] if name in young else old[name]
@@ -32,7 +33,8 @@ class Recent(Generic[T]):
 
     def put(self, values: Mapping[str, T], now: float) -> None:
         """Keep these from now on."""
-        if now - self._turned_at > self._kept_seconds or len(self._young) > self._limit // 2:
+        self._turn(now)
+        if len(self._young) > self._limit // 2:
             self._old, self._young, self._turned_at = self._young, {}, now
         self._young.update(values)
 
@@ -44,3 +46,12 @@ class Recent(Generic[T]):
     def clear(self) -> None:
         """Drop all."""
         self._young, self._old = {}, {}
+
+    def _turn(self, now: float) -> None:
+        age = now - self._turned_at
+        if age > 2 * self._kept_seconds:  # nobody has been here for long
+            self.clear()
+            self._turned_at = now
+        elif age > self._kept_seconds:
+            self._old, self._young = self._young, {}
+            self._turned_at += self._kept_seconds

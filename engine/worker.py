@@ -7,6 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from types import MappingProxyType
@@ -86,6 +87,10 @@ class _Batch:
     after: float = 0.0
 
 
+class _Overtaken(Exception):
+    """A commit was refused, as another worker has the partition now: what was detected since is built on nothing."""
+
+
 class Worker:
     """Owns partitions by lease and works through their logs. One thread uses it."""
 
@@ -147,7 +152,8 @@ class Worker:
         """Hand the partitions over, and what was heard of beacons in."""
         self._places.close()
         try:
-            self._settle()
+            with suppress(_Overtaken):
+                self._settle()
             self._fleet.flush(self._now().timestamp(), at_once=True)
             self._leases.release_all()
             self._ahead.drop()
@@ -159,18 +165,20 @@ class Worker:
         geofences are loaded, which may take longer than a lease.
         """
         self._places.refresh()
-        self._settle()
-        self._leases.refresh()
-        self._upset = False
-        held = self._leases.held
-        if self._cursors.keys() - held:
+        try:
+            self._settle()
+        except _Overtaken:
             self._begin_anew()
-            self._upset = False
+        before = self._leases.held
+        self._leases.refresh()
+        held = self._leases.held
         cursors = self._log.cursors(held)
-        if any(reached != cursors.get(partition) for partition, reached in self._cursors.items()):
+        if any(held.get(partition) != before.get(partition) for partition in self._cursors):
+            self._begin_anew()  # one that came back under another lease may have been another worker's for a while
+        elif any(reached != cursors.get(partition) for partition, reached in self._cursors.items()):
             logger.warning("worker: the live store is behind what was written to it; starting from there")
             self._begin_anew()
-            self._upset = False
+        self._upset = False
         for partition, cursor in cursors.items():
             if partition not in self._cursors:
                 self._recall(partition, self._log.processed(partition, cursor))
@@ -203,6 +211,13 @@ class Worker:
         with. Answers how many log entries and timers it took. With `block_ms` it waits that long for something to do,
         and the commit may still be under way when it returns; the next one waits for it, and knows what it wrote.
         """
+        try:
+            return self._round(block_ms)
+        except _Overtaken:
+            self._begin_anew()
+            return 0
+
+    def _round(self, block_ms: int) -> int:
         self._places.refresh()
         if self._places.edits != self._followed:
             self._world.follow(self._places.index, self._places.beacons)
@@ -223,7 +238,7 @@ class Worker:
             ):
                 took = time.monotonic() - began
                 time.sleep(max(min(REST * took, ROUND_SECONDS - took), 0))
-        if not block_ms:
+        if not block_ms or not batches:
             self._settle()
         self._fleet.flush(self._now().timestamp(), at_once=not block_ms)
         caught_up = [each for each in ready if len(batches.get(each, ())) < self._batch_entries]
@@ -239,8 +254,6 @@ class Worker:
             devices,
             {partition: [each.gate_edits for each in entries] for partition, entries in taken.items()},
         )
-        if self._upset:
-            return
         signals = Batch.together(list(batches.values()))
         if sum(map(len, devices.values())) > len(known):
             for stranger in set(signals.devices) - known.keys():
@@ -266,8 +279,6 @@ class Worker:
             if self._due_at.get(partition, float("inf")) > now:
                 continue
             self._settle()
-            if partition not in self._cursors:
-                continue
             names = self._live.client.zrange(
                 due_key(partition), 0, int(now * 1000), byscore=True, offset=0, num=TIMERS_AT_ONCE
             )
@@ -286,8 +297,7 @@ class Worker:
                 )
             )
             self._settle()
-            if partition in self._cursors:
-                self._due_at[partition] = self._first_due(partition)
+            self._due_at[partition] = self._first_due(partition)
             taken += len(devices)
         return taken
 
@@ -319,13 +329,15 @@ class Worker:
         the gate had closed when that was known. `gate_edits` tells how often it had for each log entry.
 
         The live store is asked where something is not remembered, or the gate has closed since it was: a withdrawal
-        deletes the track there.
+        deletes the track there. A track that it was not asked for is remembered no longer for having been looked at, so
+        that it is forgotten before it expires there.
         """
+        now = self._now().timestamp()
         known: dict[str, Track | None] = {}
         edits: dict[int, bytes] = {}
         asked: dict[int, dict[str, Remembered]] = {}
         for partition, names in devices.items():
-            there = self._tracks.among(names)
+            there = self._tracks.among(names, now)
             of_entries = set(gate_edits.get(partition, ()))
             of_all = of_entries | {then for _, then in there.values()}
             if len(of_entries) == len(of_all) == 1 and len(there) == len(names):
@@ -335,9 +347,17 @@ class Worker:
                 asked[partition] = there
         if asked:
             self._ask({partition: devices[partition] for partition in asked}, asked, gate_edits, known, edits)
-        now = self._now().timestamp()
         for partition, then in edits.items():
-            self._remember({name: known[name] for name in devices[partition] if name in known}, then, now)
+            fresh = partition in asked
+            self._remember(
+                {
+                    name: known[name]
+                    for name in devices[partition]
+                    if name in known and (fresh or not known[name])
+                },
+                then,
+                now,
+            )
         return known, edits
 
     def _ask(
@@ -371,8 +391,6 @@ class Worker:
             ],
         )
         self._settle()
-        if self._upset:
-            return
         for partition, answer in zip(devices, raised(self._ahead.hear()), strict=True):
             edits[partition], heard, kept, states = answer
             names = devices[partition]
@@ -381,7 +399,7 @@ class Worker:
             found = dict.fromkeys(names)
             for name, verdict in zip(remembered[partition], kept, strict=True):
                 if verdict != ord("1"):
-                    self._tracks.pop(name)
+                    self._forget(name)
                 elif name in found:
                     found[name], _ = there[partition][name]
             for name, state in zip(wanted[partition], states, strict=True):
@@ -392,6 +410,10 @@ class Worker:
     def _remember(self, tracks: Mapping[str, Track | None], gate_edits: bytes, now: float) -> None:
         none: Remembered = (None, gate_edits)
         self._tracks.put({name: (each, gate_edits) if each else none for name, each in tracks.items()}, now)
+
+    def _forget(self, device: str) -> None:
+        self._tracks.pop(device)
+        self._world.forget(device)
 
     def _by_partition(self, devices: Iterable[str]) -> dict[int, list[str]]:
         grouped: dict[int, list[str]] = defaultdict(list)
@@ -404,13 +426,16 @@ class Worker:
         what went before is written. What becomes of it is heard later; till then it counts as done.
         """
         self._settle()
-        if self._upset:
-            return
         events: dict[int, list[PlaceEvent]] = defaultdict(list)
         for event in batch.detection.events:
             events[partition_of(event.device, self._live.partitions)].append(event)
+        leases = self._leases.held
         self._ahead.call_as_one(
-            "commit", [self._commit_of(each, batch, events.get(each, ())) for each in batch.until]
+            "commit",
+            [
+                self._commit_of(each, leases.get(each, ""), batch, events.get(each, ()))
+                for each in batch.until
+            ],
         )
         self._sent = batch
         now = self._now().timestamp()
@@ -420,36 +445,36 @@ class Worker:
             self._remember(tracks, batch.gate_edits[partition], now)
 
     def _settle(self) -> None:
-        """Wait until what was sent is written. Where it is not, as another worker has the partition now, all that was
-        only remembered is forgotten.
-        """
+        """Wait until what was sent is written. Raises `_Overtaken` where it is not, as another worker has the partition."""
         if not self._sent:
             return
         batch, self._sent = self._sent, None
         answers = raised(self._ahead.hear())
-        lost = [partition for partition, answer in zip(batch.until, answers, strict=True) if answer == 0]
+        lost = {partition for partition, answer in zip(batch.until, answers, strict=True) if answer == 0}
+        skipped = {device.decode() for answer in answers if answer for device in answer}
         for partition in lost:
             logger.warning("worker: partition %d has passed to another worker", partition)
             self._leases.lost(partition)
-        for skipped in answers:
-            for device in map(bytes.decode, skipped or ()):
-                self._tracks.pop(device)
-                self._world.forget(device)
-        metrics.EVENTS_EMITTED.inc(
-            sum(
-                partition_of(each.device, self._live.partitions) not in lost
-                for each in batch.detection.events
-            )
-        )
-        metrics.PINGS_PROCESSED.inc(len(batch.signals))
+        for device in skipped:
+            self._forget(device)
+        signals, events = batch.signals, batch.detection.events
+        if lost or skipped:
+
+            def written(device: str) -> bool:
+                return device not in skipped and partition_of(device, self._live.partitions) not in lost
+
+            signals = signals.only([row for row, device in enumerate(signals.devices) if written(device)])
+            events = [each for each in events if written(each.device)]
+        metrics.EVENTS_EMITTED.inc(len(events))
+        metrics.PINGS_PROCESSED.inc(len(signals))
         metrics.PINGS_LATE.inc(batch.detection.late)
-        if batch.signals.heard:
-            self._fleet.take(self._world.index, self._world.beacons, batch.signals, self._world.passers)
+        if signals.heard:
+            self._fleet.take(self._world.index, self._world.beacons, signals, self._world.passers)
         if lost:
-            self._begin_anew()
+            raise _Overtaken
 
     def _commit_of(
-        self, partition: int, batch: _Batch, events: Sequence[PlaceEvent]
+        self, partition: int, lease: str, batch: _Batch, events: Sequence[PlaceEvent]
     ) -> tuple[Sequence[str], bytes]:
         """The keys of one partition's commit, and what it says."""
         states: list[Any] = []
@@ -477,12 +502,20 @@ class Worker:
             due_key(partition),
             device_prefix(partition),
         ]
-        lease, cursor = self._leases.held.get(partition, ""), self._cursors.get(partition, b"")
         keep: Collection[Any] = (self._log_kept_entries, self._state_expiry_ms, LOG_KEPT_MS)
         said = [part for event in events for part in (event.device, _encoder.encode(event))]
         edits = batch.gate_edits[partition]
         return keys, packed(
-            [lease, cursor, *batch.until[partition], edits, *keep, len(devices), *states, *said]
+            [
+                lease,
+                self._cursors[partition],
+                *batch.until[partition],
+                edits,
+                *keep,
+                len(devices),
+                *states,
+                *said,
+            ]
         )
 
 

@@ -1,16 +1,14 @@
-"""HTTP calls about geofences, and about what happened at them."""
+"""HTTP calls about geofences."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Response
-from pydantic import AfterValidator, AwareDatetime
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from geofences import store
 from geofences.errors import FieldError, GeofenceNotFound, InvalidGeofence, InvalidImport
-from geofences.event import EventKind
 from geofences.geofence import ID_LIMIT_CHARS, Geofence, Kind
 from geofences.geojson import (
     Check,
@@ -28,18 +26,6 @@ Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the 
 Filter = Annotated[str | None, Query(max_length=ID_LIMIT_CHARS, pattern=r"^[^\x00]*$")]
 
 
-def _in_utc(at: datetime) -> datetime:
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("an instant of the years 1 to 9999 is expected") from None
-
-
-Instant = Annotated[
-    Annotated[AwareDatetime, AfterValidator(_in_utc)] | None, Query(description="RFC 3339, with a zone")
-]
-
-
 FEATURE = {
     "type": "Feature",
     "id": "bakery",
@@ -53,44 +39,13 @@ FEATURE = {
     "geometry": {"type": "Point", "coordinates": [2.241, 48.8353]},
 }
 COLLECTION = {"type": "FeatureCollection", "features": [FEATURE]}
-EVENT = {
-    "id": "5f0c2a91d3b84e77a1c2d3e4f5061728",
-    "device": "ana-phone",
-    "subject": "ana",
-    "kind": "enter",
-    "geofence": "bakery",
-    "at": "2026-11-24T08:01:05+00:00",
-    "emitted": "2026-11-24T08:01:20+00:00",
-    "confidence": 0.93,
-    "evidence": {"distance_m": -21.4, "accuracy_m": 9.0},
-    "beacon": None,
-    "zone": None,
-    "retracted_at": None,
-}
 
 
-def _events_page(
-    conn: Connection, filters: store.EventFilters, cursor: str | None, limit: int
-) -> tuple[list[dict[str, Any]], str | None]:
-    found, following = store.events_page(conn, filters, cursor, limit)
-    return [store.event_json(each) for each in found], following
-
-
-EventsPage = Callable[
-    [Connection, store.EventFilters, str | None, int], tuple[list[dict[str, Any]], str | None]
-]
-
-
-def router(
-    *, reads: Engine, writes: Engine, now: Now, check: Check, events_page: EventsPage = _events_page
-) -> APIRouter:
-    """The routes of this package; `check` is asked before a geofence is saved, `events_page` reads events for whoever
-    keeps their devices sealed.
-    """
+def router(*, reads: Engine, writes: Engine, now: Now, check: Check) -> APIRouter:
+    """The routes of geofences; `check` is asked before one is saved."""
     api = APIRouter()
     _add_geofences(api, reads, writes, now, check)
     _add_import(api, writes, now, check)
-    _add_events(api, reads, events_page)
     return api
 
 
@@ -178,30 +133,6 @@ def _add_import(api: APIRouter, writes: Engine, now: Now, check: Check) -> None:
             )
         _save(writes, geofences, now())
         return {"imported": len(geofences), "rejected": [_rejected_json(each) for each in rejected]}
-
-
-def _add_events(api: APIRouter, reads: Engine, events_page: EventsPage) -> None:
-    @api.get(
-        "/v1/events",
-        operation_id="listEvents",
-        summary="What happened at geofences, the newest first",
-        tags=["events"],
-        responses={200: example({"items": [EVENT], "next": None})},
-    )
-    def list_events(
-        device: Filter = None,
-        subject: Filter = None,
-        geofence: Filter = None,
-        kind: EventKind | None = None,
-        since: Instant = None,
-        until: Instant = None,
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> dict[str, Any]:
-        filters = store.EventFilters(device, subject, geofence, kind, since, until)
-        with reads.connect() as connection:
-            items, following = events_page(connection, filters, cursor, limit)
-        return {"items": items, "next": following}
 
 
 def _save(writes: Engine, geofences: list[Geofence], at: datetime) -> None:

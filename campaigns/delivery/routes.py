@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 
 from campaigns.delivery import dead_letter
 from campaigns.limits.account import Account
-from campaigns.message import message_json
-from campaigns.routes import MESSAGE_EXAMPLE, Now
+from campaigns.message import TOLD_EXAMPLE, message_told
+from campaigns.routes import Now
 
 
 def router(*, writes: Engine, now: Now, account: Account) -> APIRouter:
@@ -21,10 +21,10 @@ def router(*, writes: Engine, now: Now, account: Account) -> APIRouter:
         summary="Let a message go again that failed through no fault of the shopper's, if its offer still holds",
         description="Everything is asked anew before it is sent. A message of unknown outcome is never sent again.",
         tags=["campaigns"],
-        responses={200: {"content": {"application/json": {"example": MESSAGE_EXAMPLE | {"state": "due"}}}}},
+        responses={200: {"content": {"application/json": {"example": TOLD_EXAMPLE | {"state": "due"}}}}},
     )
     def redrive(message_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]) -> dict[str, Any]:
         with writes.begin() as connection:
-            return message_json(dead_letter.redrive(connection, message_id, now(), account))
+            return message_told(dead_letter.redrive(connection, message_id, now(), account))
 
     return api

@@ -24,6 +24,8 @@ from campaigns.reporting.report import Report, ReportPolicy
 from campaigns.reporting.results import Trial
 from campaigns.tables import campaign_versions, coupons, decisions, messages
 from geofences import store as geofence_store
+from geofences.geofence import Kind
+from geofences.sensitive import OVERRIDE
 from geofences.tables import visits
 
 ROWS_AT_ONCE = 2000
@@ -107,10 +109,11 @@ def _portions(conn: Connection, campaign: str, since: datetime, until: datetime)
 
 def _visits(
     conn: Connection, rows: Sequence[Any], stores: Iterable[str]
-) -> Mapping[tuple[str, str], Sequence[datetime]]:
-    """When the subjects of these rows entered those stores, oldest first."""
+) -> Mapping[tuple[str, str | None], Sequence[datetime]]:
+    """When the subjects of these rows entered those stores, oldest first; under None any store, for offers about no place."""
     wanted, table = set(stores), visits.c
-    came: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+    anywhere = any(row.geofence is None for row in rows)
+    came: dict[tuple[str, str | None], list[datetime]] = defaultdict(list)
     subjects = sorted({row.subject for row in rows})
     earliest = min(row.at for row in rows)
     for start in range(0, len(subjects), 500):
@@ -118,16 +121,26 @@ def _visits(
         query = select(table.subject, table.geofence, table.entered_at).where(
             table.subject.in_(some), table.entered_at > earliest
         )
-        for row in conn.execute(query.order_by(table.entered_at)):
+        found = conn.execute(query.order_by(table.entered_at)).all()
+        any_store = _stores_among(conn, {row.geofence for row in found}) if anywhere else set()
+        for row in found:
             if row.geofence in wanted:
                 came[row.subject, row.geofence].append(row.entered_at)
+            if row.geofence in any_store:
+                came[row.subject, None].append(row.entered_at)
     return came
+
+
+def _stores_among(conn: Connection, geofences: Iterable[str]) -> set[str]:
+    """Those that are stores, and none that is sensitive."""
+    found = geofence_store.properties_of(conn, geofences)
+    return {each for each, said in found.items() if said.get("kind") == Kind.STORE and OVERRIDE not in said}
 
 
 def _happening(
     row: Any,
     places: Mapping[str, tuple[str, str]],
-    came: Mapping[tuple[str, str], Sequence[datetime]],
+    came: Mapping[tuple[str, str | None], Sequence[datetime]],
     within: timedelta,
     clicked: Mapping[str, bool],
 ) -> Happening:

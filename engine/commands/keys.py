@@ -10,7 +10,8 @@ from engine.commands.opening import fail, opened
 def create_key(
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],
     scope: Annotated[
-        list[str], typer.Option(help="ingest, marketing, privacy, till, operations. May be repeated.")
+        list[str],
+        typer.Option(help="ingest, marketing, privacy, subscribe, till, operations. May be repeated."),
     ],
     app: Annotated[
         str | None,

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Commit one micro-batch of each of some partitions: device states, events and acknowledgement, all or nothing, and
--- nothing at all when the lease is not ours any more. A device whose consent has gone meanwhile is skipped, even if it
+-- Commit one micro-batch of each of some partitions: of each its device states, events and acknowledgement, all or
+-- nothing, and nothing at all when the lease is not ours any more. A device whose consent has gone meanwhile is skipped, even if it
 -- has come back since: what was known of it before has been deleted, and is not to be brought back.
 -- KEYS, nine of each partition: lease, cursor, done, log, gate, its edits, events, timers, prefix of device states.
 -- ARGV: a MessagePack list that has a list of texts for each partition: our lease, cursor that the batch began after, id
@@ -8,7 +8,8 @@
 --       devices may be heard, entries kept, state expiry in ms, milliseconds for which processed entries are kept,
 --       number of states, (device, 1 if it had a state before, state, due in ms or '') fours, then (device, event) pairs.
 --       An empty state is none. One long argument is read by the server as fast as it comes, many short ones are not.
--- Answers for each partition the devices that were skipped, or 0 when the lease is lost or the batch was committed before.
+-- Answers for each partition the devices that were skipped, 0 when the lease is lost or the batch was committed before,
+--         or what went wrong there, which stops no other.
 local function commit(keys, part)
   local lease, cursor, done, log, gate, edits, events, due, prefix = unpack(keys)
   local last, entries, kept, expiry_ms, kept_ms = part[3], part[4], tonumber(part[6]), part[7], tonumber(part[8])
@@ -57,6 +58,7 @@ local function commit(keys, part)
 end
 local answers = {}
 for place, part in ipairs(cmsgpack.unpack(ARGV[1])) do
-  answers[place] = commit({unpack(KEYS, 9 * place - 8, 9 * place)}, part)
+  local done, answer = pcall(commit, {unpack(KEYS, 9 * place - 8, 9 * place)}, part)
+  answers[place] = (done or type(answer) == 'table') and answer or {err = tostring(answer)}
 end
 return answers

@@ -15,8 +15,7 @@ for i = 2, #ARGV do
     end
   end
   if ARGV[1] ~= '1' then
-    redis.call('DEL', prefix .. ARGV[i])
-    redis.call('ZREM', due, ARGV[i])
+    changed = redis.call('DEL', prefix .. ARGV[i]) + redis.call('ZREM', due, ARGV[i]) > 0 or changed
   end
 end
 if changed and ARGV[1] ~= '1' then

@@ -32,6 +32,8 @@ from engine.privacy.retention import Retention
 from engine.scheduler import Job
 
 DAY_SECONDS = 86_400
+LISTS_NOTED = timedelta(hours=1)
+"""Whoever is shown in a list to the same reader again within so long is written down once."""
 
 
 class Privacy:
@@ -79,12 +81,23 @@ class Privacy:
         """
         in_path = request.url.path.startswith("/v1/subjects/")
         subject = (request.path_params.get("id") if in_path else None) or request.query_params.get("subject")
-        if request.method != "GET" or not subject:
-            return
+        if request.method == "GET" and subject:
+            look = self._look(request, subject)
+            self.note_access(look.actor, look.subject, look.what, look.reason)
+
+    def note_shown(self, request: Request, subjects: Iterable[str]) -> None:
+        """Write down whose data a list shows that did not ask for somebody: each of them, once an hour."""
+        asked = request.query_params.get("subject")
+        looks = [self._look(request, each) for each in dict.fromkeys(subjects) if each != asked]
+        if looks:
+            with self.desk.writes.begin() as conn:
+                access_log.note_unless_noted(conn, looks, self.desk.now() - LISTS_NOTED)
+
+    def _look(self, request: Request, subject: str) -> Access:
         reason = request.headers.get("access-reason", "").strip()[: access_log.REASON_LIMIT_CHARS]
         what = request.scope["route"].operation_id or request.scope["route"].path
         actor = str(getattr(request.state, "actor", "unknown"))
-        self.note_access(actor, subject[: access_log.SUBJECT_LIMIT_CHARS], what, reason or None)
+        return Access(self.desk.now(), actor, subject[: access_log.SUBJECT_LIMIT_CHARS], what, reason or None)
 
     def sheet(self, settings: Settings) -> str:
         """The data-protection sheet."""

@@ -21,7 +21,7 @@ _LEFT_OUT = frozenset(
     "place_events decisions attempts held_moments campaigns campaign_versions campaign_changes breach_checks "
     "consent_log consent_tree consent_checkpoints consent_erasures erasures erasure_notices access_log privacy_requests "
     "inbound_messages inbound_subjects review_texts opt_in_requests idempotent_answers api_keys "
-    "budget_counters short_links clicks".split()
+    "budget_counters short_links clicks watch_marks broadcast_runs".split()
 )
 """What no judgement reads, or what a backtest brings about itself."""
 

@@ -16,11 +16,21 @@ from campaigns.reporting import routes as report_routes
 from campaigns.reporting.report import ReportPolicy
 from campaigns.reporting.store import read_report
 from campaigns.store import put_campaign
-from campaigns.tables import campaign_versions, clicks, coupon_pools, coupons, messages, short_links
+from campaigns.tables import (
+    campaign_versions,
+    clicks,
+    coupon_pools,
+    coupons,
+    decisions,
+    messages,
+    short_links,
+)
 from consent.store import put_subject
 from consent.subject import Device, Subject
 from engine.doors.web import speak_problem_json
 from geofences import store as geofence_store
+from geofences.geofence import Kind
+from geofences.sensitive import OVERRIDE
 from geofences.tables import visits
 from tests.campaigns.cast import ANA, BAKERY, BREAD, event, moment
 from tests.campaigns.test_funnel import adds_up
@@ -89,6 +99,22 @@ def test_a_report_is_read_with_visits_and_adds_up(day):
     assert arms["holdout"]["visited"]["count"] == sum(number % 2 for number in held)
     assert [each["hour"] for each in told["by_hour"]] == ["09"]
     assert later.json()["withheld"]
+
+
+def test_after_an_offer_about_no_place_a_visit_to_any_store_counts(day):
+    def visited() -> int:
+        told = read_report(connection, TRIED, ReportPolicy(), NOW, NOW + MINUTE).json()
+        return next(each["count"] for each in told["funnel"] if each["step"] == "visited")
+
+    with day.writes.begin() as connection:
+        at_the_bakery = visited()
+        connection.execute(update(decisions).values(geofence=None))
+        assert visited() == at_the_bakery
+        geofence_store.put(connection, replace(BAKERY, kind=Kind.SITE), NOW)
+        assert visited() == 0
+        private = replace(BAKERY, properties={OVERRIDE: "its owner"})
+        geofence_store.put(connection, private, NOW)
+        assert visited() == 0
 
 
 def test_without_short_links_nothing_is_told_of_clicks(day):

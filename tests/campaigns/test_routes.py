@@ -6,15 +6,18 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from twilio.request_validator import RequestValidator
 
+from campaigns import history_routes
 from campaigns.campaign import CampaignState
 from campaigns.decision_store import record_decision
 from campaigns.delivery.outbox import begin_attempt, lock_due, record_sent
+from campaigns.gates import GateName
 from campaigns.message_store import messages_of
 from campaigns.routes import STATUS_PATH, TwilioReports, router
 from campaigns.store import get_campaign, put_campaign
 from consent.store import put_subject
 from consent.subject import Device, Subject
 from engine.doors.web import speak_problem_json
+from tests.campaigns.cast import BREAD as STORED
 from tests.campaigns.cast import decided
 from tests.conftest import MONDAY_NINE
 
@@ -48,7 +51,13 @@ def strangers():
 
 
 @pytest.fixture
-def client(records, clock, strangers):
+def shown():
+    """Whose data lists showed."""
+    return []
+
+
+@pytest.fixture
+def client(records, clock, strangers, shown):
     app = FastAPI()
     app.include_router(
         router(
@@ -59,7 +68,9 @@ def client(records, clock, strangers):
             unknown_report=lambda: strangers.append(1),
         )
     )
-
+    app.include_router(
+        history_routes.router(reads=records.reads, note_shown=lambda _, subjects: shown.extend(subjects))
+    )
     speak_problem_json(app)
     with TestClient(app) as client:
         yield client
@@ -255,6 +266,40 @@ def test_decisions_and_messages_are_listed_and_explained(client, decided_for_ana
     assert listed["valid_until"] == "2026-11-23T08:15:00+00:00"
 
 
+def test_whose_decisions_and_messages_are_shown_is_told(client, decided_for_ana, shown):
+    client.get("/v1/decisions", params={"limit": 1}).raise_for_status()
+    client.get("/v1/messages").raise_for_status()
+    assert sorted(shown[:1]) in (["ana"], ["ben"])
+    assert sorted(shown[1:]) == ["ana", "ben"]
+
+
+def test_a_decision_is_judged_again(client, records, decided_for_ana, shown):
+    decision, _ = decided_for_ana
+    path = f"/v1/decisions/{decision.id}/replay"
+    told = client.get(path).json()
+    assert (told["sameness"], told["because"]) == (
+        "not_enough_recorded",
+        "the version could still be written over when it was decided",
+    )
+    with records.writes.begin() as connection:
+        put_campaign(connection, STORED, MONDAY_NINE)
+    told = client.get(path).json()
+    assert told["sameness"] == "same"
+    assert told["recorded"] == told["replayed"] == {"outcome": "message", "reason": "ok"}
+    assert [each["gate"] for each in told["gates"]] == list(GateName)
+    assert told["gates"][0] == {
+        "gate": "campaign_active",
+        "sameness": "same",
+        "because": None,
+        "recorded": {"verdict": "pass", "reason": None},
+        "replayed": {"verdict": "pass", "reason": None},
+    }
+    assert shown == ["ana", "ana"]
+    unknown = client.get(f"/v1/decisions/{'0' * 32}/replay")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "decision_not_found")
+    assert client.get("/v1/decisions/x/replay").status_code == 422
+
+
 def test_history_is_filtered(client, decided_for_ana):
     for path in ("/v1/decisions", "/v1/messages"):
         check_filters(client, path)
@@ -379,7 +424,7 @@ def test_without_twilio_every_report_is_refused(records, clock):
 def test_every_operation_is_described(client):
     paths = client.get("/openapi.json").json()["paths"]
     operations = [operation for path in paths.values() for operation in path.values()]
-    assert len({operation["operationId"] for operation in operations}) == len(operations) == 12
+    assert len({operation["operationId"] for operation in operations}) == len(operations) == 13
     assert all(operation["summary"] and operation["tags"] == ["campaigns"] for operation in operations)
 
 

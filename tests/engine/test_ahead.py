@@ -2,8 +2,20 @@ import msgspec
 import pytest
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from engine.ahead import Ahead, packed
-from engine.live import Live, device_prefix, due_key, gate_edits_key, gate_key
+from engine import ahead as calling
+from engine.ahead import Ahead, Part, packed
+from engine.live import (
+    Live,
+    cursor_key,
+    device_prefix,
+    done_key,
+    due_key,
+    events_key,
+    gate_edits_key,
+    gate_key,
+    lease_key,
+    log_key,
+)
 
 DEVICE = "ana-phone"
 
@@ -22,6 +34,22 @@ def fetch(ahead: Ahead, partition: int) -> None:
     keys = (gate_key(partition), gate_edits_key(partition), device_prefix(partition))
     lists = [msgspec.msgpack.encode(each) for each in ([DEVICE], [], [])]
     ahead.call("fetch", [(keys, (b"0", *lists))])
+
+
+def commit_of(partition: int, state: bytes) -> Part:
+    """One state, and no entry."""
+    keys = [
+        lease_key(partition),
+        cursor_key(partition),
+        done_key(partition),
+        log_key(partition),
+        gate_key(partition),
+        gate_edits_key(partition),
+        events_key(partition),
+        due_key(partition),
+        device_prefix(partition),
+    ]
+    return keys, packed(["mine", "0-0", "0-0", 0, "0", 100, 60_000, 60_000, 1, DEVICE, "", state, ""])
 
 
 def test_answers_come_in_the_order_of_the_calls_each_of_which_sees_what_went_before(live: Live):
@@ -85,3 +113,25 @@ def test_lua_reads_texts_of_any_bytes(live: Live):
         *words[3:],
         len(words),
     ]
+
+
+def test_parts_that_are_too_long_together_go_out_apart_and_are_answered_in_order(live: Live, monkeypatch):
+    monkeypatch.setattr(calling, "AS_ONE_BYTES", 600)
+    partitions = range(live.partitions)
+    for partition in partitions:
+        live.client.set(lease_key(partition), "mine")
+    ahead = live.ahead("commit")
+    heard, runs = [], []
+    for lengths in ((700, 10, 10, 500), (10, 10, 10, 10)):
+        live.client.config_resetstat()
+        ahead.call_as_one(
+            "commit",
+            [commit_of(each, b"x" * length) for each, length in zip(partitions, lengths, strict=True)],
+        )
+        heard.append(ahead.hear())
+        runs.append(live.client.info("commandstats")["cmdstat_evalsha"]["calls"])
+        live.client.set(lease_key(2), "another's")
+    assert heard == [[[], [], [], []], [[], [], 0, []]]
+    assert runs == [3, 1]
+    assert [live.client.strlen(device_prefix(each) + DEVICE) for each in partitions] == [10, 10, 10, 10]
+    ahead.drop()

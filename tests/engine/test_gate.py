@@ -74,3 +74,13 @@ def test_a_rebuild_changes_what_differs_and_nothing_else(crowd: TestClient, engi
     assert int(edits[partition] or 0) > int(before[1][partition] or 0), "it has closed for a device"
     assert not engine.live.client.exists(device_prefix(partition) + denied)
     assert engine.live.client.zcard(due_key(partition)) == 0
+
+
+def test_a_track_that_goes_is_counted_though_its_gate_was_not_open(crowd: TestClient, engine: Engine):
+    """As after somebody deleted the gate: a worker that remembers the track must look again."""
+    partition = partition_of("s0-phone", engine.live.partitions)
+    engine.live.client.delete(gate_key(partition))
+    engine.live.client.set(device_prefix(partition) + "s0-phone", b"track")
+    before = int(engine.live.client.get(gate_edits_key(partition)) or 0)
+    engine.gate.withdrawing("s0")
+    assert int(engine.live.client.get(gate_edits_key(partition)) or 0) == before + 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 
 import campaigns.tables
 import geofences.tables
@@ -28,6 +28,7 @@ from consent.rights import pass_on_erasure
 from consent.store import inbound_messages
 from engine.app import Engine
 from engine.clock import SetClock
+from engine.doors.keys import Scope
 from engine.privacy.export import rows_of
 from engine.privacy.holdings import Holding, Period, holdings, live_holdings, undeclared, whose
 from engine.privacy.retention import Retention
@@ -234,10 +235,63 @@ def test_looks_at_a_subject_are_written_down_with_actor_and_reason(engine: Engin
         ("getSubject", "call of ana"),
         ("listConsents", None),
         ("listMessages", None),
+        ("listEvents", None),
         ("exportSubject", None),
     }
-    assert len(looks) == 4
+    assert len(looks) == 5
     assert {each["actor"] for each in looks} == {"key:admin"}
+
+
+def test_whoever_is_shown_in_a_list_is_told_of_it_once_an_hour(
+    engine: Engine, town: TestClient, clock: SetClock
+):
+    def seen(subject: str) -> list[tuple[str, str]]:
+        with engine.records.reads.connect() as conn:
+            looks = access_log.accesses_of(conn, subject)
+        asked = ("listDecisions", "replayDecision")
+        return sorted((look.what, look.reason or "") for look in looks if look.what in asked)
+
+    why = {"Access-Reason": "complaint of ana"}
+    for headers in ({}, {}, why, why):
+        decisions = town.get("/v1/decisions", headers=headers).json()["items"]
+    bare, complained = ("listDecisions", ""), ("listDecisions", "complaint of ana")
+    assert seen("ana") == seen("ben") == [bare, complained]
+    clock.set(engine.now() + timedelta(hours=1, seconds=1))
+    assert town.get("/v1/decisions", params={"subject": "ana"}).json()["items"]
+    town.get("/v1/decisions").raise_for_status()
+    assert seen("ana") == seen("ben") == [bare, bare, complained], "asked for or shown, it is one look"
+    [mine] = [each["id"] for each in decisions if each["subject"] == "ana"]
+    again = town.get(f"/v1/decisions/{mine}/replay", headers=why).json()
+    assert (again["decision"], again["sameness"]) == (mine, "same")
+    assert seen("ana")[-1] == ("replayDecision", "complaint of ana")
+
+
+def test_a_marketer_is_shown_no_single_shopper(engine: Engine, town: TestClient):
+    _, secret = engine.keys.create("marketer", [Scope.MARKETING])
+    marketer = {"Authorization": f"Bearer {secret}"}
+    [made, _] = town.get("/v1/decisions").json()["items"]
+    for path in (
+        "/v1/events",
+        "/v1/decisions",
+        "/v1/decisions?subject=ana",
+        f"/v1/decisions/{made['id']}/replay",
+        "/v1/messages",
+        "/v1/messages?campaign=bread",
+    ):
+        answer = town.get(path, headers=marketer)
+        assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+        assert "privacy" in answer.text
+    assert town.get("/v1/campaigns/bread/report", headers=marketer).status_code == 200
+    [message, _] = town.get("/v1/messages").json()["items"]
+    with engine.records.writes.begin() as conn:
+        conn.execute(
+            update(campaigns.tables.messages)
+            .where(campaigns.tables.messages.c.id == message["id"])
+            .values(state="failed", reason="retries_exhausted")
+        )
+    again = town.post(f"/v1/messages/{message['id']}/redrive", headers=marketer).json()
+    assert again["state"] == "due"
+    assert again.keys().isdisjoint({"subject", "event", "text"})
 
 
 def counts(engine: Engine) -> dict[str, int]:

@@ -2,12 +2,15 @@ from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
+from redis.exceptions import ResponseError
 
 from campaigns.store import put_campaign as put_campaign_as_it_is
 from campaigns.triggers.trigger import Trigger
 from engine.app import Engine
 from engine.clock import SetClock
+from engine.leases import Leases
 from engine.live import (
+    FLEET_PREFIX,
     cursor_key,
     device_prefix,
     done_key,
@@ -17,7 +20,9 @@ from engine.live import (
     lease_key,
     partition_of,
 )
+from engine.places import Places
 from engine.track import decode_track
+from engine.worker import Worker, decode_event
 from geofences.event import EventKind
 from tests.campaigns.cast import BREAD
 from tests.engine.test_releaser import BEYOND
@@ -428,3 +433,153 @@ def test_what_follows_a_batch_that_was_refused_is_refused_too(
     engine.live.client.delete(lease_key(partition))
     engine.settle()
     assert [event["kind"] for event in items(town, "/v1/events")] == ["enter"]
+
+
+def put_bob_elsewhere(client: TestClient, engine: Engine) -> str:
+    """A second phone that may be heard, in another partition than ana's. Answers its name."""
+    names = (f"bob-phone-{number}" for number in range(100))
+    anas = partition_of("ana-phone", engine.live.partitions)
+    name = next(each for each in names if partition_of(each, engine.live.partitions) != anas)
+    subject = {"phone": "+33639980002", "devices": [{"device": name}]}
+    client.put("/v1/subjects/bob", json=subject).raise_for_status()
+    grant = {"purpose": "location", "action": "grant", "source": "app", "text_version": "v1"}
+    client.post("/v1/subjects/bob/consents", json=grant).raise_for_status()
+    return name
+
+
+def test_what_was_built_on_a_refused_batch_is_not_remembered(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    """Though the refusal is heard while another phone, in another partition, is asked for."""
+    partition = partition_of("ana-phone", engine.live.partitions)
+    bob = put_bob_elsewhere(town, engine)
+    engine.settle()
+    engine.live.client.set(lease_key(partition), "someone else#99")
+    send(town, clock, WALK_IN[:5])
+    assert engine.worker.run_once(block_ms=1) == 1
+    send(town, clock, WALK_IN[5:])
+    ping = {"device": bob, "at": clock().timestamp(), "lat": LAT, "lon": LON, "accuracy": 8}
+    town.post("/v1/pings", json={"pings": [ping]}).raise_for_status()
+    engine.worker.run_once(block_ms=1)
+    engine.live.client.delete(lease_key(partition))
+    engine.settle()
+    assert [event["kind"] for event in items(town, "/v1/events?device=ana-phone")] == ["enter"]
+
+
+def test_a_partition_that_comes_back_is_taken_up_as_another_worker_left_it(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    """Though that one took no signals, so that the cursor is where it was: as after a pause longer than a lease."""
+    partition = partition_of("ana-phone", engine.live.partitions)
+    for _ in range(5):
+        send(town, clock, WALK_IN)
+        engine.worker.refresh()
+        engine.worker.run_once()
+        clock.advance(minutes=1)
+    engine.live.client.delete(lease_key(partition))
+    settings = engine.settings
+    other = Worker(
+        engine.live,
+        engine.log,
+        Leases(engine.live, "other", settings.lease_seconds),
+        Places(engine.records, settings.data_dir / "others-geofences"),
+        clock,
+        batch_entries=settings.batch_entries,
+        state_expiry_seconds=settings.state_expiry_seconds,
+        event_limit_entries=settings.event_limit_entries,
+        log_kept_entries=settings.log_limit_entries,
+    )
+    other.refresh()
+    assert other.run_once() == 1  # the timer
+    other.close()
+    engine.worker.refresh()
+    send(town, clock, [0])
+    engine.worker.run_once()
+    told = [decode_event(parts[b"e"]) for _, parts in engine.live.client.xrange(events_key(partition))]
+    assert [event.kind for event in told] == [EventKind.ENTER, EventKind.DWELL]
+
+
+def test_a_worker_without_work_hears_what_became_of_its_last_commit(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    engine.worker.refresh()
+    partition = partition_of("ana-phone", engine.live.partitions)
+    engine.live.client.set(lease_key(partition), "another#99")
+    send(town, clock, WALK_IN)
+    assert engine.worker.run_once(block_ms=1) == 1
+    assert partition in engine.leases.held
+    engine.worker.run_once(block_ms=1)
+    assert partition not in engine.leases.held
+
+
+def test_where_a_phone_was_before_a_withdrawal_is_forgotten_with_its_track(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    send(town, clock, WALK_IN)
+    engine.settle()
+    assert engine.worker._world.passers.last("ana-phone")
+    for action in ("withdraw", "grant"):
+        entry = {"purpose": "location", "action": action, "source": "app", "text_version": "v1"}
+        town.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
+        clock.advance(seconds=1)
+    send(town, clock, [0])
+    engine.settle()
+    track = decode_track(engine.live.client.get(key_of_track(engine)))
+    assert [each.sign.at for each in track.tail] == [clock().timestamp()]
+
+
+def test_a_track_that_expired_is_not_remembered(town: TestClient, engine: Engine, clock: SetClock):
+    """Though its phone sends what tells nothing, which renews no track."""
+    send(town, clock, WALK_IN)
+    engine.settle()
+    engine.live.client.delete(
+        key_of_track(engine), due_key(partition_of("ana-phone", engine.live.partitions))
+    )
+    beacon = {"namespace": "edd1ebeac04e5defa017", "instance": "0bdb87539b67"}
+    for _ in range(5):
+        clock.advance(minutes=4)
+        heard = {"device": "ana-phone", "at": clock().timestamp(), "rssi": -71, "beacon": beacon}
+        town.post("/v1/sightings", json={"sightings": [heard]}).raise_for_status()
+        assert engine.worker.run_once() == 1
+    send(town, clock, [0])
+    engine.worker.run_once()
+    assert decode_track(engine.live.client.get(key_of_track(engine))).signals == 1
+
+
+def test_one_partition_that_cannot_be_written_stops_no_other(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    bob = put_bob_elsewhere(town, engine)
+    engine.settle()
+    anas, bobs = (partition_of(each, engine.live.partitions) for each in ("ana-phone", bob))
+    engine.live.client.set(done_key(anas), "no number")
+    now = clock().timestamp()
+    pings = [
+        {"device": device, "at": now - age, "lat": LAT, "lon": LON, "accuracy": 8}
+        for device in ("ana-phone", bob)
+        for age in WALK_IN
+    ]
+    town.post("/v1/pings", json={"pings": pings}).raise_for_status()
+    with pytest.raises(ResponseError, match="not an integer"):
+        engine.worker.run_once()
+    assert engine.live.client.xlen(events_key(bobs)) == 1
+
+
+def test_a_sighting_of_a_phone_that_was_skipped_is_not_counted(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    ids = {"namespace": "edd1ebeac04e5defa017", "instance": "0bdb87539b67"}
+    town.put("/v1/beacons/till", json=ids | {"geofence": "bakery", "tx_power": -59}).raise_for_status()
+    send(town, clock, WALK_IN)
+    engine.settle()
+    sighting = {"device": "ana-phone", "at": clock().timestamp(), "rssi": -62, "beacon": ids}
+
+    counted = []
+    for withdrawn in (False, True):
+        town.post("/v1/sightings", json={"sightings": [sighting]}).raise_for_status()
+        if withdrawn:
+            entry = {"purpose": "location", "action": "withdraw", "source": "app"}
+            town.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
+        engine.settle()
+        counted.append(engine.live.client.hget(f"{FLEET_PREFIX}b:till", "hearings"))
+    assert counted == [b"1", b"1"]

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from engine.doors.web import speak_problem_json
-from geofences import store
+from geofences import event_routes, store
 from geofences.routes import router
 from geofences.sensitive import SensitivePlaces
 from tests.conftest import MONDAY_NINE
@@ -26,6 +26,7 @@ def door(records, clock):
     app.include_router(
         router(reads=records.reads, writes=records.writes, now=clock, check=SensitivePlaces().faults)
     )
+    app.include_router(event_routes.router(reads=records.reads))
     with TestClient(app) as client:
         yield client
 

@@ -153,8 +153,10 @@ class Facts:
         return self._history.visits_meant(campaign, subject, None)
 
     def open_carts(self, campaign: Campaign, subject: str) -> tuple[CartEvent, ...]:
-        """The subject's open carts, the newest first; none where the campaign asks for none."""
-        return self._history.open_carts(campaign, subject)
+        """The subject's open carts, the newest first; none where the campaign asks for none, or nobody may look at them."""
+        known = self._known.get(subject)
+        allowed = known is not None and standing(known.entries, Purpose.CART, None, self._now).allowed
+        return self._history.open_carts(campaign, subject) if allowed else ()
 
     def at(self, now: datetime) -> "Facts":
         """The same at another instant; what is told to one is known to the other."""

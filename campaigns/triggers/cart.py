@@ -53,8 +53,13 @@ class CartEvent:
 
     @property
     def touched_at(self) -> datetime:
-        """From when on it counts as untouched: not from before we knew of it, as clocks differ."""
-        return max(self.at, self.known_at or self.at)
+        """From when on it counts as untouched: from when we heard of it, as clocks differ; and whoever waits finds it by that."""
+        return self.known_at or self.at
+
+    @property
+    def happened_at(self) -> datetime:
+        """By which it stands among others: nothing happens after we hear of it, whatever the shop's clock says."""
+        return min(self.at, self.touched_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def open_carts(events: Iterable[CartEvent], now: datetime) -> tuple[CartEvent, .
     """
     found: dict[str | None, CartEvent] = {}
     known = (each for each in events if each.known_at is None or each.known_at <= now)
-    for each in sorted(known, key=lambda event: (event.at, event.status is CartStatus.PURCHASED)):
+    for each in sorted(known, key=lambda event: (event.happened_at, event.status is CartStatus.PURCHASED)):
         if each.status is CartStatus.PURCHASED:
             for name in list(found) if each.cart is None else [each.cart, None]:
                 found.pop(name, None)

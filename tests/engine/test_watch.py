@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -88,6 +89,27 @@ def test_a_cart_is_spoken_of_once_when_it_was_left_for_long_enough(
 def all_of(records: Records, table) -> list:
     with records.reads.connect() as connection:
         return list(connection.execute(select(table)))
+
+
+def test_a_shop_whose_clock_is_ahead_leaves_no_cart_out(watcher: Watcher, records: Records, clock: SetClock):
+    fill(records, clock, at=clock() + timedelta(seconds=90))
+    fill(records, clock, "ben", at=clock() + timedelta(seconds=90))
+    clock.advance(seconds=60)
+    fill(records, clock, "ben", status=CartStatus.PURCHASED)
+    clock.advance(minutes=29)
+    watcher.run_once()
+    assert (reasons(records), reasons(records, "ben")) == (["ok"], [])
+
+
+def test_a_cart_that_may_be_looked_at_no_more_makes_no_moment(
+    watcher: Watcher, records: Records, clock: SetClock
+):
+    fill(records, clock)
+    clock.advance(minutes=1)
+    with records.writes.begin() as connection:
+        say(connection, Action.WITHDRAW, Purpose.CART, "ana", at=clock())
+    clock.advance(minutes=30)
+    assert (watcher.run_once(), reasons(records)) == (1, [])
 
 
 def test_who_is_let_speak_anew_hears_of_what_comes_after(watcher: Watcher, records: Records, clock: SetClock):

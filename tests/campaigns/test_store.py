@@ -174,6 +174,7 @@ def test_recent_messages_are_those_that_may_have_reached_someone(connection):
     second = next(message for message in messages_of(connection, "ana") if message.created_at == counted[1])
     others = [counted[0], *counted[2:]]
     assert [each.at for each in of_bread(connection, NOW - HOUR, before=second)] == others
+    assert [each.at for each in of_bread(connection, NOW, before=second)] == others[1:]
     connection.execute(messages.update().where(messages.c.created_at > second.created_at).values(state="due"))
     assert [each.at for each in of_bread(connection, NOW - HOUR, before=second)] == counted[:1]
     of_all = sent_to(connection, ["ana", "ben", "zoe"], NOW - HOUR)

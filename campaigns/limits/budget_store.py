@@ -99,11 +99,13 @@ def standings(conn: Connection, keys: Sequence[Key]) -> dict[Key, Standing]:
     return found
 
 
-def has_reached(conn: Connection, campaign: str | None, people: int) -> bool:
-    """Whether so many shoppers got, or are to get, a message of the campaign; of any, where that is None."""
+def has_reached(conn: Connection, campaign: str | None, people: int, day: date | None = None) -> bool:
+    """Whether so many shoppers got, or are to get, a message of the campaign (None: of any) on a day (None: ever)."""
     several = select(messages.c.subject).where(messages.c.test.is_not(true())).distinct().limit(people)
     if campaign is not None:
         several = several.where(messages.c.campaign == campaign)
+    if day is not None:
+        several = several.where(messages.c.counted_on == day)
     return (conn.scalar(select(func.count()).select_from(several.subquery())) or 0) >= people
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from campaigns.campaign import Campaign, due_state
 from campaigns.form import ID_PATTERN
 from campaigns.limits.account import Account
-from campaigns.limits.budget import ACCOUNT, Budget, keys_of, owner_of
+from campaigns.limits.budget import ACCOUNT, EVER, Budget, keys_of, owner_of
 from campaigns.limits.budget_store import has_reached, standings
 from campaigns.limits.usage import usage_json, usages
 from campaigns.paging import read_cursor, write_cursor
@@ -30,7 +30,7 @@ def router(*, reads: Engine, now: Callable[[], datetime], account: Account, mini
         operation_id="listBudgets",
         summary="What is used of budgets: the account's, then each campaign's that was let speak and has not ended",
         description="One page item for each budget, one limit in it for each that is set. `alarm` is 80 or 100 once so many"
-        " percent are used. What is used is null where fewer shoppers than `minimum` were told anything.",
+        " percent are used. What is used is null where fewer shoppers than `minimum` were told anything, on the day for a day's.",
         tags=["campaigns"],
         responses={200: {"content": {"application/json": {"example": _BUDGETS}}}},
     )
@@ -75,8 +75,7 @@ def _with_budget(connection: Connection, cursor: str | None, wanted: int) -> Ite
 def _campaign_json(
     connection: Connection, campaign: Campaign, at: datetime, day: date, minimum: int
 ) -> dict[str, Any]:
-    told = has_reached(connection, campaign.id, minimum)
-    limits = _limits(connection, owner_of(campaign.id), campaign.budget, day, told=told)
+    limits = _limits(connection, owner_of(campaign.id), campaign.id, campaign.budget, day, minimum)
     return {
         "of": "campaign",
         "campaign": campaign.id,
@@ -86,16 +85,20 @@ def _campaign_json(
 
 
 def _account_json(connection: Connection, account: Account, day: date, minimum: int) -> dict[str, Any]:
-    told = has_reached(connection, None, minimum)
-    limits = _limits(connection, ACCOUNT, account.budget, day, told=told)
+    limits = _limits(connection, ACCOUNT, None, account.budget, day, minimum)
     return {"of": "account", "campaign": None, "state": None, "limits": limits}
 
 
 def _limits(
-    connection: Connection, owner: str, budget: Budget, day: date, *, told: bool
+    connection: Connection, owner: str, campaign: str | None, budget: Budget, day: date, minimum: int
 ) -> list[dict[str, Any]]:
-    found = standings(connection, keys_of(owner, budget, day))
-    return [usage_json(each, told=told) for each in usages(owner, budget, day, found)]
+    """Each limit; what a day used of it is told only once enough shoppers were spoken to on that very day."""
+    keys = keys_of(owner, budget, day)
+    found = standings(connection, keys)
+    told = {
+        key: has_reached(connection, campaign, minimum, None if key.day == EVER else day) for key in set(keys)
+    }
+    return [usage_json(each, told=told[each.key]) for each in usages(owner, budget, day, found)]
 
 
 _LIMIT = {"what": "messages", "per": "day", "day": "2026-11-23", "limit": 1000}

@@ -157,6 +157,18 @@ def test_what_few_shoppers_used_is_withheld(town, door):
             assert {limit[name] for name in ("reserved", "committed", "left", "percent", "alarm")} == {None}
 
 
+def test_what_few_used_on_a_day_is_withheld_however_many_there_were_before(town, door, clock):
+    say(town, 3)
+    clock.set(NOW + timedelta(days=1))
+    say(town, 2, 3, at=clock())
+    account, bread, _ = door.get("/v1/budgets").json()["items"]
+    life, spent = bread["limits"]
+    assert (life["reserved"], spent["reserved"], account["limits"][0]["reserved"]) == (5, None, None)
+    say(town, 1, 5, at=clock())
+    [bread] = door.get("/v1/budgets", params={"campaign": "bread"}).json()["items"]
+    assert [limit["reserved"] for limit in bread["limits"]] == [6, "0.24"]
+
+
 def test_a_budget_that_nothing_was_reserved_from_yet_counts_what_was_said(town, door):
     with town.writes.begin() as connection:
         lock_counters(connection, [], ["bread"], NOW.date())

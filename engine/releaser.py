@@ -11,13 +11,16 @@ from sqlalchemy import Connection
 from campaigns import store as campaign_store
 from campaigns.arbitration import Claim
 from campaigns.decide import Decision, Outcome, due_at
+from campaigns.delivery import outbox
 from campaigns.delivery.breaker import Breaker
 from campaigns.gates import Reason
 from campaigns.triggers import held_store
-from campaigns.triggers.held_store import Held
+from campaigns.triggers.held_store import Held, Waiting
+from campaigns.triggers.occasion import Timed
 from consent import store as consent_store
 from consent.entry import Channel
 from engine import metrics
+from engine.broadcaster import WAITING_LIMIT
 from engine.facts import House, gather, hold_counters
 from engine.judgement import Judged, judge_all
 from engine.records import Records, is_away
@@ -37,18 +40,21 @@ class Releaser:
         now: Callable[[], datetime],
         house: House,
         breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
+        *,
+        waiting_limit: int = WAITING_LIMIT,
     ) -> None:
         self._records = records
         self._now = now
         self._house = house
         self._breakers = breakers
+        self._waiting_limit = waiting_limit
         self.unjudged = 0
         """Moments that could not be judged."""
 
     def run_once(self) -> int:
         """Decide the moments that are due, the oldest first; how many there were, `BATCH` at most."""
         with self._records.reads.connect() as connection:
-            waiting = dict(held_store.due(connection, self._now(), BATCH))
+            waiting = {each.decision: each.subject for each in self._due(connection)}
         if not waiting:
             return 0
         try:
@@ -61,6 +67,30 @@ class Releaser:
             for decision, subject in waiting.items():
                 self._take_alone({decision: subject})
         return len(waiting)
+
+    def _due(self, connection: Connection) -> list[Waiting]:
+        """What is due now. A broadcast that waited for its hours takes turns with the offers of the moment, as one that needs
+        not wait (`engine/broadcaster.py`).
+        """
+        now = self._now()
+        found = held_store.due(connection, now, BATCH)
+        if not any(each.broadcast for each in found):
+            return found
+        rooms = {
+            channel: self._waiting_limit - outbox.count_due(connection, channel, self._waiting_limit)
+            for channel in Channel
+        }
+        live = campaign_store.live_campaigns(connection)
+        over = {each.id: each.channel for each in live if each.trigger.event is Timed.BROADCAST}
+        if full := [name for name, channel in over.items() if not rooms[channel]]:
+            found = held_store.due(connection, now, BATCH, full)
+        taken = []
+        for each in found:
+            channel = over.get(each.broadcast or "")
+            if channel is None or rooms[channel]:
+                taken.append(each)
+                rooms |= {channel: rooms[channel] - 1} if channel else {}
+        return taken
 
     def _take_alone(self, waiting: Mapping[str, str]) -> None:
         """Decide one moment; one that cannot be judged ends, as it would fail again each second."""

@@ -3,12 +3,12 @@
 Every function takes an open connection; the caller owns the transaction and holds the locks of the subjects.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, or_, select, update
 
 from campaigns.decide import Decision, Outcome
 from campaigns.decision_store import decision_row
@@ -48,11 +48,26 @@ def hold(conn: Connection, decision: Decision, event: Occasion, due_at: datetime
     insert_if_new(conn, held_moments, row)
 
 
-def due(conn: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
-    """Decisions whose delay is over, with their subjects, the oldest first; a look that locks nothing."""
-    waiting = select(held_moments.c.decision, held_moments.c.subject).where(held_moments.c.due_at <= now)
-    rows = conn.execute(waiting.order_by(held_moments.c.due_at, held_moments.c.decision).limit(limit))
-    return [(row.decision, row.subject) for row in rows]
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A decision whose delay is over. `broadcast` is the campaign if it was one of a broadcast."""
+
+    decision: str
+    subject: str
+    broadcast: str | None
+
+
+def due(conn: Connection, now: datetime, limit: int, but: Collection[str] = ()) -> list[Waiting]:
+    """What is due, the oldest first, but not of these broadcasts; a look that locks nothing."""
+    table = held_moments.c
+    query = select(table.decision, table.subject, table.campaign, table.kind).where(table.due_at <= now)
+    if but:
+        query = query.where(or_(table.kind != Timed.BROADCAST.value, table.campaign.not_in(list(but))))
+    rows = conn.execute(query.order_by(table.due_at, table.decision).limit(limit))
+    return [
+        Waiting(row.decision, row.subject, row.campaign if row.kind == Timed.BROADCAST else None)
+        for row in rows
+    ]
 
 
 def next_due(conn: Connection) -> datetime | None:

@@ -15,7 +15,7 @@ from campaigns.decide import Outcome
 from campaigns.delivery import outbox
 from campaigns.store import put_campaign, set_state
 from campaigns.tables import decisions, messages
-from campaigns.triggers import run_store
+from campaigns.triggers import held_store, run_store
 from campaigns.triggers.occasion import Timed
 from campaigns.triggers.run_routes import run_json
 from campaigns.triggers.schedule import Once, Weekly
@@ -28,6 +28,7 @@ from engine.broadcaster import TOO_SMALL, Broadcaster
 from engine.clock import SetClock
 from engine.facts import House
 from engine.records import Records
+from engine.releaser import Releaser
 from tests.campaigns.cast import BREAD
 from tests.conftest import MONDAY_NINE
 from tests.engine.test_sender import say, welcome
@@ -144,6 +145,25 @@ def test_it_goes_no_faster_than_messages_leave(records: Records, clock: SetClock
     clock.advance(hours=1)
     assert broadcaster.run_once() == 5
     assert told(records) == {"ok": 4, "too_late": 4, "consent_withdrawn": 1}
+
+
+def test_one_that_waited_for_its_hours_goes_no_faster(records: Records, clock: SetClock, shoppers: list[str]):
+    evening, morning = NOW + timedelta(hours=11), NOW + timedelta(hours=23)
+    keep(
+        records,
+        replace(SALE, trigger=Trigger(Timed.BROADCAST, schedule=Once(evening)), shelf_life_seconds=86_400),
+    )
+    clock.set(evening)
+    assert Broadcaster(records, clock, House(), waiting_limit=4).run_once() == 9
+    assert told(records) == {"delayed": 8, "consent_withdrawn": 1}
+    clock.set(morning)
+    releaser = Releaser(records, clock, House(), waiting_limit=3)
+    assert [releaser.run_once() for _ in range(2)] == [3, 0]
+    with records.writes.begin() as connection:
+        assert held_store.due(connection, clock(), 9, ["sale"]) == [], "nobody else waits behind it"
+        assert {each.broadcast for each in held_store.due(connection, clock(), 9)} == {"sale"}
+        outbox.send_at_once(connection)
+    assert (releaser.run_once(), told(records)["ok"]) == (3, 6)
 
 
 def test_a_paused_one_waits_and_an_ended_one_is_over(records: Records, clock: SetClock, shoppers: list[str]):

@@ -98,6 +98,16 @@ def live_campaigns(conn: Connection) -> list[Campaign]:
     return [campaign_from_json(definition) for definition in conn.scalars(query)]
 
 
+def campaigns_that_speak(conn: Connection, after: str, limit: int) -> list[Campaign]:
+    """Campaigns that were let speak and have not ended, in the order of their ids, from after one of them on."""
+    over = [state.value for state in (*UNSPOKEN, CampaignState.ENDED)]
+    query = select(campaigns.c.definition).where(campaigns.c.state.not_in(over), campaigns.c.id > after)
+    return [
+        campaign_from_json(definition)
+        for definition in conn.scalars(query.order_by(campaigns.c.id).limit(limit))
+    ]
+
+
 def campaigns_naming(conn: Connection, name: str) -> list[Campaign]:
     """Campaigns that were let speak, and have not ended, and ask who is on this list."""
     over = [state.value for state in (*UNSPOKEN, CampaignState.ENDED)]

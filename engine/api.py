@@ -15,6 +15,7 @@ import campaigns.delivery.breach_routes
 import campaigns.delivery.routes
 import campaigns.history_routes
 import campaigns.lifecycle.routes
+import campaigns.limits.routes
 import campaigns.reporting.routes
 import campaigns.routes
 import campaigns.triggers.cart_routes
@@ -91,6 +92,7 @@ def application(engine: "Engine", *, with_console: bool, people: People) -> Sign
             reach_of=lambda connection, campaign: reach_of(connection, campaign, now()),
             minimum=minimum,
         ),
+        campaigns.limits.routes.router(reads=reads, now=now, account=engine.house.account, minimum=minimum),
         campaigns.reporting.routes.router(reads=reads, now=now, policy=engine.report_policy),
         campaigns.triggers.run_routes.router(reads=reads, minimum=minimum),
         test_send_router(

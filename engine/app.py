@@ -212,6 +212,7 @@ class Engine:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        self.keys.close()
         self.worker.close()
         self.outbound.close()
         self.push_outbound.close()

@@ -8,10 +8,9 @@ from campaigns import store as campaign_store
 from campaigns.limits import budget_store
 from campaigns.limits.account import Account
 from campaigns.limits.budget import ACCOUNT, Key, Limit, What, limits_of, owner_of
+from campaigns.limits.usage import ALARMS_PERCENT, is_reached
 from engine import metrics
 from engine.records import Records
-
-ALARMS_PERCENT = (80, 100)
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +46,10 @@ class Budgets:
     def alarm(self) -> list[Limit]:
         """Count the limits that are used up to 80 and to 100 percent, and log each once a day. Answers those at 80."""
         found = self.limits()
+        now = {(limit.key, limit.what) for limit in found}
+        self._told = {told for told in self._told if told[:2] in now}  # days that are over are forgotten
         for percent in ALARMS_PERCENT:
-            reached = [limit for limit in found if limit.used * 100 >= limit.limit * percent]
+            reached = [limit for limit in found if is_reached(limit.used, limit.limit, percent)]
             metrics.BUDGETS_AT.labels(str(percent)).set(len(reached))
             for limit in reached:
                 if (told := (limit.key, limit.what, percent)) not in self._told:
@@ -56,4 +57,4 @@ class Budgets:
                     logger.warning(
                         "%s percent of the %s of %s are used", percent, limit.what, limit.key.owner
                     )
-        return [limit for limit in found if limit.used * 100 >= limit.limit * ALARMS_PERCENT[0]]
+        return [limit for limit in found if is_reached(limit.used, limit.limit, ALARMS_PERCENT[0])]

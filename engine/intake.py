@@ -58,17 +58,27 @@ class Intake:
         self._future_limit_seconds = settings.ping_future_limit_seconds
         self._now = now
 
-    def read(self, kind: SignalKind, body: bytes) -> Reports:
-        """Decode a body and check each report's time. Raises `Problem` for a body that breaks the contract."""
+    def read(self, kind: SignalKind, body: bytes, devices: str = "") -> Reports:
+        """Decode a body and check each report's time. A device whose name does not begin with `devices` is told to be unknown,
+        whether or not there is one. Raises `Problem` for a body that breaks the contract.
+        """
         reports = DECODERS[kind](body, self._limit)
         received_at = self._now().timestamp()
         oldest, newest = received_at - self._age_limit_seconds, received_at + self._future_limit_seconds
         ats = times_of(reports)
-        if oldest <= min(ats) and max(ats) <= newest and not _without_beacon(kind, reports):
+        strange = (
+            [row for row, each in enumerate(reports) if not each.device.startswith(devices)]
+            if devices
+            else []
+        )
+        in_time = oldest <= min(ats) and max(ats) <= newest
+        if in_time and not strange and not _without_beacon(kind, reports):
             return Reports(kind, received_at, reports, reports, None)
         codes = ["" if oldest <= at <= newest else "too_old" if at < oldest else "in_future" for at in ats]
         for row in _without_beacon(kind, reports):
             codes[row] = codes[row] or "no_beacon"
+        for row in strange:
+            codes[row] = codes[row] or Refusal.UNKNOWN_DEVICE
         timely = [report for report, code in zip(reports, codes, strict=True) if not code]
         return Reports(kind, received_at, reports, timely, codes)
 

@@ -19,6 +19,9 @@ api_keys = Table(
     Column("scopes", String, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("revoked_at", UtcDateTime),
+    Column("app", String),  # the id of the app's first key; none: it is that
+    Column("last_used_at", UtcDateTime),
+    Column("devices", String),  # how the names of those begin that it speaks of; none: of all
 )
 
 idempotent_answers = Table(

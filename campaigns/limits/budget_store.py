@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select, true, update
 
 from campaigns.limits.budget import ACCOUNT, EVER, Counted, Key, Used, owner_of
+from campaigns.limits.usage import Standing
 from campaigns.message import NEVER_SENT, Message, MessageState
 from campaigns.tables import UNSETTLED, budget_counters, messages
 from consent.store import insert_if_new
@@ -74,6 +75,36 @@ def lock_counters(conn: Connection, wanted: Iterable[Key], campaigns: Iterable[s
 def read_counters(conn: Connection, campaigns: Iterable[str], day: date) -> dict[Key, Used]:
     """What is used now of the campaigns' budgets and the account's; nothing where none was asked for yet."""
     return _read(conn, campaigns, day, lock=False)
+
+
+def standings(conn: Connection, keys: Sequence[Key]) -> dict[Key, Standing]:
+    """What is reserved and committed under each of the keys, of one owner; from its messages where nothing was counted yet."""
+    if not keys:
+        return {}
+    columns = budget_counters.c
+    query = select(budget_counters).where(
+        columns.owner == keys[0].owner, columns.day.in_([key.day for key in keys])
+    )
+    found = {
+        Key(row.owner, row.day): Standing(
+            Used(row.reserved_messages, row.reserved_micros),
+            Used(row.committed_messages, row.committed_micros),
+        )
+        for row in conn.execute(query)
+    }
+    for key in keys:
+        if key not in found:
+            said = {name: _summed(conn, condition) for name, condition in _of_messages(key).items()}
+            found[key] = Standing(said[Counted.RESERVED], said[Counted.COMMITTED])
+    return found
+
+
+def has_reached(conn: Connection, campaign: str | None, people: int) -> bool:
+    """Whether so many shoppers got, or are to get, a message of the campaign; of any, where that is None."""
+    several = select(messages.c.subject).where(messages.c.test.is_not(true())).distinct().limit(people)
+    if campaign is not None:
+        several = several.where(messages.c.campaign == campaign)
+    return (conn.scalar(select(func.count()).select_from(several.subquery())) or 0) >= people
 
 
 def settle(conn: Connection, limit: int = SETTLED_AT_ONCE) -> int:
@@ -153,7 +184,18 @@ def _read(conn: Connection, campaigns: Iterable[str], day: date, *, lock: bool) 
 
 
 def _begin(conn: Connection, key: Key) -> None:
-    """Begin a new counter with the messages that there are; tests do not count."""
+    """Begin a new counter with the messages that there are."""
+    this = (budget_counters.c.owner == key.owner) & (budget_counters.c.day == key.day)
+    for name, mine in _of_messages(key).items():
+        said = _summed(conn, mine)
+        begun = {f"{name}_messages": said.messages, f"{name}_micros": said.micros}
+        conn.execute(update(budget_counters).where(this).values(begun))
+        fresh = messages.c.counted.is_(None)
+        conn.execute(update(messages).where(mine, fresh).values(counted=name.value))
+
+
+def _of_messages(key: Key) -> dict[Counted, ColumnElement[bool]]:
+    """Which messages a counter stands for, by how they count; tests do not."""
     mine: ColumnElement[bool] = messages.c.state.not_in([state.value for state in NEVER_SENT])
     mine &= messages.c.test.is_not(true())
     if key.owner != ACCOUNT:
@@ -161,15 +203,13 @@ def _begin(conn: Connection, key: Key) -> None:
     if key.day != EVER:
         mine &= messages.c.counted_on == date.fromisoformat(key.day)
     is_waiting = messages.c.state.in_([state.value for state in _WAITING])
-    this = (budget_counters.c.owner == key.owner) & (budget_counters.c.day == key.day)
-    for name, then in ((Counted.RESERVED, is_waiting), (Counted.COMMITTED, ~is_waiting)):
-        many, micros = conn.execute(
-            select(func.count(), func.coalesce(func.sum(messages.c.cost_micros), 0)).where(mine, then)
-        ).one()
-        begun = {f"{name}_messages": many, f"{name}_micros": int(micros)}
-        conn.execute(update(budget_counters).where(this).values(begun))
-        fresh = messages.c.counted.is_(None)
-        conn.execute(update(messages).where(mine, then, fresh).values(counted=name.value))
+    return {Counted.RESERVED: mine & is_waiting, Counted.COMMITTED: mine & ~is_waiting}
+
+
+def _summed(conn: Connection, mine: ColumnElement[bool]) -> Used:
+    query = select(func.count(), func.coalesce(func.sum(messages.c.cost_micros), 0)).where(mine)
+    many, micros = conn.execute(query).one()
+    return Used(many, int(micros))
 
 
 def _move(delta: _Delta, row: Any, was: Counted, became: Counted) -> None:

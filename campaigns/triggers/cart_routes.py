@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from sqlalchemy import Connection, Engine
 
@@ -58,6 +58,10 @@ class CartForm(BaseModel):
     items: Annotated[list[_Code], Field(max_length=MAX_ITEMS)] = []
     categories: Annotated[list[_Code], Field(max_length=MAX_CATEGORIES)] = []
 
+    def is_of(self, devices: str) -> bool:
+        """Whether a caller may name it that speaks of devices alone whose names begin so."""
+        return not devices or (self.device is not None and self.device.startswith(devices))
+
     def event_of(self, subject: str) -> CartEvent:
         """What the subject did."""
         held = Contents(tuple(self.items), tuple(self.categories))
@@ -102,11 +106,12 @@ def router(
         status_code=202,
         responses={202: {"content": {"application/json": {"example": {"accepted": 1, "dropped": 0}}}}},
     )
-    def post(form: CartsForm) -> dict[str, Any]:
+    def post(form: CartsForm, request: Request) -> dict[str, Any]:
         at = now()
         _check_times(form.carts, at)
+        named = [each for each in form.carts if each.is_of(getattr(request.state, "devices", ""))]
         with writes.begin() as connection:
-            kept = _keep(connection, form.carts, at)
+            kept = _keep(connection, named, at)
         dropped(len(form.carts) - kept)
         return {"accepted": kept, "dropped": len(form.carts) - kept}
 

@@ -13,6 +13,18 @@ def create_key(
         list[str],
         typer.Option(help="ingest, marketing, privacy, subscribe, till, operations. May be repeated."),
     ],
+    app: Annotated[
+        str | None,
+        typer.Option(
+            help="The id of an app's first key: this becomes its second one, until the old one is revoked."
+        ),
+    ] = None,
+    devices: Annotated[
+        str,
+        typer.Option(
+            help="It speaks of devices alone whose names begin so; every other one is unknown to it."
+        ),
+    ] = "",
 ) -> None:
     """Make a key and show it once.
 
@@ -25,7 +37,10 @@ def create_key(
     except ValueError:
         raise typer.BadParameter(f"one of {', '.join(Scope)}", param_hint="--scope") from None
     with opened() as engine:
-        key, secret = engine.keys.create(name, scopes)
+        try:
+            key, secret = engine.keys.create(name, scopes, app, devices)
+        except ValueError as error:
+            fail(str(error))
     typer.echo(f"{key.id}  {secret}")
     typer.echo("this is the only time the key is shown", err=True)
 
@@ -35,7 +50,10 @@ def list_keys() -> None:
     with opened() as engine:
         for key in engine.keys.all():
             state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "live"
-            typer.echo(f"{key.id}  {state:24}  {' '.join(sorted(key.scopes)):40}  {key.name}")
+            used = f"used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
+            scopes = " ".join(sorted(key.scopes))
+            bound = f"  of {key.devices}..." if key.devices else ""
+            typer.echo(f"{key.id}  {state:24}  {used:21}  app {key.app}  {scopes:40}  {key.name}{bound}")
 
 
 def key_secret(key_id: Annotated[str, typer.Argument(help="The id that `keys list` shows.")]) -> None:

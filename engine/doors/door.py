@@ -81,21 +81,21 @@ class SignalDoor:
     ) -> None:
         """Take a body in, and call `then` with the answer: at once, or when its signals are in the log."""
         try:
-            known = self._is_known(authorization.decode("latin-1"))
+            key = self._known(authorization.decode("latin-1"))
         except Problem as problem:
             then(response_to(problem))
             return
-        if known:
-            self.take(kind, body, then)
+        if key is not None:
+            self.take(kind, body, then, key.devices)
             return
         task = asyncio.get_running_loop().create_task(self._ask(kind, authorization, body, then))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _is_known(self, authorization: str) -> bool:
-        """Whether the request may be taken without asking a store; counts it if so. Raises `Problem` 403."""
+    def _known(self, authorization: str) -> ApiKey | None:
+        """The key, if the request may be taken without asking a store; counts it if so. Raises `Problem` 403."""
         key = self._trusted(authorization)
-        return key is not None and self._limit.spend_held(key.id)
+        return key if key is not None and self._limit.spend_held(key.id) else None
 
     def _trusted(self, authorization: str) -> ApiKey | None:
         secret = secret_in(authorization)
@@ -109,7 +109,8 @@ class SignalDoor:
         shown = authorization.decode("latin-1")
         try:
             async with self._asking:
-                if not self._is_known(shown):
+                key = self._known(shown)
+                if key is None:
                     key = self._trusted(shown)
                     if key is None:
                         key = await run_in_threadpool(authenticate, self._keys, shown, api_keys.Scope.INGEST)
@@ -117,12 +118,14 @@ class SignalDoor:
         except Exception as error:  # noqa: BLE001  # whatever it is, the sender is to hear of it
             then(response_to_error(error))
         else:
-            self.take(kind, body, then)
+            self.take(kind, body, then, key.devices)
 
-    def take(self, kind: SignalKind, body: bytes, then: Callable[[Answer], None]) -> None:
-        """Take in a body whose sender is known, and call `then` with the answer."""
+    def take(self, kind: SignalKind, body: bytes, then: Callable[[Answer], None], devices: str = "") -> None:
+        """Take in a body whose sender is known and speaks of `devices` whose names begin so, and call `then` with the
+        answer.
+        """
         try:
-            reports = self._intake.read(kind, body)
+            reports = self._intake.read(kind, body, devices)
         except Exception as error:  # noqa: BLE001  # as above
             then(response_to_error(error))
             return

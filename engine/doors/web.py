@@ -33,13 +33,16 @@ DomainError = GeofenceError | ConsentError | CampaignError
 
 
 def requires(keys: Keys, scope: Scope) -> Callable[[Request], Any]:
-    """A route dependency: the caller's key must hold `scope`. Leaves the caller's name in ``request.state.actor``."""
+    """A route dependency: the caller's key must hold `scope`. Leaves the caller's name in ``request.state.actor``, and
+    in ``request.state.devices`` how the names of the devices begin that it may speak of.
+    """
 
     async def check(request: Request) -> None:
         if request.url.path.startswith(SIGNED_PATHS):
             return
         key = await run_in_threadpool(authenticate, keys, request.headers.get("authorization"), scope)
         request.state.actor = f"key:{key.id}"
+        request.state.devices = key.devices
 
     return check
 

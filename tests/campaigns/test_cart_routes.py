@@ -6,6 +6,7 @@ from fastapi.testclient import TestClient
 
 from campaigns.triggers.trigger import Deed, Trigger
 from engine.app import Engine
+from engine.doors.keys import Scope
 from engine.history import read_history
 from geofences.event import EventKind
 from tests.campaigns.cast import BREAD
@@ -45,6 +46,15 @@ def test_carts_are_kept_of_who_allows_it_and_once(ana: TestClient, engine: Engin
     ana.delete("/v1/subjects/ana").raise_for_status()
     with engine.records.reads.connect() as connection:
         assert read_history(connection, ["ana"], [UNLESS_BOUGHT], engine.now()).bought == {"ana": []}
+
+
+def test_an_app_held_to_its_devices_tells_of_no_other_s_cart(ana: TestClient, engine: Engine):
+    ana.put("/v1/subjects/ana", json={"devices": [{"device": "shop:1"}, {"device": "ana-phone"}]})
+    _, secret = engine.keys.create("shop", [Scope.INGEST], devices="shop:")
+    names = ({}, {"subject": None, "device": "ana-phone"}, {"subject": None, "device": "shop:1"})
+    carts = {"carts": [bought(engine, **name) for name in names]}
+    answer = ana.post("/v1/carts", json=carts, headers={"Authorization": f"Bearer {secret}"})
+    assert answer.json() == {"accepted": 1, "dropped": 2}
 
 
 UNLESS_BOUGHT = replace(

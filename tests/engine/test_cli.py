@@ -141,6 +141,7 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path):
     assert secret.startswith(f"ck_{key_id}_")
     listed = chaland("keys", "list", data_dir=tmp_path).stdout
     assert "shop app" in listed
+    assert "never used" in listed
     assert secret not in listed
     assert chaland("keys", "revoke", key_id, data_dir=tmp_path).returncode == 0
     assert chaland("keys", "revoke", key_id, data_dir=tmp_path).returncode == 2

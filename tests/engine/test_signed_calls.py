@@ -127,6 +127,42 @@ def test_every_call_that_is_not_signed_gets_the_same_answer(app, engine, town): 
     assert len({answer.text for answer in answers}) == 1
 
 
+def test_an_app_changes_from_one_key_to_another_at_the_same_address(app, engine, town):  # noqa: F811
+    master = link_keys(engine.settings)[0]
+    second, _ = engine.keys.create("shop, new", [Scope.INGEST], app.id)
+    till, _ = engine.keys.create("till", [Scope.TILL])
+    new = shared_key(master, second.id)
+    assert app(pings(), call="old").status_code == 202
+    assert app(pings(), call="new", key=new).status_code == 202
+    assert app(pings(), call="new", key=new).json()["repeated"]
+    assert app(pings(), call="theirs", key=shared_key(master, till.id)).status_code == 401
+    assert app(pings(), call="own", app=second.id, key=new).status_code == 401
+    engine.keys.revoke(app.id)
+    assert app(pings(), call="late").status_code == 401
+    assert app(pings(), call="newer", key=new).status_code == 202
+    engine.keys.close()
+    used = {key.id: key.last_used_at for key in engine.keys.all()}
+    assert used == {app.id: NOW, second.id: NOW, till.id: None}
+
+
+def test_an_app_cannot_touch_the_devices_of_another(app, engine, town):  # noqa: F811
+    rival, shown = engine.keys.create("rival", [Scope.INGEST], devices="rival:")
+    theirs = {"app": rival.id, "key": shared_key(link_keys(engine.settings)[0], rival.id)}
+    nobody = pings().replace(b"ana-phone", b"nobody-phone")
+    known, strange = app(pings(), call="a", **theirs), app(nobody, call="b", **theirs)
+    assert (known.status_code, known.text) == (strange.status_code, strange.text) == (422, known.text)
+    assert known.json()["code"] == "unknown_device"
+    client = TestClient(engine.web(), headers={"Authorization": f"Bearer {shown}"})
+    for kind, body in (("pings", pings()), ("pings", pings())):  # the second time the key is known already
+        assert client.post(f"/v1/{kind}", content=body).text == known.text
+    assert engine.log.depth() == 0
+    own = json.loads(pings())["pings"]
+    mixed = {"pings": [own[0], own[1] | {"device": "rival:1"}]}
+    answer = app(json.dumps(mixed).encode(), call="c", **theirs)
+    assert [each["code"] for each in answer.json()["rejected"]] == ["unknown_device"] * 2
+    assert app(pings()).json()["accepted"] == 3
+
+
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(st.binary(max_size=60), st.binary(max_size=40), st.binary(max_size=40), st.binary(max_size=60))
 def test_a_malformed_call_is_a_401(app, body, call, at, shown):

@@ -52,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--webhooks", type=int, default=60, help="changes delivered by the webhook property test (60)"
     )
 
+    parser.addoption("--worker-storms", type=int, default=1, help="through which a worker goes (1)")
     parser.addoption("--coupon-races", type=int, default=1, help="for a pool of codes, on each database (1)")
 
 

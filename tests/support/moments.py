@@ -117,6 +117,8 @@ def _trigger(dice: Dice) -> Trigger:
     if dice.happens(0.15):
         if dice.happens(0.3):
             return Trigger(Timed.ABSENCE, geofences=("bakery",), absent_days=30)
+        if dice.happens(0.3):
+            return Trigger(Timed.BROADCAST)
         return Trigger(Timed.CART, cart=cart)
     return Trigger(
         dice.usually(EventKind.ENTER, EventKind.DWELL, EventKind.ZONE),
@@ -162,8 +164,8 @@ def _moment(dice: Dice, campaign: Campaign) -> Moment:
     event: PlaceEvent | Occurrence
     if campaign.trigger.event is Timed.CART:
         event = left_cart(dice.one(*carts), NOW - timedelta(minutes=dice.number(0, 70)))
-    elif campaign.trigger.event is Timed.ABSENCE:
-        event = Occurrence("absence", Timed.ABSENCE, None, NOW)
+    elif isinstance(campaign.trigger.event, Timed):
+        event = Occurrence("occurrence", campaign.trigger.event, None, NOW)
     else:
         at = NOW - timedelta(seconds=dice.number(0, 4200))
         event = PlaceEvent(

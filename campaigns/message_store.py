@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, true
-from sqlalchemy_utc import UtcDateTime
 
 from campaigns.content.segments import sms_size
 from campaigns.limits.budget import Counted
@@ -65,7 +64,7 @@ _BEFORE = (
     .where(
         messages.c.subject == bindparam("of_subject"),
         *_COUNTS,
-        bindparam("since", type_=UtcDateTime()) < _WENT,
+        bindparam("since", type_=messages.c.sent_at.type) < _WENT,
         messages.c.id != bindparam("of_id"),
         or_(
             messages.c.created_at < bindparam("made_at"),

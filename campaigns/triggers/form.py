@@ -79,6 +79,7 @@ class CartWishForm(BaseModel):
 
     model_config = ConfigDict(
         **_STRICT,
+        allow_inf_nan=False,
         json_schema_extra={"examples": [{"min_value": 50, "currency": "EUR", "untouched_minutes": 60}]},
     )
     min_value: Annotated[

@@ -56,6 +56,7 @@ class Town:
         self.closed: dict[str, int] = {}
         """Of phones that have withdrawn: how many of their events there were then."""
         self.stormy = False
+        self.live.client.flushall()  # a log that grows from storm to storm is read again after each loss
         for phone in self.phones:
             self.say(phone, "1")
         engine.worker._ahead.drop()

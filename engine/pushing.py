@@ -61,19 +61,20 @@ def may_be_taken(lines: Lines, wanted: int, now: datetime) -> int:
 def may_go(
     lines: Lines, addresses: Sequence[PushAddress], now: datetime
 ) -> tuple[PushAddress, ...] | datetime:
-    """Those that may be called now, each counted; or when to look again. Devices behind a line that is down are left out,
-    where another can be reached; a line that is only at its rate is waited for, so that no device is left out for that.
+    """Those that may be called now, each counted; or when to look again. Devices behind a line that is down, or has none left
+    of today, are left out where another can be reached; a line that is only at its rate is waited for, so that no device is
+    left out for that.
     """
     wanted = Counter(line_of(address) for address in addresses)
     grants = {line: lines.grant(line, count) for line, count in sorted(wanted.items())}
-    waits = [
-        RATE_SECONDS if grant.short is Short.RATE else DAY_SECONDS
+    if any(
+        grant.short is Short.RATE and grant.count < min(wanted[line], lines.most_at_once(line))
         for line, grant in grants.items()
-        if grant.short in (Short.RATE, Short.DAY)
-        and grant.count < min(wanted[line], lines.most_at_once(line))
-    ]
-    if waits or not any(grant.count for grant in grants.values()):
-        return _later(lines, grants, now, max(waits, default=None))
+    ):
+        return _later(lines, grants, now, RATE_SECONDS)
+    if not any(grant.count for grant in grants.values()):
+        is_day_over = any(grant.short is Short.DAY for grant in grants.values())
+        return _later(lines, grants, now, DAY_SECONDS if is_day_over else None)
     left = {line: grant.count for line, grant in grants.items()}
     going = []
     for address in addresses:

@@ -254,6 +254,16 @@ def test_a_day_s_messages_end_and_a_claim_that_got_too_old_uses_up_none(
     ]
 
 
+def test_a_device_is_reached_while_the_other_one_s_app_has_none_left_today(
+    records, provider, sender, due, line_of_apps
+):
+    names, lines = due(1, "fcm_token", "webhook"), line_of_apps(per_day=1)
+    assert lines.grant(FCM, 1).count == 1
+    sender(lines).run_once()
+    assert [each.service for each in provider.notifications.shown()] == ["webhook"]
+    assert states(records, names) == ["sent"]
+
+
 def test_a_decision_is_told_that_no_push_gets_through(line_of_apps):
     lines = line_of_apps()
     assert lines.breakers()[Channel.PUSH].state is BreakerState.CLOSED

@@ -3,12 +3,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
+from pydantic import ValidationError
 
 from campaigns.campaign import campaign_from_json, campaign_json, campaign_problems
 from campaigns.decide import compose, decide, due_at, may_still_send
 from campaigns.gates import GateName, Moment, Reason, Recipient, Verdict
 from campaigns.limits.account import NO_LIMITS
 from campaigns.triggers.cart import CartEvent, CartStatus, CartWish, Contents, cart_wanted, open_carts
+from campaigns.triggers.form import CartWishForm
 from campaigns.triggers.occasion import Timed, left_cart
 from campaigns.triggers.trigger import Trigger
 from consent.entry import Channel, Purpose
@@ -206,3 +208,7 @@ def test_what_is_written_is_read_back_and_nonsense_is_named():
     assert fields(Trigger(Timed.CART, cart=replace(WISH, currency=None))) == ["trigger.cart.currency"]
     assert fields(Trigger(Timed.CART, cart=WISH, delay_seconds=5)) == ["trigger.delay_seconds"]
     assert fields(Trigger(EventKind.ENTER, any=True, cart=CartWish())) == []
+    assert CartWishForm.model_validate({"min_value": "50", "currency": "EUR"}).wish().min_value == 50
+    for no_number in ("inf", "nan", "1e400"):
+        with pytest.raises(ValidationError, match="min_value"):
+            CartWishForm.model_validate({"min_value": no_number, "currency": "EUR"})

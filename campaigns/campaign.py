@@ -284,6 +284,10 @@ def campaign_problems(campaign: Campaign, wording: Wording = PLAIN) -> tuple[Fie
         problems.append(
             FieldError("experiment.switchback", "switches places, and this offer may be about none")
         )
+    nowhere = campaign.trigger.event in ABOUT_NO_PLACE and not campaign.trigger.names_places
+    if campaign.coupon and not campaign.coupon.tags and nowhere:
+        said = "name tags of the stores that are to take the code: this offer may be about no store, and then none would"
+        problems.append(FieldError("coupon.tags", said))
     if campaign.starts_at and campaign.ends_at and campaign.ends_at <= campaign.starts_at:
         problems.append(FieldError("ends_at", "must be later than starts_at"))
     return tuple(problems)

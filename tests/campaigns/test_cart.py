@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from campaigns.campaign import campaign_from_json, campaign_json, campaign_problems
+from campaigns.coupons.coupon import CouponOffer
 from campaigns.decide import compose, decide, due_at, may_still_send
 from campaigns.gates import GateName, Moment, Reason, Recipient, Verdict
 from campaigns.limits.account import NO_LIMITS
@@ -208,6 +209,14 @@ def test_what_is_written_is_read_back_and_nonsense_is_named():
     assert fields(Trigger(Timed.CART, cart=replace(WISH, currency=None))) == ["trigger.cart.currency"]
     assert fields(Trigger(Timed.CART, cart=WISH, delay_seconds=5)) == ["trigger.delay_seconds"]
     assert fields(Trigger(EventKind.ENTER, any=True, cart=CartWish())) == []
+    here = Trigger(Timed.CART, ("bakery",), cart=WISH)
+    for trigger, tags, wrong in (
+        (LEFT.trigger, (), ["coupon.tags"]),
+        (LEFT.trigger, ("a",), []),
+        (here, (), []),
+    ):
+        code = replace(LEFT, trigger=trigger, template="{{ coupon }}", coupon=CouponOffer("pool", tags=tags))
+        assert [problem.field for problem in campaign_problems(code)] == wrong
     assert CartWishForm.model_validate({"min_value": "50", "currency": "EUR"}).wish().min_value == 50
     for no_number in ("inf", "nan", "1e400"):
         with pytest.raises(ValidationError, match="min_value"):

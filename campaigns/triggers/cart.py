@@ -134,21 +134,20 @@ def cart_wanted(
 
 
 def _is_wanted(wish: CartWish, cart: CartEvent, at: datetime) -> bool:
-    if not _suits(wish, cart.touched_at, cart.value, cart.currency, at):
+    if at < cart.touched_at + wish.untouched:
         return False
     held = cart.contents
-    return not wish.looks_inside or bool(
-        set(wish.items) & set(held.items) or set(wish.categories) & set(held.categories)
+    return _is_worth(wish, cart) and (
+        not wish.looks_inside
+        or bool(set(wish.items) & set(held.items) or set(wish.categories) & set(held.categories))
     )
 
 
-def _suits(
-    wish: CartWish, touched_at: datetime, value: float | None, currency: str | None, at: datetime
-) -> bool:
-    if at < touched_at + wish.untouched:
-        return False
+def _is_worth(wish: CartWish, cart: CartEvent) -> bool:
     least = wish.min_value
-    return least is None or (value is not None and value >= least and currency == wish.currency)
+    return least is None or (
+        cart.value is not None and cart.value >= least and cart.currency == wish.currency
+    )
 
 
 def wish_json(wish: CartWish | None) -> dict[str, Any] | None:
@@ -176,22 +175,21 @@ def wish_from_json(raw: Mapping[str, Any] | None) -> CartWish | None:
 
 
 def found_told(wish: CartWish, cart: CartEvent | None) -> dict[str, Any]:
-    """What a gate tells of the cart that was found as wished; not what is in it."""
+    """What a gate tells of the cart that was found as wished: not what it is worth, nor what is in it, as decisions are kept
+    for longer than carts.
+    """
     if cart is None:
         return {"cart": None}
-    told: dict[str, Any] = {
-        "cart": cart.id,
-        "value": cart.value,
-        "currency": cart.currency,
-        "touched_at": cart.touched_at.isoformat(),
-    }
-    return told | ({"holds": True} if wish.looks_inside else {})
+    told: dict[str, Any] = {"cart": cart.id, "touched_at": cart.touched_at.isoformat()}
+    worth = {"worth": True} if wish.min_value is not None else {}
+    return told | worth | ({"holds": True} if wish.looks_inside else {})
 
 
 def is_as_wished(wish: CartWish, told: Mapping[str, Any], at: datetime) -> bool:
     """Whether what was told of a cart is what is wished for at an instant."""
     if told["cart"] is None:
         return False
-    touched_at = datetime.fromisoformat(told["touched_at"])
+    is_left = at >= datetime.fromisoformat(told["touched_at"]) + wish.untouched
+    worth = told["worth"] if wish.min_value is not None else True
     inside = told["holds"] if wish.looks_inside else True
-    return inside and _suits(wish, touched_at, told["value"], told["currency"], at)
+    return bool(is_left and worth and inside)

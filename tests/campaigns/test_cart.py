@@ -101,7 +101,8 @@ def test_a_cart_that_is_left_asks_for_the_cart_and_not_for_the_place():
     assert (decision.reason, decision.geofence, decision.event) == (Reason.OK, None, filled().id)
     assert [gate.gate for gate in decision.gates] == list(GateName)
     told = {gate.gate: gate.input for gate in decision.gates}
-    assert told[GateName.CART]["value"] == 60
+    assert told[GateName.CART]["worth"] is True
+    assert not {"value", "currency"} & told[GateName.CART].keys(), "decisions are kept for longer than carts"
     assert "shoe" not in repr(decide(LEFT, of_cart(filled(contents=SHOES)), NOW).gates)
     message = compose(decision, LEFT, of_cart())
     assert message is not None

@@ -3,7 +3,8 @@ event. How far it has come is kept with what was decided, in one transaction.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -78,10 +79,15 @@ class Broadcaster:
                 each for each in live_campaigns(connection) if each.trigger.event is Timed.BROADCAST
             ]
         for campaign in broadcasts:
-            self._begin(campaign)
+            with _apart(campaign.id):
+                self._begin(campaign)
         with self._records.reads.connect() as connection:
             runs = run_store.open_runs(connection)
-        return sum(self._go_on(run) for run in runs)
+        looked = 0
+        for run in runs:
+            with _apart(run.campaign):
+                looked += self._go_on(run)
+        return looked
 
     def _begin(self, campaign: Campaign) -> None:
         """Begin the newest occurrence, as long as its offer keeps."""
@@ -177,6 +183,18 @@ class Broadcaster:
         ]
         claims = claims_of(connection, [each for each in moments if _is_chosen(facts, each, now)])
         return len(claims), judge_all(connection, claims, facts, now)
+
+
+@contextmanager
+def _apart(campaign: str) -> Iterator[None]:
+    """Whatever is wrong with one broadcast keeps no other from going on."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error):
+            raise
+        # The type alone: a message may quote a value, and a value may be personal.
+        logger.warning("broadcast of campaign %s does not go on (%s)", campaign, type(error).__name__)
 
 
 def broadcast_to(subject: str, campaign: Campaign, at: datetime) -> Occurrence:

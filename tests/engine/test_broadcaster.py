@@ -147,6 +147,13 @@ def test_it_goes_no_faster_than_messages_leave(records: Records, clock: SetClock
     assert told(records) == {"ok": 4, "too_late": 4, "consent_withdrawn": 1}
 
 
+def test_one_that_cannot_begin_keeps_no_other_back(records: Records, clock: SetClock, shoppers: list[str]):
+    keep(records, replace(SALE, id="broken", shelf_life_seconds=10**15))  # no calendar has an instant so late
+    keep(records, SALE)
+    assert Broadcaster(records, clock, House()).run_once() == 9
+    assert (told(records)["ok"], runs(records, "broken")) == (8, [])
+
+
 def test_one_that_waited_for_its_hours_goes_no_faster(records: Records, clock: SetClock, shoppers: list[str]):
     evening, morning = NOW + timedelta(hours=11), NOW + timedelta(hours=23)
     keep(

@@ -49,11 +49,11 @@ logger = logging.getLogger(__name__)
 
 ROOM_SECONDS = 0.25
 """So often it is asked whether decisions keep up."""
-ROUND_SECONDS = 0.004
+ROUND_SECONDS = 0.008
 """Rounds of few signals that take less begin no sooner than this after each other, so that a second of many small bodies
 takes few of them; except that none waits for longer than `REST` times what the one before it took.
 """
-FEW_SIGNALS = 64
+FEW_SIGNALS = 100
 REST = 3.0
 RETRY_SECONDS = 1.0
 """Pause after a store did not answer."""

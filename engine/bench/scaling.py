@@ -62,7 +62,7 @@ def share_per_second(seen: Sequence[tuple[float, int]]) -> float:
     at, depth = np.array(seen, dtype=np.float64).T
     left = depth / depth[0]
     inner = np.flatnonzero((left <= EDGES[0]) & (left >= EDGES[1]))
-    if len(inner) < 2:
+    if len(inner) < 2 or left[inner[0]] == left[inner[-1]]:  # few steps, each a large part of it
         return 1.0 / float(at[-1] - at[0])
     first, last = inner[0], inner[-1]
     return float((left[first] - left[last]) / (at[last] - at[first]))

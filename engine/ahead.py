@@ -5,13 +5,12 @@ order in which they were called; what they answer is heard later, in that order 
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import sha1
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hiredis import pack_command
 
-from engine.round_trip import Command, next_answer, raised
+from engine.round_trip import Command, digest_of, next_answer, raised
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -61,9 +60,7 @@ class AheadOfServer:
     def __init__(self, client: "Redis", scripts: Mapping[str, str]) -> None:
         self._client = client
         self._scripts = scripts
-        self._digests = {
-            name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in scripts.items()
-        }
+        self._digests = {name: digest_of(text) for name, text in scripts.items()}
         self._connection: Any = None
         self._under_way: deque[tuple[int, bool]] = deque()
         """Of each call how many answers come, and whether each of them is a list of answers to parts."""

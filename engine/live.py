@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha1
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +22,7 @@ from redis.retry import Retry
 from engine.ahead import Ahead, AheadOfServer, Call, InStep
 from engine.cluster import ClusterClient, Round, names_cluster, open_cluster
 from engine.durability import Durability, DurablePipeline
-from engine.round_trip import Command, ask, raised
+from engine.round_trip import Command, ask, digest_of, raised
 from engine.valkey import ValkeyChild, start_valkey
 
 PARTITIONS_KEY = "chaland:partitions"
@@ -93,7 +92,7 @@ class Live:
         arguments; each answer what the script answered, or the `RedisError` that stopped it.
         """
         text = _text_of(name)
-        digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+        digest = digest_of(text)
 
         def once(calls: Sequence[Call], command: str, script: str) -> list[Any]:
             try:

@@ -3,6 +3,7 @@ whatever it carries; these are packed and read by hiredis directly, on a connect
 """
 
 from collections.abc import Iterable, Sequence
+from hashlib import sha1
 from typing import Any
 
 from hiredis import pack_command
@@ -45,3 +46,8 @@ def next_answer(connection: Any) -> Any:
         return connection.read_response()
     except ResponseError as error:
         return error
+
+
+def digest_of(script: str) -> str:
+    """The name by which a server knows a script that it has seen."""
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()

@@ -54,6 +54,7 @@ ROUND_SECONDS = 0.008
 takes few of them; except that none waits for longer than `REST` times what the one before it took.
 """
 FEW_SIGNALS = 100
+"""A round of fewer is one of few: what it costs does not depend on them."""
 REST = 3.0
 RETRY_SECONDS = 1.0
 """Pause after a store did not answer."""

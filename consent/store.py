@@ -307,7 +307,7 @@ def reachable(
     keys = keys_of(conn, wanted) if keys is None else keys
     found = {}
     for some in batches(wanted):
-        with_push = set(conn.scalars(_WITH_PUSH, {"some": some}))
+        with_push = set(conn.scalars(_WITH_PUSH, {"some": some}).all())
         rows = conn.execute(_SUBJECTS, {"some": some}).all()
         suppressed = suppression.suppressed_marks(conn, [row.phone_mark for row in rows if row.phone_mark])
         for row in rows:
@@ -366,7 +366,7 @@ def phones_of(
     keys = keys_of(conn, wanted) if keys is None else keys
     found = {}
     for some in batches(wanted):
-        rows = conn.execute(_PHONES, {"some": some})
+        rows = conn.execute(_PHONES, {"some": some}).all()
         found.update({row.id: keys[row.id].open("phone", row.phone) for row in rows})
     return found
 
@@ -433,7 +433,7 @@ def _owners(conn: Connection, names: Sequence[str], key_ids: Sequence[str]) -> d
     named = {vault.fingerprint(each, "device", name): name for each in key_ids for name in names}
     owners = {}
     for some in batches(named):
-        found = conn.execute(_OWNERS, {"some": some})
+        found = conn.execute(_OWNERS, {"some": some}).all()
         owners.update({named[row.device]: row.subject for row in found})
     return owners
 

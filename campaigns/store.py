@@ -22,6 +22,11 @@ from consent.store import insert_if_new
 READ_KEPT = 256
 """Definitions that need not be read again while their text is the same."""
 _DEFINITION = select(cast(campaigns.c.definition, Text)).where(campaigns.c.id == bindparam("of_id"))
+_LIVE = (
+    select(cast(campaigns.c.definition, Text))
+    .where(campaigns.c.state.in_([CampaignState.ACTIVE.value, CampaignState.SCHEDULED.value]))
+    .order_by(campaigns.c.priority.desc(), campaigns.c.id)
+)
 
 
 def put_campaign(conn: Connection, campaign: Campaign, at: datetime) -> None:
@@ -93,9 +98,7 @@ def set_state(conn: Connection, campaign_id: str, state: CampaignState, at: date
 
 def live_campaigns(conn: Connection) -> list[Campaign]:
     """Campaigns that are active or scheduled, the most important first; `decide` tells which may speak."""
-    live = campaigns.c.state.in_([CampaignState.ACTIVE.value, CampaignState.SCHEDULED.value])
-    query = select(campaigns.c.definition).where(live).order_by(campaigns.c.priority.desc(), campaigns.c.id)
-    return [campaign_from_json(definition) for definition in conn.scalars(query)]
+    return [_read(definition) for definition in conn.scalars(_LIVE)]
 
 
 def campaigns_that_speak(conn: Connection, after: str, limit: int) -> list[Campaign]:

@@ -24,6 +24,17 @@ Found = TypeVar("Found")
 _KEY = select(subject_keys.c.master, subject_keys.c.wrapped).where(
     subject_keys.c.subject == bindparam("subject")
 )
+_KEYS = select(subject_keys.c.subject, subject_keys.c.master, subject_keys.c.wrapped).where(
+    subject_keys.c.subject.in_(bindparam("some", expanding=True))
+)
+_IDS_IN_STATE = (
+    select(vault_keys.c.id)
+    .where(
+        vault_keys.c.kind == bindparam("of_kind"),
+        vault_keys.c.state.in_(bindparam("states", expanding=True)),
+    )
+    .order_by(vault_keys.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +89,8 @@ def add_key(conn: Connection, kind: KeyKind, key_id: str) -> None:
 
 def ids_in_state(conn: Connection, kind: KeyKind, *states: KeyState) -> tuple[str, ...]:
     """The keys of a kind that are in one of these states, in the order of their ids."""
-    query = select(vault_keys.c.id).where(vault_keys.c.kind == kind.value)
-    wanted = vault_keys.c.state.in_([state.value for state in states])
-    return tuple(conn.scalars(query.where(wanted).order_by(vault_keys.c.id)))
+    wanted = {"of_kind": kind.value, "states": [state.value for state in states]}
+    return tuple(conn.scalars(_IDS_IN_STATE, wanted))
 
 
 def keys_in_use(conn: Connection) -> KeysInUse:
@@ -99,13 +109,14 @@ def keys_in_use(conn: Connection) -> KeysInUse:
 
 def under_live_keys(conn: Connection, look: Callable[[tuple[str, ...]], Found]) -> Found:
     """What `look` finds under the ids of all index keys that rows may have; it looks again if a rotation began or
-    ended meanwhile, so that no row is missed that moves from one key to the other.
+    ended meanwhile, so that no row is missed that moves from one key to the other. On SQLite a transaction sees the same
+    from its first statement to its last.
     """
     live = (KeyState.CURRENT, KeyState.RETIRING)
     while True:
         ids = ids_in_state(conn, KeyKind.INDEX, *live)
         found = look(ids)
-        if ids_in_state(conn, KeyKind.INDEX, *live) == ids:
+        if conn.dialect.name == "sqlite" or ids_in_state(conn, KeyKind.INDEX, *live) == ids:
             return found
 
 
@@ -127,7 +138,7 @@ def keys_of(conn: Connection, subjects: Iterable[str]) -> dict[str, DataKey]:
     """The data keys of those subjects that have one."""
     vault, found = vault_of(conn), {}
     for some in batches(set(subjects)):
-        for row in conn.execute(select(subject_keys).where(subject_keys.c.subject.in_(some))):
+        for row in conn.execute(_KEYS, {"some": some}):
             found[row.subject] = vault.unwrap(row.subject, row.master, row.wrapped)
     return found
 

@@ -28,6 +28,10 @@ _WITH_RENEWAL = select(consent_entries, _RENEWAL_DUE)
 _OF_ONE = _WITH_RENEWAL.where(consent_entries.c.subject == bindparam("subject")).order_by(
     consent_entries.c.seq
 )
+_OF_MANY = _WITH_RENEWAL.where(consent_entries.c.subject.in_(bindparam("some", expanding=True))).order_by(
+    consent_entries.c.seq
+)
+_OF_MANY_FOR = _OF_MANY.where(consent_entries.c.purpose == bindparam("of_purpose"))
 
 _KEPT = tuple(each.name for each in fields(Entry) if each.name != "renewal_due")
 """What the table keeps of an entry, beside its salt."""
@@ -102,10 +106,11 @@ def entries_of_many(
     found: dict[str, list[Entry]] = {subject: [] for subject in subjects}
     rest = iter(found)
     while some := list(islice(rest, IDS_PER_QUERY)):
-        query = _WITH_RENEWAL.where(consent_entries.c.subject.in_(some))
-        if purpose is not None:
-            query = query.where(consent_entries.c.purpose == purpose.value)
-        for row in conn.execute(query.order_by(consent_entries.c.seq)).mappings():
+        if purpose is None:
+            rows = conn.execute(_OF_MANY, {"some": some})
+        else:
+            rows = conn.execute(_OF_MANY_FOR, {"some": some, "of_purpose": purpose.value})
+        for row in rows.mappings():
             found[row["subject"]].append(_entry(row))
     return {subject: tuple(entries) for subject, entries in found.items()}
 

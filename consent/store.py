@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    BindParameter,
     Column,
     Connection,
     ForeignKey,
@@ -169,6 +170,14 @@ class Held:
         return key.open("phone", self.sealed_phone)
 
 
+_SOME: BindParameter[str] = bindparam("some", expanding=True)
+_SUBJECTS = select(subjects).where(subjects.c.id.in_(_SOME))
+_PHONES = select(subjects.c.id, subjects.c.phone).where(
+    subjects.c.id.in_(_SOME), subjects.c.phone.is_not(None)
+)
+_WITH_PUSH = select(devices.c.subject).where(devices.c.subject.in_(_SOME), devices.c.push.is_not(None))
+_OWNERS = select(devices.c.device, devices.c.subject).where(devices.c.device.in_(_SOME))
+_LOCKED = select(subjects.c.id).where(subjects.c.id.in_(_SOME)).order_by(subjects.c.id).with_for_update()
 NOBODY = Held(None)
 """Where there is no row."""
 _HELD = (
@@ -282,17 +291,18 @@ def _device(key: DataKey, row: Row[Any]) -> Device:
     return Device(device=key.open("device", row.name), push=push)
 
 
-def reachable(conn: Connection, ids: Iterable[str]) -> dict[str, Reachable]:
-    """What a judgement may know of the known ones among `ids`; no address is unsealed for it."""
+def reachable(
+    conn: Connection, ids: Iterable[str], keys: Mapping[str, DataKey] | None = None
+) -> dict[str, Reachable]:
+    """What a judgement may know of the known ones among `ids`; no address is unsealed for it. The caller may have their
+    `keys`, which are read else.
+    """
+    wanted = set(ids)
+    keys = keys_of(conn, wanted) if keys is None else keys
     found = {}
-    for some in batches(set(ids)):
-        keys = keys_of(conn, some)
-        with_push = set(
-            conn.scalars(
-                select(devices.c.subject).where(devices.c.subject.in_(some), devices.c.push.is_not(None))
-            )
-        )
-        rows = conn.execute(select(subjects).where(subjects.c.id.in_(some))).all()
+    for some in batches(wanted):
+        with_push = set(conn.scalars(_WITH_PUSH, {"some": some}))
+        rows = conn.execute(_SUBJECTS, {"some": some}).all()
         suppressed = suppression.suppressed_marks(conn, [row.phone_mark for row in rows if row.phone_mark])
         for row in rows:
             found[row.id] = Reachable(
@@ -342,15 +352,16 @@ def phone_of(conn: Connection, subject: str) -> str | None:
     return None if sealed is None else key_of(conn, subject).open("phone", sealed)
 
 
-def phones_of(conn: Connection, ids: Iterable[str]) -> dict[str, str]:
-    """The numbers of those among `ids` that have one, in E.164."""
+def phones_of(
+    conn: Connection, ids: Iterable[str], keys: Mapping[str, DataKey] | None = None
+) -> dict[str, str]:
+    """The numbers of those among `ids` that have one, in E.164. The caller may have their `keys`, as above."""
+    wanted = list(ids)
+    keys = keys_of(conn, wanted) if keys is None else keys
     found = {}
-    for some in batches(ids):
-        with_phone = select(subjects.c.id, subjects.c.phone).where(
-            subjects.c.id.in_(some), subjects.c.phone.is_not(None)
-        )
-        keys = keys_of(conn, some)
-        found.update({row.id: keys[row.id].open("phone", row.phone) for row in conn.execute(with_phone)})
+    for some in batches(wanted):
+        rows = conn.execute(_PHONES, {"some": some})
+        found.update({row.id: keys[row.id].open("phone", row.phone) for row in rows})
     return found
 
 
@@ -396,8 +407,7 @@ def lock_subjects(conn: Connection, ids: Iterable[str]) -> bool:
     """Hold the rows of several subjects, in the order of their ids; False when one of them is not known."""
     known = True
     for some in batches(sorted(ids)):
-        held = select(subjects.c.id).where(subjects.c.id.in_(some)).order_by(subjects.c.id)
-        known &= len(conn.execute(held.with_for_update()).all()) == len(some)
+        known &= len(conn.execute(_LOCKED, {"some": some}).all()) == len(some)
     return known
 
 
@@ -417,8 +427,8 @@ def _owners(conn: Connection, names: Sequence[str], key_ids: Sequence[str]) -> d
     named = {vault.fingerprint(each, "device", name): name for each in key_ids for name in names}
     owners = {}
     for some in batches(named):
-        query = select(devices.c.device, devices.c.subject).where(devices.c.device.in_(some))
-        owners.update({named[row.device]: row.subject for row in conn.execute(query)})
+        found = conn.execute(_OWNERS, {"some": some})
+        owners.update({named[row.device]: row.subject for row in found})
     return owners
 
 

@@ -82,6 +82,13 @@ _LISTED = select(suppressions.c.reason, suppressions.c.since).where(
 )
 
 
+_LISTED_MARKS = select(suppressions.c.mark).where(
+    suppressions.c.mark.in_(bindparam("marks", expanding=True)),
+    suppressions.c.lifted_at.is_(None),
+    suppressions.c.scope == bindparam("scope"),
+)
+
+
 def suppression_of(conn: Connection, mark: str | None, scope: Scope = Scope.SMS) -> Suppression | None:
     """Whether, and why, the number with this mark is on the list."""
     if mark is None:
@@ -92,8 +99,7 @@ def suppression_of(conn: Connection, mark: str | None, scope: Scope = Scope.SMS)
 
 def suppressed_marks(conn: Connection, marks: list[str], scope: Scope = Scope.SMS) -> set[str]:
     """Those of a few marks that are on the list."""
-    stand = suppressions.c.mark.in_(marks) & (suppressions.c.scope == scope.value)
-    return set(conn.scalars(select(suppressions.c.mark).where(stand, suppressions.c.lifted_at.is_(None))))
+    return set(conn.scalars(_LISTED_MARKS, {"marks": marks, "scope": scope.value})) if marks else set()
 
 
 def _stands(mark: str) -> ColumnElement[bool]:

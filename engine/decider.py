@@ -5,6 +5,7 @@ message of one event in one transaction. Replaying an event changes nothing: its
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -25,9 +26,10 @@ from campaigns.triggers import held_store
 from campaigns.triggers.occasion import Occasion
 from consent import ledger
 from consent import store as consent_store
+from consent.data_keys import keys_of
 from consent.entry import Channel, Purpose, standing
 from engine import metrics
-from engine.events import sealed_events
+from engine.events import sealed_with
 from engine.facts import HOUSE, House, gather_known, hold_counters
 from engine.judgement import Keep, judge_all, record_new
 from engine.leases import Leases
@@ -224,23 +226,24 @@ class Judge:
         """
         if not events:
             return []
-        subjects = consent_store.reachable(connection, owners.values())
-        entries = ledger.entries_of_many(connection, subjects)
+        keys = keys_of(connection, owners.values())  # whoever is known has one
         campaigns = [] if only_keep else campaign_store.live_campaigns(connection)
+        # Of other purposes campaigns alone ask.
+        entries = ledger.entries_of_many(connection, keys, None if campaigns else Purpose.LOCATION)
         now = max(at(event) for event in events)
         allowed: dict[str, str] = {}
         for event in events:
-            subject = subjects.get(owners.get(event.device, ""))
-            if subject and standing(entries[subject.id], Purpose.LOCATION, None, at(event)).allowed:
-                allowed[event.device] = subject.id
+            subject = owners.get(event.device, "")
+            if subject in keys and standing(entries[subject], Purpose.LOCATION, None, at(event)).allowed:
+                allowed[event.device] = subject
         said = [event for event in events if event.revision is Revision.SAID]
         kept = [(event, allowed[event.device]) for event in said if event.device in allowed]
-        sealed = sealed_events(connection, kept)
+        sealed = sealed_with(keys, kept)
         self._dropped(len(said) - len(kept))
         new = geofence_store.add_events(connection, sealed, now)
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]
         _keep_revisions(connection, heard, new, now)
-        visit_store.follow(connection, {event.id for event in heard if event.kind in visit_store.CROSSINGS})
+        _follow(connection, heard, [(event, subject) for event, subject in sealed if event.id in new])
         places = self._places(connection, {event.geofence for event, _ in kept}) if campaigns else {}
         house = replace(self._house, breakers=self._breakers())
         for event in heard:
@@ -252,11 +255,11 @@ class Judge:
         )
         if not claims:
             return []
-        judged = {claim.subject: subjects[claim.subject] for claim in claims}
+        judged = consent_store.reachable(connection, {claim.subject for claim in claims}, keys)
         concerned = {claim.campaign.id: claim.campaign for claim in claims}
         asking = list(concerned.values())
         counters = hold_counters(connection, asking, now, house)
-        facts = gather_known(connection, judged, entries, asking, counters, at(events[0]), house)
+        facts = gather_known(connection, judged, entries, asking, counters, at(events[0]), house, keys)
         return [
             decision
             for instant, together in groupby(claims, key=lambda claim: at(claim.event))
@@ -290,6 +293,17 @@ def _keep_revisions(
         elif event.id not in fresh:
             geofence_store.revise_event(connection, replace(event, revision=Revision.AMENDED), now)
         fresh.discard(event.id)  # told a second time, after it was taken back, it is no longer new
+
+
+def _follow(
+    connection: Connection, events: Sequence[PlaceEvent], new: Sequence[tuple[PlaceEvent, str]]
+) -> None:
+    """Bring visits up to date with what was heard; `new` events were kept just now, as they are here."""
+    told = Counter(event.id for event in events if event.kind in visit_store.CROSSINGS)
+    known = [
+        (event, subject) for event, subject in new if told[event.id] == 1
+    ]  # nothing more was heard of it
+    visit_store.follow(connection, told.keys() - {event.id for event, _ in known}, known)
 
 
 def _as_it_stands(event: PlaceEvent, heard: Sequence[PlaceEvent]) -> PlaceEvent:

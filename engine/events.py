@@ -2,7 +2,7 @@
 that can still be looked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from consent.data_keys import keys_of
 from consent.store import subject_of_device
+from consent.vault import DataKey
 from geofences import store as geofence_store
 from geofences.event import PlaceEvent
 from geofences.store import EventFilters, event_json
@@ -21,7 +22,13 @@ def sealed_events(
     connection: Connection, events: Sequence[tuple[PlaceEvent, str]]
 ) -> list[tuple[PlaceEvent, str]]:
     """Events with their subjects, as the records store may keep them."""
-    keys = keys_of(connection, {subject for _, subject in events})
+    return sealed_with(keys_of(connection, {subject for _, subject in events}), events)
+
+
+def sealed_with(
+    keys: Mapping[str, DataKey], events: Sequence[tuple[PlaceEvent, str]]
+) -> list[tuple[PlaceEvent, str]]:
+    """The same, for whoever has the keys of the subjects at hand."""
     return [
         (replace(event, device=keys[subject].seal_alike(EVENT_DEVICE, event.device)), subject)
         for event, subject in events

@@ -30,6 +30,7 @@ from consent import store as consent_store
 from consent.entry import Channel, Entry, Purpose, standing
 from consent.phone import origin_of
 from consent.store import Reachable
+from consent.vault import DataKey
 from engine.history import History, read_history
 from geofences import visit_store
 from geofences.geofence import Geofence
@@ -230,12 +231,15 @@ def gather_known(
     counters: Counters,
     now: datetime,
     house: House,
+    keys: Mapping[str, DataKey] | None = None,
 ) -> Facts:
-    """The same, for whoever has read part of it already, and holds the locks of the subjects and the counters."""
+    """The same, for whoever has read part of it already, and holds the locks of the subjects and the counters; and who may
+    have the `keys` of the subjects, which are read else.
+    """
     caps = [cap for campaign in campaigns for cap, _ in caps_in_force(campaign, house.account)]
     since = min(counted_since(caps, now), now - LONGEST_CAP if house.rules.enforced else now - LONGEST_VISIT)
     sent = message_store.sent_to(connection, subjects, since)
-    phones = consent_store.phones_of(connection, subjects)
+    phones = consent_store.phones_of(connection, subjects, keys)
     visits = visit_store.visits_of_many(connection, subjects, None, now - LOOK_BACK, now)
     known = {
         each.id: Known(

@@ -37,6 +37,13 @@ READ_KEPT = 128
 _FEATURE = select(cast(geofences.c.feature, Text)).where(
     geofences.c.id == bindparam("of_id"), geofences.c.deleted.is_(False)
 )
+_REVISIONS = select(geofences.c.id, geofences.c.revision).where(
+    geofences.c.id.in_(bindparam("some", expanding=True)), geofences.c.deleted.is_(False)
+)
+_ADD_EVENTS = {
+    name: insert(place_events).on_conflict_do_nothing().returning(place_events.c.id)
+    for name, insert in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +129,7 @@ def revisions_of(conn: Connection, ids: Iterable[str]) -> dict[str, int]:
     """At which revision each of these geofences was last edited, those that exist."""
     found: dict[str, int] = {}
     for chunk in chunks(ids):
-        query = select(geofences.c.id, geofences.c.revision).where(
-            geofences.c.id.in_(chunk), geofences.c.deleted.is_(False)
-        )
-        found |= {row.id: row.revision for row in conn.execute(query)}
+        found |= {row.id: row.revision for row in conn.execute(_REVISIONS, {"some": chunk})}
     return found
 
 
@@ -235,9 +239,7 @@ def add_events(conn: Connection, events: Iterable[tuple[PlaceEvent, str | None]]
     ]
     if not rows:
         return set()
-    return set(
-        conn.scalars(_insert(conn)(place_events).on_conflict_do_nothing().returning(place_events.c.id), rows)
-    )
+    return set(conn.scalars(_ADD_EVENTS[conn.dialect.name], rows))
 
 
 def revise_event(conn: Connection, event: PlaceEvent, at: datetime) -> None:

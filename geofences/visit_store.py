@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, tuple_
+from sqlalchemy import Connection, Row, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-from geofences.event import EventKind
+from geofences.event import EventKind, PlaceEvent
 from geofences.paging import chunks
 from geofences.tables import place_events
 from geofences.tables import visits as table
@@ -25,28 +25,38 @@ LONGEST = timedelta(days=2)
 _Where = tuple[str, str, str]
 """Subject, sealed device and geofence."""
 
+_events = place_events.c
+_TOUCHED = select(_events.subject, _events.device, _events.geofence, _events.at).where(
+    _events.id.in_(bindparam("some", expanding=True)), _events.subject.is_not(None)
+)
+_CROSSED = select(
+    _events.id,
+    _events.subject,
+    _events.device,
+    _events.geofence,
+    _events.kind,
+    _events.at,
+    _events.retracted_at,
+).where(
+    _events.device.in_(bindparam("some", expanding=True)),
+    _events.at >= bindparam("since"),
+    _events.kind.in_(CROSSINGS),
+)
 
-def follow(conn: Connection, events: Collection[str]) -> None:
-    """Bring visits up to date with these enter and exit events, as they are kept now: new, amended or taken back. The
-    caller holds the locks of their subjects.
+
+def follow(conn: Connection, events: Collection[str], known: Iterable[tuple[PlaceEvent, str]] = ()) -> None:
+    """Bring visits up to date with these enter and exit events, as they are kept now: new, amended or taken back; and with
+    others that are `known` already as they are kept, their subjects beside them. The caller holds the locks of the subjects.
     """
-    touched, earliest = _touched(conn, events)
-    if earliest is None:
+    touched = _touched(conn, events)
+    touched += [((subject, event.device, event.geofence), event.at) for event, subject in known]
+    if not touched:
         return
+    places, earliest = {where for where, _ in touched}, min(at for _, at in touched)
     found: dict[_Where, list[tuple[Crossing, bool]]] = defaultdict(list)
-    for some in chunks({device for _, device, _ in touched}):
-        columns = place_events.c
-        query = select(
-            columns.id,
-            columns.subject,
-            columns.device,
-            columns.geofence,
-            columns.kind,
-            columns.at,
-            columns.retracted_at,
-        ).where(columns.device.in_(some), columns.at >= earliest - LONGEST, columns.kind.in_(CROSSINGS))
-        for row in conn.execute(query):
-            if (where := (row.subject, row.device, row.geofence)) in touched:
+    for some in chunks({device for _, device, _ in places}):
+        for row in conn.execute(_CROSSED, {"some": some, "since": earliest - LONGEST}):
+            if (where := (row.subject, row.device, row.geofence)) in places:
                 crossing = Crossing(row.id, EventKind(row.kind), row.at)
                 found[where].append((crossing, row.retracted_at is None))
     began = [each.event for several in found.values() for each, _ in several if each.kind is EventKind.ENTER]
@@ -139,17 +149,13 @@ def forget_subject(conn: Connection, subject: str) -> None:
     conn.execute(delete(table).where(table.c.subject == subject))
 
 
-def _touched(conn: Connection, events: Collection[str]) -> tuple[set[_Where], datetime | None]:
-    """Whose stays in which places these events are about, and when the earliest was."""
-    touched: set[_Where] = set()
-    earliest: datetime | None = None
-    columns = place_events.c
-    for some in chunks(events):
-        query = select(columns.subject, columns.device, columns.geofence, columns.at)
-        for row in conn.execute(query.where(columns.id.in_(some), columns.subject.is_not(None))):
-            touched.add((row.subject, row.device, row.geofence))
-            earliest = min(earliest or row.at, row.at)
-    return touched, earliest
+def _touched(conn: Connection, events: Collection[str]) -> list[tuple[_Where, datetime]]:
+    """Whose stays in which places these events are about, and when each was."""
+    return [
+        ((row.subject, row.device, row.geofence), row.at)
+        for some in chunks(events)
+        for row in conn.execute(_TOUCHED, {"some": some})
+    ]
 
 
 def _row(where: _Where, stay: Stay) -> dict[str, Any]:
@@ -170,9 +176,14 @@ def _stay(row: Row[Any]) -> Stay:
 
 
 def _keep(conn: Connection, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    if rows:
+        conn.execute(_KEEP[conn.dialect.name], rows)
+
+
+def _keeping(insert: Any) -> Any:
     statement = insert(table)
     changed = {name: statement.excluded[name] for name in ("entered_at", "left_at", "ended_by")}
-    conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
+    return statement.on_conflict_do_update(index_elements=["id"], set_=changed)
+
+
+_KEEP = {"postgresql": _keeping(postgresql.insert), "sqlite": _keeping(sqlite.insert)}

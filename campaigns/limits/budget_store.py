@@ -66,7 +66,8 @@ def lock_counters(conn: Connection, wanted: Iterable[Key], campaigns: Iterable[s
     campaigns = set(campaigns)
     if not campaigns:
         return Counters({})
-    for key in sorted(set(wanted) - _read(conn, campaigns, day, lock=False).keys()):
+    wanted = set(wanted)
+    for key in sorted(wanted - _read(conn, campaigns, day, lock=False).keys()) if wanted else ():
         if insert_if_new(conn, budget_counters, {"owner": key.owner, "day": key.day, **_EMPTY}):
             _begin(conn, key)
     return Counters(_read(conn, campaigns, day, lock=True))

@@ -2,7 +2,7 @@
 becomes a `Signal` of its own only where somebody looks at it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import isnan
@@ -128,18 +128,24 @@ class Batch(Sequence[Signal]):
     def __getitem__(self, row: int | slice) -> "Signal | Batch":
         if isinstance(row, slice):
             return self.only(range(*row.indices(len(self))))
-        received_at, at, lat, lon, accuracy, speed, heading = self.columns[:, row].tolist()
-        what: Fix | Heard | None = self.heard.get(row) if self.heard else None
-        if what is None:
-            what = Fix(
-                at,
-                lat,
-                lon,
-                accuracy,
-                None if isnan(speed) else speed,
-                None if isnan(heading) else heading,
-            )
-        return Signal(self.devices[row], received_at, what)
+        [signal] = self.each([row])
+        return signal
+
+    def each(self, rows: Sequence[int]) -> Iterator[Signal]:
+        """The signals in these rows, in the order given."""
+        for row, values in zip(rows, self.columns[:, rows].T.tolist(), strict=True):
+            received_at, at, lat, lon, accuracy, speed, heading = values
+            what: Fix | Heard | None = self.heard.get(row) if self.heard else None
+            if what is None:
+                what = Fix(
+                    at,
+                    lat,
+                    lon,
+                    accuracy,
+                    None if isnan(speed) else speed,
+                    None if isnan(heading) else heading,
+                )
+            yield Signal(self.devices[row], received_at, what)
 
 
 def _fill(columns: Floats, pings: Sequence[Any]) -> None:

@@ -26,7 +26,6 @@ from geofences.presence import (
     Evidence,
     Presence,
     PresencePolicy,
-    Source,
     probability,
     stranger,
 )
@@ -51,6 +50,8 @@ STANDING_M = 1.0
 """A shorter stretch has no direction."""
 
 Find = Callable[[str], Geofence | None]
+CATCHMENT = Kind.CATCHMENT
+"""Asked for at each geofence of each fix: a member of an enumeration takes longer to be found than to be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,35 +172,39 @@ def step(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple
         return msgspec.structs.replace(was, order=sign.order, doubted=fix), []
     presences, happened = _place(was, sign, find, policy)
     around = was.zones and zones.still(was.zones, sign.at, policy.zones)
-    was = msgspec.structs.replace(was, zones=around) if around is not was.zones else was
-    now = msgspec.structs.replace(was, order=sign.order, presences=presences)
     if not good:
-        return now, happened
-    now, moved = _travel(now, fix, sign, find, policy)
+        return msgspec.structs.replace(was, order=sign.order, presences=presences, zones=around), happened
+    happened += [_crossed(*each, sign) for each in sign.crossed]
+    if not (sign.by_road or sign.ahead or was.jam.claimed or was.nearby):
+        return Beliefs(sign.order, presences, met_on_the_road(fix), zones=around), happened
+    now, moved = _travel(was, presences, around, fix, sign, find, policy)
     return now, happened + moved
 
 
 def _travel(
-    was: Beliefs, fix: Point, sign: Sign, find: Find, policy: DetectionPolicy
+    was: Beliefs,
+    presences: dict[str, Presence],
+    around: Zones | None,
+    fix: Point,
+    sign: Sign,
+    find: Find,
+    policy: DetectionPolicy,
 ) -> tuple[Beliefs, list[Happening]]:
     """How the phone moves by this fix, whether it is stuck, and what it is near to or heads for. Away from catchments
     and motorways nobody asks.
     """
-    crossed = [_crossed(*each, sign) for each in sign.crossed]
-    if not (sign.by_road or sign.ahead or was.jam.claimed or was.nearby):
-        return Beliefs(sign.order, was.presences, met_on_the_road(fix), zones=was.zones), crossed
     moved_m = hypot(*offset_m(was.drive.last, fix)) if was.drive else 0.0
     elapsed = fix.at - was.drive.last.at if was.drive else 0.0
     moving = (
         motion.step(was.motion, elapsed, sign.speed_mps, moved_m, fix.accuracy_m) if elapsed else was.motion
     )
-    drive = _move(was.drive, fix, sign, was.presences, find)
+    drive = _move(was.drive, fix, sign, presences, find)
     belief, stuck = _judge(was.jam, drive, sign, find, policy)
     nearby, neared = _near(was, sign, moving, find)
     approaches, headed = _head(was, sign, moved_m, moving, find)
     return (
-        Beliefs(sign.order, was.presences, drive, belief, moving, nearby, approaches, zones=was.zones),
-        [*crossed, *stuck, *neared, *headed],
+        Beliefs(sign.order, presences, drive, belief, moving, nearby, approaches, zones=around),
+        [*stuck, *neared, *headed],
     )
 
 
@@ -213,7 +218,7 @@ def _near(was: Beliefs, sign: Sign, moving: Motion, find: Find) -> tuple[dict[st
     happened: list[Happening] = []
     for geofence_id, distance_m in sign.near:
         geofence = find(geofence_id)
-        if geofence is None or geofence.kind is not Kind.CATCHMENT:
+        if geofence is None or geofence.kind is not CATCHMENT:
             continue
         if distance_m > max(LEAVING_M, sign.accuracy_m):
             continue
@@ -314,7 +319,7 @@ def _hear(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tupl
     if said > 0 and was.jam.log_odds > 0 and not before.inside:
         said = max(said - 2 * policy.jammed_log_odds, 0.0)
     now, transitions = presence.step(
-        before, Evidence(sign.at, said, Source.BEACON, geofence.dwell_seconds), policy.presence
+        before, Evidence(sign.at, said, geofence.dwell_seconds, by_beacon=True), policy.presence
     )
     evidence = {"beacon_log_odds": round(said, 2), "log_odds": round(now.log_odds, 2)}
     happened = [Happening(EventKind(kind), geofence_id, at, sure, evidence) for kind, at, sure in transitions]
@@ -364,13 +369,15 @@ def _place(
     was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy
 ) -> tuple[dict[str, Presence], list[Happening]]:
     """Step the presence at every geofence within reach, and at those where the phone was believed to be."""
-    near = dict(sign.near)
-    previous_at = _previous_at(was, sign)
     presences: dict[str, Presence] = {}
     happened: list[Happening] = []
-    for geofence_id in [*near, *(each for each in was.presences if each not in near)]:
+    if not (sign.near or was.presences):
+        return presences, happened
+    near = dict(sign.near)
+    previous_at = _previous_at(was, sign)
+    for geofence_id in dict.fromkeys((*near, *was.presences)):
         geofence = find(geofence_id)
-        if geofence is None or geofence.kind is Kind.CATCHMENT:
+        if geofence is None or geofence.kind is CATCHMENT:
             continue
         before = was.presences.get(geofence_id) or stranger(previous_at, policy.presence)
         distance_m = near.get(geofence_id)
@@ -380,7 +387,7 @@ def _place(
             if not before.inside:
                 said = _from_the_road(said, was, sign.speed_mps, policy)
         now, transitions = presence.step(
-            before, Evidence(sign.at, said, Source.FIX, geofence.dwell_seconds), policy.presence
+            before, Evidence(sign.at, said, geofence.dwell_seconds), policy.presence
         )
         if now.inside or distance_m is not None:
             presences[geofence_id] = now
@@ -447,7 +454,7 @@ def _catchment(sign: Sign, drive: Drive, find: Find) -> str:
     best, best_m = "", float("inf")
     for geofence_id, distance_m in sign.near:
         geofence = find(geofence_id)
-        if distance_m > 0 or geofence is None or geofence.kind is not Kind.CATCHMENT:
+        if distance_m > 0 or geofence is None or geofence.kind is not CATCHMENT:
             continue
         if geofence.heading is not None and not _heads(drive, geofence.heading):
             continue

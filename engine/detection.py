@@ -29,10 +29,10 @@ from geofences.approach import course_deg, service_areas_ahead
 from geofences.beacon import DEFAULT_TX_POWER_DBM, Beacon
 from geofences.beacons import Beacons
 from geofences.bounds import extent
-from geofences.crossing import crossings
+from geofences.crossing import Ways, passed
 from geofences.event import PlaceEvent, event_id
 from geofences.geofence import Geofence, Kind
-from geofences.index import GeofenceIndex
+from geofences.index import GeofenceIndex, Matches
 from geofences.presence import beacon_log_odds, reaches_m
 from geofences.zones import Radio
 
@@ -133,24 +133,24 @@ def detect(
     seen = _look(world, signals, policy)
     followed = {device for device, each in tracks.items() if each is not None}
     followed.update(signals.devices[row] for row in seen.concerned)
-    order = _in_turn(signals, followed)
+    rows, received_at = _in_turn(signals, followed)
     changed: dict[str, Track | None] = {}
     events: list[PlaceEvent] = []
     late = 0
     emitted = float(signals.columns[0, -1]) if len(signals) else 0.0
-    for row, received_at in order:
-        device = signals.devices[row]
+    find = world.index.catalogue.get
+    for row, now_at, signal in zip(rows, received_at, signals.each(rows), strict=True):
+        device = signal.device
         was = changed[device] if device in changed else tracks.get(device)
         if was is None:
             if row not in seen.concerned:
                 continue
             was = _met(seen.before.get(row), world, policy)
-        signal = signals[row]
-        was, tellings = track.tick(was, received_at, world.index.get, policy)
-        sign = _sign(world, device, was, signal, seen, row, received_at, policy)
+        was, tellings = track.tick(was, now_at, find, policy)
+        sign = _sign(world, device, was, signal, seen, row, now_at, policy)
         if sign is None:
             continue
-        taken = track.take(was, sign, signal.received_at, world.index.get, policy)
+        taken = track.take(was, sign, signal.received_at, find, policy)
         if taken is None:
             late += 1
             now = was
@@ -158,7 +158,7 @@ def detect(
             now, more = taken
             tellings = [*tellings, *more]
             if sign.by_road:
-                _remember(world, device, (was, now), sign.at, received_at, policy)
+                _remember(world, device, (was, now), sign.at, now_at, policy)
         events += [_event(device, now, each, emitted) for each in tellings]
         changed[device] = None if row not in seen.concerned and track.is_over(now, policy) else now
     return Detection(tracks=changed, events=events, late=late)
@@ -196,21 +196,23 @@ def tick(
     return Detection(tracks=changed, events=events, late=0)
 
 
-def _in_turn(signals: Batch, devices: Container[str]) -> list[tuple[int, float]]:
-    """The rows of these devices in the order to take them, with when their turn was: arrival, but each phone's own by
-    its clock, as a phone that was offline may send what it kept in any order.
+def _in_turn(signals: Batch, devices: Container[str]) -> tuple[list[int], list[float]]:
+    """The rows of these devices in the order to take them, and when the turn of each was: arrival, but each phone's own
+    by its clock, as a phone that was offline may send what it kept in any order.
     """
     places = [row for row, device in enumerate(signals.devices) if device in devices]
-    received_at, at = (column.tolist() for column in signals.columns[:2, places])
+    received_at, at = signals.columns[:2, places].tolist()
     own: dict[str, list[int]] = {}
     for number, row in enumerate(places):
         own.setdefault(signals.devices[row], []).append(number)
+    if len(own) == len(places):
+        return places, received_at
     turn = list(places)
     for numbers in own.values():
         if len(numbers) > 1:
             for number, chosen in zip(numbers, sorted(numbers, key=at.__getitem__), strict=True):
                 turn[number] = places[chosen]
-    return list(zip(turn, received_at, strict=True))
+    return turn, received_at
 
 
 class _Seen(NamedTuple):
@@ -235,11 +237,18 @@ def _look(world: World, signals: Batch, policy: DetectionPolicy) -> _Seen:
     if not len(rows):
         return _Seen(heard, frozenset(), {}, {}, {})
     _, _, lats, lons, accuracies, speeds, _ = signals.columns[:, rows]
-    near = _near(world.index, rows, lons, lats, accuracies, policy)
+    ends, before, now = _ways(world.passers, signals, rows, accuracies)
+    known = np.flatnonzero(~np.isnan(before[0]))
+    (at0, lon0, lat0), (at1, lon1, lat1) = before[:3, known], now[:3, known]
+    ways = Ways.between(lon0, lat0, at0, lon1, lat1, at1)
+    fixes = (lons, lats, reaches_m(accuracies, policy.presence))
+    # Fixes and middles of ways at once: for few of either the number of passes counts, and not their length.
+    matches = world.index.match(*map(np.concatenate, zip(fixes, ways.middles(), strict=True)))
+    around_fixes, around_ways = matches.parted(len(rows))
+    near = _near(world.index, rows, lons, lats, around_fixes)
+    crossed = _crossings(world.index, ways, around_ways, ends[known])
     by_road = set(rows[world.earshot.of_catchments(lons, lats)].tolist())
     on_motorway = rows[world.earshot.of_service_areas(lons, lats, speeds)].tolist()
-    ends, before, now = _ways(world.passers, signals, rows, accuracies)
-    crossed = _crossings(world.index, before, now, ends)
     concerned = heard | near.keys() | crossed.keys() | by_road | set(on_motorway)
     return _Seen(concerned, by_road, near, _points(before, ends, concerned, len(signals)), crossed)
 
@@ -274,17 +283,11 @@ def _ways(passers: Passers, signals: Batch, rows: Rows, accuracies: Floats) -> t
 
 
 def _near(
-    index: GeofenceIndex,
-    rows: Rows,
-    lons: Floats,
-    lats: Floats,
-    accuracies: Floats,
-    policy: DetectionPolicy,
+    index: GeofenceIndex, rows: Rows, lons: Floats, lats: Floats, matches: Matches
 ) -> Mapping[int, tuple[Distances, Distances]]:
     """For the row of each fix that has any, every geofence within its reach, and every store whose catchment it is
     in, with the signed distance.
     """
-    matches = index.match(lons, lats, reaches_m(accuracies, policy.presence))
     near: dict[int, list[tuple[str, float]]] = {}
     around: list[tuple[int, int]] = []
     for ping, slot, distance_m in zip(
@@ -300,24 +303,24 @@ def _near(
         distances = index.distances(lons[pings], lats[pings], slots)
         for (ping, slot), distance_m in zip(around, distances.tolist(), strict=True):
             stores.setdefault(ping, []).append((index.geofence(slot).id, distance_m))
-    return {int(rows[ping]): (tuple(each), tuple(stores.get(ping, ()))) for ping, each in near.items()}
+    pings = list(near)
+    return {
+        row: (tuple(near[ping]), tuple(stores.get(ping, ())))
+        for row, ping in zip(rows[pings].tolist(), pings, strict=True)
+    }
 
 
 def _crossings(
-    index: GeofenceIndex, before: Floats, now: Floats, ends: Rows
+    index: GeofenceIndex, ways: Ways, matches: Matches, ends: Rows
 ) -> Mapping[int, list[tuple[str, float, float, float, int]]]:
-    """What each fix, by its row, passed through since its phone's fix before, where that is known."""
+    """What each way passed through, by the row of the fix at its end."""
     found: dict[int, list[tuple[str, float, float, float, int]]] = {}
-    known = np.flatnonzero(~np.isnan(before[0]))
-    if not len(known):
-        return found
-    (at0, lon0, lat0), (at1, lon1, lat1) = before[:3, known], now[:3, known]
-    passed = crossings(index, lon0, lat0, at0, lon1, lat1, at1)
-    columns = (passed.segment, passed.slot, passed.enter_at, passed.exit_at, passed.depth_m, passed.direction)
-    for way, slot, *rest in zip(*(column.tolist() for column in columns), strict=True):
+    what = passed(index, ways, matches)
+    columns = (ends[what.segment], what.slot, what.enter_at, what.exit_at, what.depth_m, what.direction)
+    for row, slot, *rest in zip(*(column.tolist() for column in columns), strict=True):
         geofence = index.geofence(slot)
         if geofence.kind is not Kind.CATCHMENT:
-            found.setdefault(int(ends[known[way]]), []).append((geofence.id, *rest))
+            found.setdefault(row, []).append((geofence.id, *rest))
     return found
 
 

@@ -37,19 +37,25 @@ class Passers:
             self._old, self._young, self._turned_at = self._young, _Generation(), newest
         rows = self._young.seat(_numbers_of(devices), self._old)
         known = self._young.fixes
-        order = np.lexsort((fixes[0], rows))
-        sorted_rows = rows[order]
-        first = np.append(True, sorted_rows[1:] != sorted_rows[:-1])
-        last = np.append(first[1:], True)
-        before = np.empty_like(fixes)
-        before[:, order[first]] = known[sorted_rows[first]].T
-        before[:, order[~first]] = fixes[:, order[np.flatnonzero(~first) - 1]]
-        ends = order[last]
-        ends = ends[~(fixes[0, ends] <= known[rows[ends], 0])]
-        known[rows[ends]] = fixes[:, ends].T
+        before = known[rows].T
+        if len(set(devices)) == len(devices):
+            newer = ~(fixes[0] <= before[0])
+            known[rows[newer]] = fixes[:, newer].T
+        else:
+            self._in_turn(rows, fixes, before)
         unknown = ~((before[0] < fixes[0]) & (fixes[4] - before[4] <= KEPT_SECONDS))
         before[:, unknown] = np.nan
         return before
+
+    def _in_turn(self, rows: Rows, fixes: Floats, before: Floats) -> None:
+        """Take over fixes of which some are of one phone; those before them are put into `before`."""
+        order = np.lexsort((fixes[0], rows))
+        same = np.flatnonzero(rows[order[1:]] == rows[order[:-1]])
+        before[:, order[same + 1]] = fixes[:, order[same]]
+        ends = np.delete(order, same)
+        known = self._young.fixes
+        ends = ends[~(fixes[0, ends] <= known[rows[ends], 0])]
+        known[rows[ends]] = fixes[:, ends].T
 
     def last(self, device: str) -> list[float] | None:
         """The newest fix of a phone (`COLUMNS`); None where none is known."""

@@ -212,6 +212,8 @@ def is_over(track: Track, policy: DetectionPolicy) -> bool:
 
 def due_at(track: Track, find: Find) -> float | None:
     """When by our clock the next dwell is due if the phone stays silent."""
+    if not track.tip.presences:
+        return None
     dues = [
         each.since + geofence.dwell_seconds
         for geofence_id, each in track.tip.presences.items()
@@ -223,9 +225,11 @@ def due_at(track: Track, find: Find) -> float | None:
 
 def tick(was: Track, now: float, find: Find, policy: DetectionPolicy) -> tuple[Track, list[Telling]]:
     """Say the dwells that are due by the clock although the phone is silent. `now` is our clock's."""
-    at = now - was.lateness_seconds
     said: list[Said] = []
     tellings: list[Telling] = []
+    if not was.tip.presences:
+        return was, tellings
+    at = now - was.lateness_seconds
     for geofence_id, each in was.tip.presences.items():
         if not each.inside or each.dwelled or (geofence := find(geofence_id)) is None:
             continue

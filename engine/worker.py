@@ -5,11 +5,12 @@ events and acknowledgement of each partition in one atomic, fenced step.
 import logging
 import threading
 import time
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -60,12 +61,21 @@ RETRY_SECONDS = 1.0
 """Pause after a store did not answer."""
 TIMERS_AT_ONCE = 500
 """Phones of one partition whose timers are looked at in one round."""
+SIGNALS_AT_ONCE = 10_000
+"""Signals of a round: each partition takes no further entry once it has its share of them, but always one. It bounds
+memory, and the time for which the live store answers nobody else while one partition is committed.
+"""
+FEW_ENTRIES = 8
+"""So many are read of each partition as long as nobody knows how many signals an entry has."""
 LOG_KEPT_MS = int((KEPT_SECONDS + 20) * 1000)
 """Processed entries stay in the log for so long: a worker that takes a partition over learns from them where phones
 were that are near nothing."""
 TRACKS_KEPT_SECONDS = 300.0
 TRACKS_LIMIT = 2_000_000
 """Phones of which a worker remembers the track, or that there is none, so as not to read back what it has written."""
+LEASE_LOST = 0
+"""What the commit of a partition answers that is another worker's; any other number is that the batch does not begin at
+its cursor."""
 Remembered = tuple[Track | None, bytes]
 """A track, None for none, and how often the gate of its partition had closed when the live store held it too."""
 _encoder = msgspec.msgpack.Encoder()
@@ -89,7 +99,9 @@ class _Batch:
 
 
 class _Overtaken(Exception):
-    """A commit was refused, as another worker has the partition now: what was detected since is built on nothing."""
+    """A commit was refused, as another worker has the partition now, or the live store is elsewhere than was thought:
+    what was detected since is built on nothing.
+    """
 
 
 class Worker:
@@ -116,6 +128,7 @@ class Worker:
         self._world = World(places.index, places.beacons)
         self._followed = (0, 0)
         self._batch_entries = batch_entries
+        self._entries_at_once = min(FEW_ENTRIES, batch_entries)
         self._state_expiry_ms = state_expiry_seconds * 1000
         self._event_limit_entries = event_limit_entries
         self._log_kept_entries = log_kept_entries
@@ -129,6 +142,8 @@ class Worker:
         self._full_looked = _Every(ROOM_SECONDS)
         self._cursors: dict[int, bytes] = {}
         self._due_at: dict[int, float] = {}
+        self.failures = 0
+        """Rounds that failed for a reason of ours."""
 
     def run(self, stop: threading.Event, refresh_seconds: float) -> None:
         """Work until told to stop; leases are renewed by the caller's `refresh_seconds` at the latest."""
@@ -140,6 +155,13 @@ class Worker:
                 self.run_once(block_ms=100)
             except (RedisError, SQLAlchemyError) as error:
                 logger.warning("worker: a store did not answer (%s); trying again", type(error).__name__)
+                self._begin_anew()
+                stop.wait(RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001  # nothing ends this thread while its leases are renewed
+                # The type alone: a message may quote a value, and a value may be personal.
+                logger.error("worker: a round failed (%s); beginning anew", type(error).__name__)  # noqa: TRY400
+                self.failures += 1
+                metrics.ROUNDS_FAILED.inc()
                 self._begin_anew()
                 stop.wait(RETRY_SECONDS)
         self.close()
@@ -205,6 +227,7 @@ class Worker:
         self._cursors.clear()
         self._tracks.clear()
         self._world.passers = Passers()
+        self._entries_at_once = min(FEW_ENTRIES, self._batch_entries)
         self._upset = True
 
     def run_once(self, block_ms: int = 0) -> int:
@@ -229,7 +252,7 @@ class Worker:
         if not ready:
             threading.Event().wait(block_ms / 1000)
             return 0
-        batches = self._log.read(ready, self._batch_entries, block_ms)
+        batches, waiting = self._read(ready, block_ms)
         if batches:
             began = time.monotonic()
             self._take(batches)
@@ -242,8 +265,30 @@ class Worker:
         if not block_ms or not batches:
             self._settle()
         self._fleet.flush(self._now().timestamp(), at_once=not block_ms)
-        caught_up = [each for each in ready if len(batches.get(each, ())) < self._batch_entries]
+        caught_up = [each for each in ready if each not in waiting]
         return sum(len(entries) for entries in batches.values()) + self._tick(caught_up)
+
+    def _read(
+        self, cursors: Mapping[int, bytes], block_ms: int
+    ) -> tuple[dict[int, list[LogEntry]], Collection[int]]:
+        """What comes next of each partition, and the partitions of which more may be there. By how many signals the
+        entries had it is told how many to read the next time, so that little is read twice.
+        """
+        found = self._log.read(cursors, self._entries_at_once, block_ms)
+        waiting = {each for each, entries in found.items() if len(entries) == self._entries_at_once}
+        sizes = {each: [len(entry.signals) for entry in entries] for each, entries in found.items()}
+        if found:
+            share = SIGNALS_AT_ONCE // len(found)
+            signals = sum(map(sum, sizes.values()))
+            fitting = share * sum(map(len, sizes.values())) // max(signals, 1)
+            self._entries_at_once = max(min(fitting, self._batch_entries), 1)
+            if signals > share:
+                for partition, each in sizes.items():
+                    kept = bisect(list(accumulate(each)), share) or 1
+                    if kept < len(each):
+                        found[partition] = found[partition][:kept]
+                        waiting.add(partition)
+        return found, waiting
 
     def _take(self, taken: Mapping[int, Sequence[LogEntry]]) -> None:
         batches = {
@@ -315,11 +360,14 @@ class Worker:
             for partition in self._cursors:
                 pipeline.xlen(events_key(partition))
             depths = cast("list[int]", pipeline.execute())
-        self._full = {
+        full = {
             partition
             for partition, depth in zip(self._cursors, depths, strict=True)
             if depth >= self._event_limit_entries
         }
+        if self._full - full:  # the log has grown meanwhile, by entries of whatever size
+            self._entries_at_once = min(FEW_ENTRIES, self._batch_entries)
+        self._full = full
 
     def _known(
         self,
@@ -347,7 +395,11 @@ class Worker:
             else:
                 asked[partition] = there
         if asked:
-            self._ask({partition: devices[partition] for partition in asked}, asked, gate_edits, known, edits)
+            answered, edits_now = self._ask(
+                {partition: devices[partition] for partition in asked}, asked, gate_edits
+            )
+            known |= answered
+            edits |= edits_now
         for partition, then in edits.items():
             fresh = partition in asked
             self._remember(
@@ -366,10 +418,10 @@ class Worker:
         devices: Mapping[int, Sequence[str]],
         there: Mapping[int, Mapping[str, Remembered]],
         gate_edits: Mapping[int, Sequence[bytes]],
-        known: dict[str, Track | None],
-        edits: dict[int, bytes],
-    ) -> None:
-        """Add what the live store knows of devices, of which some are remembered."""
+    ) -> tuple[dict[str, Track | None], dict[int, bytes]]:
+        """What `_known` answers, of devices that the live store is asked for; some of them are remembered."""
+        known: dict[str, Track | None] = {}
+        edits: dict[int, bytes] = {}
         remembered = {
             partition: [name for name, (each, _) in tracks.items() if each]
             for partition, tracks in there.items()
@@ -407,6 +459,7 @@ class Worker:
                 if state and name in found:
                     found[name] = decode_track(state)
             known |= found
+        return known, edits
 
     def _remember(self, tracks: Mapping[str, Track | None], gate_edits: bytes, now: float) -> None:
         none: Remembered = (None, gate_edits)
@@ -446,23 +499,32 @@ class Worker:
             self._remember(tracks, batch.gate_edits[partition], now)
 
     def _settle(self) -> None:
-        """Wait until what was sent is written. Raises `_Overtaken` where it is not, as another worker has the partition."""
+        """Wait until what was sent is written. Raises `_Overtaken` where it is not."""
         if not self._sent:
             return
         batch, self._sent = self._sent, None
         answers = raised(self._ahead.hear())
-        lost = {partition for partition, answer in zip(batch.until, answers, strict=True) if answer == 0}
-        skipped = {device.decode() for answer in answers if answer for device in answer}
-        for partition in lost:
-            logger.warning("worker: partition %d has passed to another worker", partition)
-            self._leases.lost(partition)
+        refused = {
+            partition: answer
+            for partition, answer in zip(batch.until, answers, strict=True)
+            if not isinstance(answer, list)
+        }
+        skipped = {device.decode() for answer in answers if isinstance(answer, list) for device in answer}
+        for partition, why in refused.items():
+            if why == LEASE_LOST:
+                logger.warning("worker: partition %d has passed to another worker", partition)
+                self._leases.lost(partition)
+            else:
+                logger.warning(
+                    "worker: partition %d is not where it was left; starting from there", partition
+                )
         for device in skipped:
             self._forget(device)
         signals, events = batch.signals, batch.detection.events
-        if lost or skipped:
+        if refused or skipped:
 
             def written(device: str) -> bool:
-                return device not in skipped and partition_of(device, self._live.partitions) not in lost
+                return device not in skipped and partition_of(device, self._live.partitions) not in refused
 
             signals = signals.only([row for row, device in enumerate(signals.devices) if written(device)])
             events = [each for each in events if written(each.device)]
@@ -471,7 +533,7 @@ class Worker:
         metrics.PINGS_LATE.inc(batch.detection.late)
         if signals.heard:
             self._fleet.take(self._world.index, self._world.beacons, signals, self._world.passers)
-        if lost:
+        if refused:
             raise _Overtaken
 
     def _commit_of(

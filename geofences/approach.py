@@ -79,8 +79,7 @@ SERVICE_AREA_APPROACH = ApproachPolicy(
 """With distances along the road, as `service_area_ahead` gives them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Nearing:
+class Nearing(msgspec.Struct, frozen=True, gc=False):
     """What one fix says: the distance to the place (to its border, or along the road; at most 0 inside), the metres
     moved since the fix before, the fix's accuracy, and how the phone moves.
     """

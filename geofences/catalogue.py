@@ -63,6 +63,11 @@ class Catalogue:
         """The slot of an id, None when it has none."""
         return self._slots.get(geofence_id)
 
+    def get(self, geofence_id: str) -> Geofence | None:
+        """The geofence of an id, None when there is none."""
+        slot = self._slots.get(geofence_id)
+        return None if slot is None else self._made.get(slot) or self.geofence(slot)
+
     def slots_of(self, ids: Iterable[str]) -> Slots:
         """The slots of those of the ids that have one."""
         found = [slot for geofence_id in ids if (slot := self._slots.get(geofence_id)) is not None]

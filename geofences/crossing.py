@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geofences.antimeridian import wrapped
 from geofences.geofence import Corridor
-from geofences.index import GeofenceIndex
+from geofences.index import GeofenceIndex, Matches
 from geofences.plane import geodesic_m, short_way_m
 
 Floats = NDArray[np.float64]
@@ -67,17 +67,58 @@ _NOTHING = Crossings(
 
 
 @dataclass(frozen=True, slots=True)
-class _Segments:
-    """Ways from one fix to the next, in degrees; `length_m` is generous."""
+class Ways:
+    """Ways from one fix to the next that are worth a thought: their places in the batch, degrees, unix seconds and
+    seconds; `length_m` is generous.
+    """
 
+    segment: Slots
     lon: Floats
     lat: Floats
     east: Floats
     north: Floats
+    at: Floats
+    seconds: Floats
     length_m: Floats
 
-    def at(self, which: Slots, share: Floats) -> tuple[Floats, Floats]:
-        """Where on these segments the given shares of the way lie."""
+    @classmethod
+    def between(
+        cls,
+        lon0: Floats,
+        lat0: Floats,
+        at0: Floats,
+        lon1: Floats,
+        lat1: Floats,
+        at1: Floats,
+        policy: CrossingPolicy = PASSING,
+    ) -> "Ways":
+        """Those of N segments, from a fix of a phone to its next. Columns in degrees and unix seconds, finite."""
+        east, north, seconds = wrapped(lon1 - lon0), lat1 - lat0, at1 - at0
+        maybe = np.flatnonzero(_maybe_worth(east, lat0, lat1, seconds, policy))
+        length_m = _lengths_m(lon0[maybe], lat0[maybe], lon1[maybe], lat1[maybe])
+        worth = _worth(length_m, seconds[maybe], policy)
+        these = maybe[worth]
+        return cls(
+            these,
+            lon0[these],
+            lat0[these],
+            east[these],
+            north[these],
+            at0[these],
+            seconds[these],
+            SLACK * length_m[worth],
+        )
+
+    def __len__(self) -> int:
+        return len(self.segment)
+
+    def middles(self) -> tuple[Floats, Floats, Floats]:
+        """Longitude and latitude of the middle of each, and half its length: whatever it leads through is so near."""
+        lons, lats = self.places(np.arange(len(self)), np.full(len(self), 0.5))
+        return lons, lats, self.length_m / 2
+
+    def places(self, which: Slots, share: Floats) -> tuple[Floats, Floats]:
+        """Where on these ways the given shares of them lie."""
         return (
             wrapped(self.lon[which] + share * self.east[which]),
             self.lat[which] + share * self.north[which],
@@ -122,32 +163,35 @@ def crossings(
     """Which of N segments, from a fix of a phone to its next, pass through which geofences with neither end inside.
     Columns in degrees and unix seconds, finite.
     """
-    maybe_worth = _maybe_worth(wrapped(lon1 - lon0), lat0, lat1, at1 - at0, policy)
-    length_m = _lengths_m(np.array([lon0, lat0, lon1, lat1]), maybe_worth)
-    ways = _Segments(lon0, lat0, wrapped(lon1 - lon0), lat1 - lat0, SLACK * length_m)
-    worth = np.flatnonzero(maybe_worth & _worth(length_m, at1 - at0, policy))
-    if not len(worth):
+    ways = Ways.between(lon0, lat0, at0, lon1, lat1, at1, policy)
+    return passed(index, ways, index.match(*ways.middles()), policy)
+
+
+def passed(index: GeofenceIndex, ways: Ways, found: Matches, policy: CrossingPolicy = PASSING) -> Crossings:
+    """The same of ways whose middles have been matched already, each with half its length for its pad."""
+    maybe = found.distance_m > -ways.length_m[found.ping] / 2  # else the whole of it is inside
+    way, slot = found.ping[maybe], found.slot[maybe]
+    pairs = len(way)
+    if not pairs:
         return _NOTHING
-    half_m = ways.length_m[worth] / 2
-    found = index.match(*ways.at(worth, np.full(len(worth), 0.5)), half_m)
-    maybe = found.distance_m > -half_m[found.ping]  # else the whole of it is inside
-    segment, slot = worth[found.ping[maybe]], found.slot[maybe]
-    for end in (0.0, 1.0):
-        if not len(segment):
-            return _NOTHING
-        outside = index.distances(*ways.at(segment, np.full(len(segment), end)), slot) > 0
-        segment, slot = segment[outside], slot[outside]
-    enter, leave, depth_m = _search(index, ways, segment, slot, policy.resolution_m)
+    ends = ways.places(np.concatenate([way, way]), np.repeat((0.0, 1.0), pairs))
+    from_m, to_m = index.distances(*ends, np.concatenate([slot, slot])).reshape(2, pairs)
+    passing = (from_m > 0) & (to_m > 0) & (from_m + to_m <= ways.length_m[way])
+    if not passing.any():
+        return _NOTHING
+    way, slot = way[passing], slot[passing]
+    enter, leave, depth_m = _search(
+        index, ways, way, slot, (from_m[passing], to_m[passing]), policy.resolution_m
+    )
     through = depth_m >= 0
-    segment, slot = segment[through], slot[through]
-    seconds = (at1 - at0)[segment]
+    way, slot = way[through], slot[through]
     return Crossings(
-        segment=segment,
+        segment=ways.segment[way],
         slot=slot,
-        enter_at=at0[segment] + enter[through] * seconds,
-        exit_at=at0[segment] + leave[through] * seconds,
+        enter_at=ways.at[way] + enter[through] * ways.seconds[way],
+        exit_at=ways.at[way] + leave[through] * ways.seconds[way],
         depth_m=depth_m[through],
-        direction=_directions(index, ways, segment, slot),
+        direction=_directions(index, ways, way, slot),
     )
 
 
@@ -163,13 +207,11 @@ def _maybe_worth(
     return ~slow & ~fast | polar
 
 
-def _lengths_m(ends: Floats, which: Booleans) -> Floats:
-    """The lengths of some ways, whose ends are the columns lon, lat, lon, lat; 0 for the others."""
-    length_m = np.zeros(len(which))
-    polar = which & (np.abs(ends[1::2]).max(axis=0) > POLAR_DEGREES)
-    length_m[which] = short_way_m(*ends[:, which])
+def _lengths_m(lon0: Floats, lat0: Floats, lon1: Floats, lat1: Floats) -> Floats:
+    length_m = short_way_m(lon0, lat0, lon1, lat1)
+    polar = np.maximum(np.abs(lat0), np.abs(lat1)) > POLAR_DEGREES
     if polar.any():
-        length_m[polar] = geodesic_m(*ends[:, polar])
+        length_m[polar] = geodesic_m(lon0[polar], lat0[polar], lon1[polar], lat1[polar])
     return length_m
 
 
@@ -180,25 +222,29 @@ def _worth(length_m: Floats, seconds: Floats, policy: CrossingPolicy) -> Boolean
 
 
 def _search(
-    index: GeofenceIndex, ways: _Segments, segment: Slots, slot: Slots, resolution_m: float
+    index: GeofenceIndex,
+    ways: Ways,
+    way: Slots,
+    slot: Slots,
+    ends_m: tuple[Floats, Floats],
+    resolution_m: float,
 ) -> tuple[Floats, Floats, Floats]:
     """For each pair the shares of the way at its first entry and last exit, and the greatest depth that was seen; a
-    negative one where it does not pass. All stretches of all pairs are halved at once.
+    negative one where it does not pass. All stretches of all pairs are halved at once. `ends_m` are the distances at
+    both ends.
     """
-    count = len(segment)
+    count = len(way)
     enter, leave, depth_m = np.full(count, np.inf), np.full(count, -np.inf), np.full(count, -np.inf)
-    low, high = np.zeros(count), np.ones(count)
-    at_low, at_high = (index.distances(*ways.at(segment, share), slot) for share in (low, high))
-    open_ = _Stretches(np.arange(count), low, high, at_low, at_high)
+    open_ = _Stretches(np.arange(count), np.zeros(count), np.ones(count), *ends_m)
     while open_.pair.size:
         pair, middle = open_.pair, (open_.low + open_.high) / 2
-        at_middle = index.distances(*ways.at(segment[pair], middle), slot[pair])
+        at_middle = index.distances(*ways.places(way[pair], middle), slot[pair])
         inside = at_middle <= 0
         np.maximum.at(depth_m, pair, -at_middle)
         np.minimum.at(enter, pair[inside], middle[inside])
         np.maximum.at(leave, pair[inside], middle[inside])
         halves = open_.halved(middle, at_middle)
-        long_m = (halves.high - halves.low) * ways.length_m[segment[halves.pair]]
+        long_m = (halves.high - halves.low) * ways.length_m[way[halves.pair]]
         matters = (halves.low < enter[halves.pair]) | (halves.high > leave[halves.pair])
         matters &= np.maximum(halves.at_low, 0) + np.maximum(halves.at_high, 0) <= long_m
         _settle(enter, leave, halves.only(matters & (long_m <= resolution_m)))
@@ -215,14 +261,14 @@ def _settle(enter: Floats, leave: Floats, short: _Stretches) -> None:
     np.maximum.at(leave, over.pair[~entering], border[~entering])
 
 
-def _directions(index: GeofenceIndex, ways: _Segments, segment: Slots, slot: Slots) -> NDArray[np.int8]:
-    directions = np.zeros(len(segment), dtype=np.int8)
-    for row, (way, place) in enumerate(zip(segment.tolist(), slot.tolist(), strict=True)):
+def _directions(index: GeofenceIndex, ways: Ways, way: Slots, slot: Slots) -> NDArray[np.int8]:
+    directions = np.zeros(len(way), dtype=np.int8)
+    for row, (number, place) in enumerate(zip(way.tolist(), slot.tolist(), strict=True)):
         shape = index.geofence(place).shape
         if isinstance(shape, Corridor):
-            start = np.array([ways.lon[way], ways.lat[way]])
+            start = np.array([ways.lon[number], ways.lat[number]])
             directions[row] = _direction(
-                np.asarray(shape.line.coords)[:, :2], start, np.array([ways.east[way], ways.north[way]])
+                np.asarray(shape.line.coords)[:, :2], start, np.array([ways.east[number], ways.north[number]])
             )
     return directions
 

@@ -40,6 +40,12 @@ class Matches:
     slot: Slots
     distance_m: Floats
 
+    def parted(self, place: int) -> tuple["Matches", "Matches"]:
+        """The pairs of positions before a place in the batch, and those from there on, whose places count from it."""
+        cut = int(np.searchsorted(self.ping, place))
+        before = Matches(self.ping[:cut], self.slot[:cut], self.distance_m[:cut])
+        return before, Matches(self.ping[cut:] - place, self.slot[cut:], self.distance_m[cut:])
+
 
 class GeofenceIndex:
     """Geofences by place. A slot is a small whole number that stays with an id as long as that is in the index;
@@ -111,8 +117,7 @@ class GeofenceIndex:
 
     def get(self, geofence_id: str) -> Geofence | None:
         """The geofence of an id, None when it is not in the index."""
-        slot = self.catalogue.slot(geofence_id)
-        return None if slot is None else self.catalogue.geofence(slot)
+        return self.catalogue.get(geofence_id)
 
     def of_kind(self, kind: Kind) -> Sequence[Geofence]:
         """All geofences of a kind."""

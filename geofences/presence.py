@@ -9,7 +9,6 @@ jitters at the border does not flap.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from math import erfc, exp, log, log10, sqrt
 from typing import Literal
 
@@ -19,13 +18,6 @@ from numpy.typing import NDArray
 
 Transition = tuple[Literal["enter", "exit", "dwell"], float, float]
 """What happened, when by estimate (unix seconds), and with what confidence (0..1)."""
-
-
-class Source(StrEnum):
-    """What a signal is."""
-
-    FIX = "fix"
-    BEACON = "beacon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +97,13 @@ class Presence(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return max(self.fix_at, self.beacon_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What one signal says about one geofence: log-odds of being inside."""
+class Evidence(msgspec.Struct, frozen=True, gc=False):
+    """What one signal says about one geofence: log-odds of being inside. It is a fix, or else the hearing of a beacon."""
 
     at: float
     log_odds: float
-    source: Source
     dwell_seconds: float
+    by_beacon: bool = False
 
 
 def stranger(previous_at: float, policy: PresencePolicy) -> Presence:
@@ -134,17 +125,18 @@ def step(
 ) -> tuple[Presence, tuple[Transition, ...]]:
     """Take one signal, newer than all before it, into account."""
     at = evidence.at
-    log_odds = _fused(was, evidence, policy)
+    silent_seconds = at - was.seen_at
+    log_odds = _fused(was, evidence, silent_seconds, policy)
     held_at, doubted_at = was.held_at, was.doubted_at or at
     if not evidence.log_odds:
         doubted_at = was.doubted_at
     elif (evidence.log_odds > 0) == was.inside:
         held_at, doubted_at = at, 0.0
     inside, since, dwelled = was.inside, was.since, was.dwelled
-    unrest = was.unrest * exp(-max(at - was.seen_at, 0.0) / policy.unrest_seconds) if was.unrest else 0.0
+    unrest = was.unrest * exp(-max(silent_seconds, 0.0) / policy.unrest_seconds) if was.unrest else 0.0
     more = policy.unrest_log_odds * unrest
     crossed_at = (held_at + (doubted_at or at)) / 2
-    borne_out = was.doubted_at > 0 or at - was.seen_at >= policy.alone_seconds
+    borne_out = was.doubted_at > 0 or silent_seconds >= policy.alone_seconds
     said: tuple[Transition, ...] = ()
     if not inside and borne_out and log_odds >= policy.enter_log_odds + more:
         inside, since, dwelled, held_at, doubted_at = True, crossed_at, False, at, 0.0
@@ -161,12 +153,11 @@ def step(
     if inside and not dwelled and evidence.log_odds > 0 and at >= since + evidence.dwell_seconds:
         dwelled = True
         said = (*said, ("dwell", since + evidence.dwell_seconds, probability(log_odds)))
-    by_beacon = evidence.source is Source.BEACON
     now = Presence(
         log_odds,
         inside,
-        was.fix_at if by_beacon else at,
-        at if by_beacon else was.beacon_at,
+        was.fix_at if evidence.by_beacon else at,
+        at if evidence.by_beacon else was.beacon_at,
         held_at,
         doubted_at,
         since,
@@ -236,12 +227,12 @@ def probability(log_odds: float) -> float:
     return 1 / (1 + exp(-log_odds))
 
 
-def _fused(was: Presence, evidence: Evidence, policy: PresencePolicy) -> float:
-    if evidence.source is Source.BEACON:
+def _fused(was: Presence, evidence: Evidence, silent_seconds: float, policy: PresencePolicy) -> float:
+    if evidence.by_beacon:
         elapsed, correlation = evidence.at - was.beacon_at, policy.beacon_correlation_seconds
     else:
         elapsed, correlation = evidence.at - was.fix_at, policy.correlation_seconds
     fresh = 1 - exp(-max(elapsed, 1.0) / correlation)
-    faded = was.log_odds * exp(-max(evidence.at - was.seen_at, 0.0) / policy.memory_seconds)
+    faded = was.log_odds * exp(-max(silent_seconds, 0.0) / policy.memory_seconds)
     log_odds = faded + fresh * evidence.log_odds
     return max(-policy.limit_log_odds, min(policy.limit_log_odds, log_odds))

@@ -5,7 +5,7 @@ A circle is measured along the ellipsoid. An area or corridor of a town's size i
 for its nearest point on a conformal map, and the way to that is measured along the ellipsoid.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, cast
@@ -61,11 +61,15 @@ class Map(IntEnum):
 
 @dataclass(slots=True)
 class _Rows:
-    """Shapes as columns. `area` is in local metres, or in degrees when wide; `border` is on the shape's map."""
+    """Shapes as columns. `area` is in local metres, or in degrees when wide; `border` is on the shape's map. `across` and
+    `along` are the metres per degree of longitude and latitude on a local map.
+    """
 
     map: NDArray[np.int8]
     lon: Floats
     lat: Floats
+    across: Floats
+    along: Floats
     reach_m: Floats
     area: Geometries
     border: Geometries
@@ -73,11 +77,13 @@ class _Rows:
     @classmethod
     def empty(cls, room: int) -> "_Rows":
         """Rows that hold nothing."""
-        lon, lat, reach_m = np.zeros((3, room))
+        lon, lat, across, along, reach_m = np.zeros((5, room))
         return cls(
             np.full(room, Map.NONE, np.int8),
             lon,
             lat,
+            across,
+            along,
             reach_m,
             np.empty(room, object),
             np.empty(room, object),
@@ -89,6 +95,8 @@ class _Rows:
             self.map[places],
             self.lon[places],
             self.lat[places],
+            self.across[places],
+            self.along[places],
             self.reach_m[places],
             self.area[places],
             self.border[places],
@@ -126,12 +134,10 @@ class Ruler:
             return np.empty(0)
         self._hold(slots)
         maps = self._rows.map[slots]
-        distances = np.full(len(slots), np.nan)
-        for kind, measure in (
-            (Map.CIRCLE, _circle),
-            (Map.LOCAL, _local),
-            (Map.STEREOGRAPHIC, _stereographic),
-        ):
+        if (maps == maps[0]).all():
+            return MEASURES[maps[0]](lons, lats, self._rows.at(slots))
+        distances = np.empty(len(slots))
+        for kind, measure in MEASURES.items():
             these = np.flatnonzero(maps == kind)
             if these.size:
                 distances[these] = measure(lons[these], lats[these], self._rows.at(slots[these]))
@@ -172,7 +178,7 @@ def _circle(lons: Floats, lats: Floats, rows: _Rows) -> Floats:
 
 
 def _local(lons: Floats, lats: Floats, rows: _Rows) -> Floats:
-    x, y = to_local(lons, lats, Centre(rows.lon, rows.lat))
+    x, y = wrapped(lons - rows.lon) * rows.across, (lats - rows.lat) * rows.along
     away = shapely.distance(rows.border, shapely.points(x, y))
     return _signed(away, shapely.intersects_xy(rows.area, x, y), rows.reach_m)
 
@@ -185,6 +191,13 @@ def _stereographic(lons: Floats, lats: Floats, rows: _Rows) -> Floats:
     away = geodesic_m(lons, lats, near_lon, near_lat)
     inside = shapely.intersects_xy(rows.area, centre.lon + wrapped(lons - centre.lon), lats)
     return _signed(away, inside, rows.reach_m)
+
+
+MEASURES: Mapping[int, Callable[[Floats, Floats, _Rows], Floats]] = {
+    Map.CIRCLE: _circle,
+    Map.LOCAL: _local,
+    Map.STEREOGRAPHIC: _stereographic,
+}
 
 
 def _signed(away: Floats, inside: NDArray[np.bool_], reach_m: Floats) -> Floats:
@@ -230,6 +243,7 @@ def _flat(shapes: Sequence[Area | Corridor], borders: Geometries, bounds: Floats
     rows.reach_m[:] = [0.0 if isinstance(each, Area) else each.width_m / 2 for each in shapes]
     single = shapely.get_num_geometries(borders) == 1
     borders[single] = shapely.get_geometry(borders[single], 0)
+    rows.across, rows.along = metres_per_degree(rows.lat)
     positions, owners = shapely.get_coordinates(borders, return_index=True)
     here = to_local(positions[:, 0], positions[:, 1], Centre(rows.lon[owners], rows.lat[owners]))
     shapely.set_coordinates(borders, np.column_stack(here))

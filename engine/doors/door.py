@@ -13,10 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.appender import Appender, Outcome
 from engine.doors import keys as api_keys
+from engine.doors.heads import Heads
 from engine.doors.keys import ApiKey, Keys
 from engine.doors.limits import RateLimit
 from engine.doors.problem import Problem, response_to
-from engine.doors.web import authenticate, away, permitted, read_body, secret_in
+from engine.doors.web import Caller, authenticate, away, permitted, read_body
 from engine.intake import Intake, Reports
 from engine.log import SignalLog
 from engine.signals import SignalKind
@@ -48,6 +49,7 @@ class SignalDoor:
         self._keys = keys
         self._limit = limit
         self.body_limit_bytes = body_limit_bytes
+        self.heads = Heads()
         self._asking = asyncio.Lock()
         """One request asks a store about its key at a time; those that waited find what it has learned."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,7 +69,7 @@ class SignalDoor:
             await response_to_error(error)(scope, receive, send)
             return
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.serve(kind, headers.get(b"authorization", b""), body, answered.set_result)
+        self.serve(kind, Caller.of(headers.get(b"authorization", b"")), body, answered.set_result)
         answer = await asyncio.shield(answered)
         if isinstance(answer, Response):
             await answer(scope, receive, send)
@@ -76,44 +78,42 @@ class SignalDoor:
             await send({"type": "http.response.start", "status": 202, "headers": [_JSON, length]})
             await send({"type": "http.response.body", "body": answer})
 
-    def serve(
-        self, kind: SignalKind, authorization: bytes, body: bytes, then: Callable[[Answer], None]
-    ) -> None:
+    def serve(self, kind: SignalKind, caller: Caller, body: bytes, then: Callable[[Answer], None]) -> None:
         """Take a body in, and call `then` with the answer: at once, or when its signals are in the log."""
         try:
-            key = self._known(authorization.decode("latin-1"))
+            key = self._known(caller)
         except Problem as problem:
             then(response_to(problem))
             return
         if key is not None:
             self.take(kind, body, then, key.devices)
             return
-        task = asyncio.get_running_loop().create_task(self._ask(kind, authorization, body, then))
+        task = asyncio.get_running_loop().create_task(self._ask(kind, caller, body, then))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _known(self, authorization: str) -> ApiKey | None:
+    def _known(self, caller: Caller) -> ApiKey | None:
         """The key, if the request may be taken without asking a store; counts it if so. Raises `Problem` 403."""
-        key = self._trusted(authorization)
+        key = self._trusted(caller)
         return key if key is not None and self._limit.spend_held(key.id) else None
 
-    def _trusted(self, authorization: str) -> ApiKey | None:
-        secret = secret_in(authorization)
-        key = self._keys.trusted(secret) if secret else None
+    def _trusted(self, caller: Caller) -> ApiKey | None:
+        key = self._keys.trusted(caller.hashed)
         return None if key is None else permitted(key, api_keys.Scope.INGEST)
 
     async def _ask(
-        self, kind: SignalKind, authorization: bytes, body: bytes, then: Callable[[Answer], None]
+        self, kind: SignalKind, caller: Caller, body: bytes, then: Callable[[Answer], None]
     ) -> None:
         """Take a body whose key, or whose permit, a store must be asked about."""
-        shown = authorization.decode("latin-1")
         try:
             async with self._asking:
-                key = self._known(shown)
+                key = self._known(caller)
                 if key is None:
-                    key = self._trusted(shown)
+                    key = self._trusted(caller)
                     if key is None:
-                        key = await run_in_threadpool(authenticate, self._keys, shown, api_keys.Scope.INGEST)
+                        key = await run_in_threadpool(
+                            authenticate, self._keys, caller.authorization, api_keys.Scope.INGEST
+                        )
                     await run_in_threadpool(self._limit.spend, key.id)
         except Exception as error:  # noqa: BLE001  # whatever it is, the sender is to hear of it
             then(response_to_error(error))

@@ -74,7 +74,7 @@ class Keys:
 
     def __init__(self, records: Records, admin_key: str, now: Callable[[], datetime]) -> None:
         self._records = records
-        self._admin_hash = _hash(admin_key) if admin_key else None
+        self._admin_hash = hash_of(admin_key) if admin_key else None
         self._now = now
         self._trusted: dict[str, tuple[ApiKey, float]] = {}
         self._noted: dict[str, datetime] = {}
@@ -110,7 +110,7 @@ class Keys:
                 insert(api_keys).values(
                     id=key.id,
                     name=name,
-                    hash=_hash(secret),
+                    hash=hash_of(secret),
                     scopes=" ".join(sorted(key.scopes)),
                     created_at=key.created_at,
                     app=app,
@@ -137,14 +137,14 @@ class Keys:
             rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id))
             return [_key(row) for row in rows]
 
-    def trusted(self, secret: str) -> ApiKey | None:
-        """The key with this secret if it was found valid just now; None means that `find` must look."""
-        key, until = self._trusted.get(_hash(secret), (None, 0.0))
+    def trusted(self, hashed: str) -> ApiKey | None:
+        """The key whose secret has this hash if it was found valid just now; None means that `find` must look."""
+        key, until = self._trusted.get(hashed, (None, 0.0))
         return key if time.monotonic() < until else None
 
     def find(self, secret: str) -> ApiKey | None:
         """The live key with this secret. Compared in constant time, so that timing tells nothing."""
-        hashed = _hash(secret)
+        hashed = hash_of(secret)
         key = self._find(secret, hashed)
         if key is not None:
             if len(self._trusted) >= TRUSTED_LIMIT:
@@ -234,6 +234,6 @@ def _key(row: Any) -> ApiKey:
     )
 
 
-def _hash(secret: str) -> str:
+def hash_of(secret: str) -> str:
     """SHA-256 is enough: a key is 256 random bits, not a password."""
     return hashlib.sha256(secret.encode()).hexdigest()

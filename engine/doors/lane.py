@@ -1,16 +1,19 @@
 """The short way for signals through the HTTP server. uvicorn's protocol parses each request, and gives it a task and
 an ASGI cycle, which cost more than a body with one ping. Plain bodies of signals go from its parser straight to the
-door, and their answers straight back; whatever is unusual about a request sends it the usual way.
+door, and their answers straight back; whatever is unusual about a request sends it the usual way. One whose head came
+before is not even parsed.
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from engine.doors.door import PATHS, Answer, SignalDoor
-from engine.signals import SignalKind
+from engine.doors.heads import Head
+from engine.doors.web import Caller
 
 KINDS = {path.encode(): kind for path, kind in PATHS.items()}
 UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"))
@@ -22,14 +25,16 @@ class _Body(RequestResponseCycle):
     application, this one does not.
     """
 
-    def __init__(self, kind: SignalKind, authorization: bytes, *, keep_alive: bool) -> None:
-        self.kind = kind
-        self.authorization = authorization
+    response_complete = False
+    disconnected = False
+
+    def __init__(self, head: Head, *, keep_alive: bool = True) -> None:
+        self.head = head
         self.keep_alive = keep_alive
         self.body = bytearray()
-        self.response_complete = False
-        self.disconnected = False
         self.message_event = _NOBODY_WAITS
+        self.data = b""
+        """All that came of it, if it came at once and may be so remembered."""
 
 
 class SignalLane(HttpToolsProtocol):
@@ -40,6 +45,36 @@ class SignalLane(HttpToolsProtocol):
     def __init__(self, *args: Any, door: SignalDoor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._door = door
+        self._between = True
+        """Nothing of a next message has come to the parser, and another one may follow."""
+        self._begun = 0
+        """Messages in `_data`, the bytes that came last."""
+        self._data = b""
+        self._quiet_since = 0.0
+        self._last_written: tuple[Any, Answer, bytes] = (None, b"", b"")
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come. A whole request whose head came before needs no parser."""
+        if self._between and not self.flow.write_paused and self._is_free:
+            known = self._door.heads.find(data)
+            if known is not None:
+                head, body = known
+                self.cycle = request = _Body(head)
+                self._door.serve(head.kind, head.caller, body, partial(self._tell, request))
+                return
+        self._data, self._begun = (data if self._between else b""), 0
+        super().data_received(data)
+        self._data = b""
+
+    @property
+    def _is_free(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def on_message_begin(self) -> None:
+        """Count it."""
+        self._between = False
+        self._begun += 1
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
@@ -52,9 +87,7 @@ class SignalLane(HttpToolsProtocol):
     def _short_way(self) -> _Body | None:
         """A plain body of signals, when nothing is under way on this connection. None for any other request."""
         kind = KINDS.get(self.url)
-        if kind is None or self.parser.get_method() != b"POST" or self.flow.write_paused:
-            return None
-        if self.cycle is not None and not self.cycle.response_complete:
+        if kind is None or self.parser.get_method() != b"POST" or self.flow.write_paused or not self._is_free:
             return None
         headers = dict(self.headers)
         length = headers.get(b"content-length", b"")
@@ -63,7 +96,8 @@ class SignalLane(HttpToolsProtocol):
         if int(length) > self._door.body_limit_bytes:
             return None
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        return _Body(kind, headers.get(b"authorization", b""), keep_alive=keep_alive)
+        head = Head(kind, Caller.of(headers.get(b"authorization", b"")), int(length))
+        return _Body(head, keep_alive=keep_alive)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body; one that goes the short way is within its limit."""
@@ -74,11 +108,13 @@ class SignalLane(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Hand a whole body in."""
+        self._between = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         request = self.cycle
         if isinstance(request, _Body):
-            self._door.serve(
-                request.kind, request.authorization, bytes(request.body), lambda it: self._tell(request, it)
-            )
+            if self._between and self._begun == 1:
+                request.data = self._data
+            head = request.head
+            self._door.serve(head.kind, head.caller, bytes(request.body), partial(self._tell, request))
         else:
             super().on_message_complete()
 
@@ -89,10 +125,18 @@ class SignalLane(HttpToolsProtocol):
         self.transport.write(self._written(request, answer))
         if not request.keep_alive:
             self.transport.close()
-        self.on_response_complete()
+        elif request.data and isinstance(answer, bytes):
+            self._door.heads.remember(request.data, request.head)
+        if self.pipeline or not request.keep_alive:
+            self.on_response_complete()
+        else:
+            self._be_quiet()
 
     def _written(self, request: _Body, answer: Answer) -> bytes:
         """The answer as it goes over the wire."""
+        headers, last, written = self._last_written
+        if headers is self.server_state.default_headers and last == answer and request.keep_alive:
+            return written
         lines = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
         if not request.keep_alive:
             lines.append(b"connection: close\r\n")
@@ -100,7 +144,33 @@ class SignalLane(HttpToolsProtocol):
             lines += [b"%b: %b\r\n" % header for header in answer.raw_headers]
             return b"".join([STATUS_LINE[answer.status_code], *lines, b"\r\n", bytes(answer.body)])
         lines.append(b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(answer))
-        return b"".join([STATUS_LINE[202], *lines, answer])
+        written = b"".join([STATUS_LINE[202], *lines, answer])
+        if request.keep_alive:
+            self._last_written = self.server_state.default_headers, answer, written
+        return written
+
+    def _be_quiet(self) -> None:
+        """What uvicorn does after an answer when nothing waits; but a timer that runs already is left to run, and finds
+        out by itself how long it has been quiet.
+        """
+        self.server_state.total_requests += 1
+        self._quiet_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait(self.timeout_keep_alive)
+
+    def _wait(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was quiet for too long."""
+        self.timeout_keep_alive_task = None
+        if self.transport.is_closing() or not self._is_free:
+            return
+        left = self._quiet_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._wait(left)
+        else:
+            super().timeout_keep_alive_handler()
 
 
 _NOBODY_WAITS = asyncio.Event()

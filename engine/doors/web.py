@@ -3,6 +3,7 @@
 import logging
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -19,7 +20,7 @@ from starlette.types import Scope as AsgiScope
 from campaigns.errors import CampaignError
 from consent.errors import ConsentError
 from engine.doors import strict_json
-from engine.doors.keys import ApiKey, Keys, Scope
+from engine.doors.keys import ApiKey, Keys, Scope, hash_of
 from engine.doors.problem import FieldProblem, Problem, problem_response, response_to
 from geofences.errors import GeofenceError
 
@@ -54,6 +55,21 @@ def requires_now(keys: Keys, scope: Scope) -> Callable[[Request], None]:
         authenticate(keys, request.headers.get("authorization"), scope)
 
     return check
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request, by its Authorization header, and the hash of the secret in it, "" when there is none."""
+
+    authorization: str
+    hashed: str
+
+    @classmethod
+    def of(cls, authorization: bytes) -> "Caller":
+        """From the header as it came."""
+        text = authorization.decode("latin-1")
+        secret = secret_in(text)
+        return cls(text, hash_of(secret) if secret else "")
 
 
 def secret_in(authorization: str | None) -> str:

@@ -8,13 +8,16 @@
 --       devices may be heard, entries kept, state expiry in ms, milliseconds for which processed entries are kept,
 --       number of states, (device, 1 if it had a state before, state, due in ms or '') fours, then (device, event) pairs.
 --       An empty state is none. One long argument is read by the server as fast as it comes, many short ones are not.
--- Answers for each partition the devices that were skipped, 0 when the lease is lost or the batch was committed before,
---         or what went wrong there, which stops no other.
+-- Answers for each partition the devices that were skipped, 0 when the lease is lost, 1 when the cursor is elsewhere, as
+--         when the batch was committed before, or what went wrong there, which stops no other.
 local function commit(keys, part)
   local lease, cursor, done, log, gate, edits, events, due, prefix = unpack(keys)
   local last, entries, kept, expiry_ms, kept_ms = part[3], part[4], tonumber(part[6]), part[7], tonumber(part[8])
-  if redis.call('GET', lease) ~= part[1] or (redis.call('GET', cursor) or '0-0') ~= part[2] then
+  if redis.call('GET', lease) ~= part[1] then
     return 0
+  end
+  if (redis.call('GET', cursor) or '0-0') ~= part[2] then
+    return 1
   end
   local closed = (redis.call('GET', edits) or '0') ~= part[5]
   local first_event = 10 + 4 * tonumber(part[9])

@@ -5,6 +5,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 import uvicorn
@@ -12,6 +13,7 @@ from uvicorn.server import ServerState
 
 from engine.app import Engine
 from engine.clock import SetClock
+from engine.doors.keys import Scope
 from engine.doors.lane import SignalLane
 from engine.live import gate_key, partition_of
 from tests.conftest import ADMIN_KEY
@@ -43,9 +45,13 @@ async def answer(reader: asyncio.StreamReader) -> Answer:
 
 
 @asynccontextmanager
-async def served(engine: Engine) -> AsyncIterator[Callable[[], Awaitable[Streams]]]:
+async def served(
+    engine: Engine, *, quiet_seconds: float = 5
+) -> AsyncIterator[Callable[[], Awaitable[Streams]]]:
     door = engine.web()
-    config = uvicorn.Config(door, log_level="warning", lifespan="off")
+    config = uvicorn.Config(
+        door, log_level="warning", lifespan="off", timeout_keep_alive=cast("int", quiet_seconds)
+    )
     state = ServerState()
     state.default_headers = [(b"server", b"test")]
 
@@ -93,6 +99,92 @@ def test_requests_sent_ahead_are_answered_in_their_order(engine: Engine, body: b
     said = [request(body), other, request(b"{}"), request(body), other, request(body, key="wrong")]
     statuses = [status for status, _, _ in talk(engine, b"".join(said), 6)]
     assert statuses == [202, 200, 422, 202, 200, 401]
+
+
+def test_a_head_that_came_before_means_the_same_with_another_body(engine: Engine, body: bytes):
+    other = body.replace(b"48.8", b"48.9")
+    unknown = body.replace(b"ana", b"bob")
+    wrong = body.replace(b"48.8", b"98.8")
+
+    async def run() -> list[int]:
+        async with served(engine) as connect:
+            statuses = []
+            for _ in range(2):
+                reader, writer = await connect()
+                for said in (body, body, other, unknown, wrong, body):
+                    writer.write(request(said))
+                    statuses.append((await asyncio.wait_for(answer(reader), 20))[0])
+                writer.close()
+            return statuses
+
+    assert asyncio.run(run()) == [202, 202, 202, 422, 422, 202] * 2
+    latitudes = [lat for entry in _logged(engine) for lat in entry.signals.columns[2].tolist()]
+    assert latitudes == [48.8, 48.8, 48.9, 48.8] * 2
+
+
+def test_what_follows_a_head_that_is_known_is_understood_whatever_it_is(engine: Engine, body: bytes):
+    other = b"GET /healthz HTTP/1.1\r\nHost: door\r\n\r\n"
+    plain, parting = request(body), request(body, "Connection: close")
+
+    async def run() -> list[int]:
+        async with served(engine) as connect:
+            reader, writer = await connect()
+            statuses = []
+            for said, answers in [
+                (plain, 1),
+                (plain * 3, 3),
+                (other, 1),
+                (plain, 1),
+                (b"\r\n" + plain, 1),
+                (plain + other + plain[:30], 2),
+                (plain[30:], 1),
+                (plain[:-5], 0),
+                (plain[-5:] + parting, 2),
+            ]:
+                writer.write(said)
+                await writer.drain()
+                statuses += [(await asyncio.wait_for(answer(reader), 20))[0] for _ in range(answers)]
+            assert await asyncio.wait_for(reader.read(), 20) == b""
+            writer.close()
+            return statuses
+
+    assert asyncio.run(run()) == [202, *[202] * 3, 200, 202, 202, 202, 200, 202, 202, 202]
+
+
+def test_a_key_that_is_revoked_opens_no_more_although_the_head_is_known(engine: Engine, body: bytes):
+    key, secret = engine.keys.create("app", [Scope.INGEST])
+    said = request(body, key=secret)
+
+    async def run() -> list[int]:
+        async with served(engine) as connect:
+            reader, writer = await connect()
+            statuses = []
+            for number in range(4):
+                if number == 3:
+                    engine.keys.revoke(key.id)
+                writer.write(said)
+                statuses.append((await asyncio.wait_for(answer(reader), 20))[0])
+            writer.close()
+            return statuses
+
+    assert asyncio.run(run()) == [202, 202, 202, 401]
+
+
+def test_a_quiet_connection_is_closed_and_not_before_it_was_quiet(engine: Engine, body: bytes):
+    async def run() -> None:
+        async with served(engine, quiet_seconds=0.3) as connect:
+            reader, writer = await connect()
+            loop = asyncio.get_running_loop()
+            began = last = loop.time()
+            while last < began + 0.4:
+                writer.write(request(body))
+                assert (await asyncio.wait_for(answer(reader), 20))[0] == 202
+                last = loop.time()
+            assert await asyncio.wait_for(reader.read(), 20) == b""
+            assert loop.time() > last + 0.25
+            writer.close()
+
+    asyncio.run(run())
 
 
 def test_a_sender_that_waits_for_a_go_ahead_gets_it(engine: Engine, body: bytes):

@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import pytest
@@ -6,6 +7,7 @@ from redis.exceptions import ResponseError
 
 from campaigns.store import put_campaign as put_campaign_as_it_is
 from campaigns.triggers.trigger import Trigger
+from engine import worker as working
 from engine.app import Engine
 from engine.clock import SetClock
 from engine.leases import Leases
@@ -18,6 +20,7 @@ from engine.live import (
     events_key,
     gate_key,
     lease_key,
+    log_key,
     partition_of,
 )
 from engine.places import Places
@@ -376,6 +379,67 @@ def test_what_turns_out_not_to_have_happened_is_taken_back_with_its_message(
     assert message["state"] == "cancelled"
     engine.settle()
     assert items(town, "/v1/messages")[0]["sent_at"] is None
+
+
+def test_a_commit_that_is_refused_for_its_cursor_alone_keeps_the_lease(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    """As after a failover to a replica that lacked the last commit, found while the next one is written."""
+    engine.settle()
+    send(town, clock, WALK_IN)
+    partition = partition_of("ana-phone", engine.live.partitions)
+    lease = engine.leases.held[partition]
+    engine.live.client.set(cursor_key(partition), "0-1")
+    assert engine.worker.run_once() == 0
+    assert engine.leases.held[partition] == lease
+    engine.settle()
+    assert [event["kind"] for event in items(town, "/v1/events")] == ["enter"]
+    assert engine.log.depth() == 0
+
+
+def test_a_round_is_bounded_in_signals_and_takes_one_entry_at_least(
+    town: TestClient, engine: Engine, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+):
+    engine.settle()
+    monkeypatch.setattr(working, "SIGNALS_AT_ONCE", 10)
+    for age in range(7, 0, -1):
+        send(town, clock, [10 * age, 10 * age - 4, 10 * age - 8])
+    send(town, clock, [each / 10 for each in range(12)])
+    send(town, clock, [0])
+    assert [engine.worker.run_once() for _ in range(6)] == [3, 2, 2, 1, 1, 0]
+    assert engine.log.depth() == 0
+
+
+def test_a_round_that_fails_is_told_and_taken_again(
+    town: TestClient, engine: Engine, clock: SetClock, caplog: pytest.LogCaptureFixture
+):
+    partition = partition_of("ana-phone", engine.live.partitions)
+    client = engine.live.client
+    unreadable = client.xadd(log_key(partition), {"g": "0", "s": b"no signals"})
+    send(town, clock, WALK_IN)
+
+    class Mending(threading.Event):
+        """Takes away, at the second failure, what cannot be read; set once there is an event."""
+
+        waits = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.waits += 1
+            assert not client.exists(cursor_key(partition)), "nothing is skipped"
+            assert partition in engine.leases.held
+            if self.waits == 2:
+                client.xdel(log_key(partition), unreadable)
+            return False
+
+        def is_set(self) -> bool:
+            return client.xlen(events_key(partition)) > 0
+
+    stop = Mending()
+    engine.worker.run(stop, refresh_seconds=3600)
+    assert (stop.waits, engine.worker.failures) == (2, 2)
+    assert caplog.text.count("worker: a round failed (ValidationError); beginning anew") == 2
+    [told] = [each for each in town.get("/readyz").json()["attention"] if "worker" in each]
+    assert told.startswith("2 rounds of the worker failed since the start")
 
 
 def key_of_track(engine: Engine) -> str:

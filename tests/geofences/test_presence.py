@@ -9,7 +9,6 @@ from geofences.presence import (
     STORE_PRESENCE,
     Evidence,
     Presence,
-    Source,
     beacon_log_odds,
     dwell_by_clock,
     fix_log_odds,
@@ -27,7 +26,7 @@ def walk(fixes: list[tuple[float, float, float]]) -> list[tuple[str, float]]:
     told = []
     for at, distance_m, accuracy_m in fixes:
         said = fix_log_odds(distance_m, accuracy_m, STORE_PRESENCE, inside=presence.inside)
-        presence, transitions = step(presence, Evidence(at, said, Source.FIX, DWELL), STORE_PRESENCE)
+        presence, transitions = step(presence, Evidence(at, said, DWELL), STORE_PRESENCE)
         told += [(kind, at) for kind, at, _ in transitions]
     return told
 
@@ -54,7 +53,7 @@ def test_a_region_says_less_than_fresh_fixes_and_all_where_there_are_none():
     was = stranger(0.0, STORE_PRESENCE)
     assert region_log_odds(was, 10.0, STORE_PRESENCE, entered=True) > 0
     for at in range(10, 100, 10):
-        was, _ = step(was, Evidence(float(at), 2.0, Source.FIX, DWELL), STORE_PRESENCE)
+        was, _ = step(was, Evidence(float(at), 2.0, DWELL), STORE_PRESENCE)
     assert was.inside
     soon, later = (region_log_odds(was, at, STORE_PRESENCE, entered=False) for at in (100.0, 200.0))
     assert later < soon == 0.0
@@ -132,7 +131,7 @@ def hear(seconds: range, rssi_dbm: float) -> list[str]:
     presence, told = stranger(0.0, STORE_PRESENCE), []
     for at in seconds:
         said = beacon_log_odds(rssi_dbm, -59, 2.7, STORE_PRESENCE)
-        presence, transitions = step(presence, Evidence(at, said, Source.BEACON, DWELL), STORE_PRESENCE)
+        presence, transitions = step(presence, Evidence(at, said, DWELL, by_beacon=True), STORE_PRESENCE)
         told += [kind for kind, _, _ in transitions]
     return told
 
@@ -145,7 +144,7 @@ def test_a_beacon_that_is_heard_well_makes_a_visit_and_a_faint_one_does_not():
 def inside_until(last: float) -> Presence:
     presence = stranger(0.0, STORE_PRESENCE)
     for at in range(10, int(last) + 1, 10):
-        presence, _ = step(presence, Evidence(at, 2.5, Source.FIX, DWELL), STORE_PRESENCE)
+        presence, _ = step(presence, Evidence(at, 2.5, DWELL), STORE_PRESENCE)
     assert presence.inside
     return presence
 
@@ -162,7 +161,7 @@ def test_a_dwell_is_told_by_the_clock_when_it_is_due_and_the_phone_was_heard_lat
 def test_a_phone_silent_for_too_long_or_in_doubt_does_not_dwell_by_the_clock():
     stale = inside_until(300 - STORE_PRESENCE.stale_seconds - 20)
     assert dwell_by_clock(stale, 1000, DWELL, STORE_PRESENCE) is None
-    doubtful, _ = step(inside_until(290), Evidence(300, -0.5, Source.FIX, DWELL), STORE_PRESENCE)
+    doubtful, _ = step(inside_until(290), Evidence(300, -0.5, DWELL), STORE_PRESENCE)
     assert doubtful.inside
     assert dwell_by_clock(doubtful, 1000, DWELL, STORE_PRESENCE) is None
 

@@ -132,20 +132,22 @@ class Inbound:
 
 def insert_if_new(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert the row, unless one with its key stands already. Two at once: the second waits and sees the first."""
-    return conn.execute(_inserting_new(conn.dialect.name, table), dict(values)).first() is not None
+    return (
+        conn.execute(_inserting_new(conn.dialect.name, table, telling=True), dict(values)).first() is not None
+    )
 
 
 def insert_all_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows in one statement, except those that are there already by any key."""
     if rows:
-        insert_new = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-        conn.execute(insert_new(table).on_conflict_do_nothing(), rows)
+        conn.execute(_inserting_new(conn.dialect.name, table, telling=False), rows)
 
 
-@cache  # one for each table that is asked for
-def _inserting_new(dialect: str, table: Table) -> Executable:
+@cache  # for each table that is asked for
+def _inserting_new(dialect: str, table: Table, *, telling: bool) -> Executable:
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+    statement = insert(table).on_conflict_do_nothing()
+    return statement.returning(*table.primary_key) if telling else statement
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from consent.entry import Channel, Purpose, standing
 from engine import metrics
 from engine.events import sealed_with
 from engine.facts import HOUSE, House, gather_known, hold_counters
-from engine.judgement import Keep, judge_all, record_new
+from engine.judgement import Keep, judge_all
 from engine.leases import Leases
 from engine.live import Live, events_key
 from engine.records import Records, is_away
@@ -208,7 +208,7 @@ class Judge:
         self,
         house: House,
         breakers: Callable[[], Mapping[Channel, Breaker]] = dict,
-        record: Keep = record_new,
+        record: Keep | None = None,
         dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._house = house

@@ -42,6 +42,12 @@ _CROSSED = select(
     _events.at >= bindparam("since"),
     _events.kind.in_(CROSSINGS),
 )
+_STAYS = select(table).where(
+    table.c.subject.in_(bindparam("some", expanding=True)),
+    table.c.entered_at >= bindparam("since"),
+    table.c.entered_at <= bindparam("until"),
+)
+_STAYS_IN = _STAYS.where(table.c.geofence.in_(bindparam("places", expanding=True)))
 
 
 def follow(conn: Connection, events: Collection[str], known: Iterable[tuple[PlaceEvent, str]] = ()) -> None:
@@ -98,13 +104,13 @@ def visits_of_many(
     wanted, places = set(subjects), None if geofences is None else set(geofences)
     by_place: dict[tuple[str, str], list[Stay]] = defaultdict(list)
     for some in chunks(wanted):
-        query = select(table).where(
-            table.c.subject.in_(some), table.c.entered_at >= since - LONGEST, table.c.entered_at <= until
-        )
-        for part in (
-            [query] if places is None else [query.where(table.c.geofence.in_(p)) for p in chunks(places)]
+        asked = {"some": some, "since": since - LONGEST, "until": until}
+        for rows in (
+            [conn.execute(_STAYS, asked)]
+            if places is None
+            else [conn.execute(_STAYS_IN, asked | {"places": part}) for part in chunks(places)]
         ):
-            for row in conn.execute(part):
+            for row in rows.all():
                 by_place[row.subject, row.geofence].append(_stay(row))
     made: dict[str, list[Visit]] = {subject: [] for subject in wanted}
     for (subject, geofence), several in by_place.items():

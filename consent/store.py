@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     BindParameter,
     Column,
     Connection,
+    Executable,
     ForeignKey,
     Index,
     Integer,
@@ -130,9 +132,7 @@ class Inbound:
 
 def insert_if_new(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert the row, unless one with its key stands already. Two at once: the second waits and sees the first."""
-    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(dict(values)).on_conflict_do_nothing().returning(*table.primary_key)
-    return conn.execute(statement).first() is not None
+    return conn.execute(_inserting_new(conn.dialect.name, table), dict(values)).first() is not None
 
 
 def insert_all_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -140,6 +140,12 @@ def insert_all_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, A
     if rows:
         insert_new = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
         conn.execute(insert_new(table).on_conflict_do_nothing(), rows)
+
+
+@cache  # one for each table that is asked for
+def _inserting_new(dialect: str, table: Table) -> Executable:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing().returning(*table.primary_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +307,7 @@ def reachable(
     keys = keys_of(conn, wanted) if keys is None else keys
     found = {}
     for some in batches(wanted):
-        with_push = set(conn.scalars(_WITH_PUSH, {"some": some}))
+        with_push = set(conn.scalars(_WITH_PUSH, {"some": some}).all())
         rows = conn.execute(_SUBJECTS, {"some": some}).all()
         suppressed = suppression.suppressed_marks(conn, [row.phone_mark for row in rows if row.phone_mark])
         for row in rows:
@@ -360,7 +366,7 @@ def phones_of(
     keys = keys_of(conn, wanted) if keys is None else keys
     found = {}
     for some in batches(wanted):
-        rows = conn.execute(_PHONES, {"some": some})
+        rows = conn.execute(_PHONES, {"some": some}).all()
         found.update({row.id: keys[row.id].open("phone", row.phone) for row in rows})
     return found
 
@@ -427,7 +433,7 @@ def _owners(conn: Connection, names: Sequence[str], key_ids: Sequence[str]) -> d
     named = {vault.fingerprint(each, "device", name): name for each in key_ids for name in names}
     owners = {}
     for some in batches(named):
-        found = conn.execute(_OWNERS, {"some": some})
+        found = conn.execute(_OWNERS, {"some": some}).all()
         owners.update({named[row.device]: row.subject for row in found})
     return owners
 

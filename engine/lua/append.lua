@@ -13,7 +13,7 @@ local verdicts, refused = {}, false
 for first = 1, #devices, 4000 do
   local allowed = redis.call('HMGET', gate, unpack(devices, first, math.min(first + 3999, #devices)))
   for i = 1, #allowed do
-    local verdict = allowed[i] == '1' and 1 or allowed[i] and 0 or -1
+    local verdict = allowed[i] and (string.byte(allowed[i]) == 49 and 1 or 0) or -1  -- 49 is a 1; what follows it tells since when
     refused = refused or verdict ~= 1
     verdicts[first + i - 1] = verdict
   end

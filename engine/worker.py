@@ -7,7 +7,7 @@ import threading
 import time
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
@@ -84,18 +84,44 @@ _encoder = msgspec.msgpack.Encoder()
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """What is committed in one round trip. By partition: the id of the last entry and how many entries were taken, the
-    devices whose tracks are written, how often the gate had closed when these were known to be allowed. `had` are those
-    that had a track before; `after` is the moment up to which timers have been looked at: one that could not be told by
-    then never will be.
+    devices whose tracks are written, how often the gate had closed when these were known to be allowed. `after` is the
+    moment up to which timers have been looked at: one that could not be told by then never will be.
     """
 
     until: Mapping[int, tuple[bytes, int]]
     devices: Mapping[int, Sequence[str]]
     gate_edits: Mapping[int, bytes]
-    had: Container[str]
     detection: Detection
     signals: Batch = field(default_factory=lambda: Batch.of(()))
     after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The tracks of devices that may be heard, None for one that has none; by partition, how often the gate had closed
+    when that was known; and of devices for which it may have been opened after some of the signals had come, how often
+    it had closed by then.
+    """
+
+    tracks: dict[str, Track | None] = field(default_factory=dict)
+    gate_edits: dict[int, bytes] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
+
+    def rows(self, entries: Iterable[LogEntry]) -> list[int]:
+        """The rows of the entries' signals, one after the other, that may be heard: of a device that may, and appended
+        when the gate was open for it as it is now.
+        """
+        heard: list[int] = []
+        first = 0
+        for entry in entries:
+            edits, names = int(entry.gate_edits), entry.signals.devices
+            heard += [
+                row
+                for row, device in enumerate(names, first)
+                if device in self.tracks and self.since.get(device, 0) <= edits
+            ]
+            first += len(names)
+        return heard
 
 
 class _Overtaken(Exception):
@@ -213,10 +239,11 @@ class Worker:
         """Learn from processed entries where phones were that are near nothing, which no state holds."""
         if entries:
             signals = Batch.together([entry.signals for entry in entries])
-            known, _ = self._known({partition: list(dict.fromkeys(signals.devices))})
-            recall(
-                self._world, signals.only([row for row, name in enumerate(signals.devices) if name in known])
+            known = self._known(
+                {partition: list(dict.fromkeys(signals.devices))},
+                {partition: [each.gate_edits for each in entries]},
             )
+            recall(self._world, signals.only(known.rows(entries)))
 
     def _begin_anew(self) -> None:
         """Forget all that is only remembered: what was not committed did not happen. What is being committed is found
@@ -296,22 +323,21 @@ class Worker:
             for partition, entries in taken.items()
         }
         devices = {partition: list(dict.fromkeys(each.devices)) for partition, each in batches.items()}
-        known, gate_edits = self._known(
+        known = self._known(
             devices,
             {partition: [each.gate_edits for each in entries] for partition, entries in taken.items()},
         )
         signals = Batch.together(list(batches.values()))
-        if sum(map(len, devices.values())) > len(known):
-            for stranger in set(signals.devices) - known.keys():
+        if known.since or sum(map(len, devices.values())) > len(known.tracks):
+            for stranger in set(signals.devices) - known.tracks.keys():
                 self._world.forget(stranger)
-            signals = signals.only([row for row, name in enumerate(signals.devices) if name in known])
-        detection = detect(self._world, known, signals) if signals else Detection({}, (), 0)
+            signals = signals.only(known.rows(chain.from_iterable(taken.values())))
+        detection = detect(self._world, known.tracks, signals) if signals else Detection({}, (), 0)
         self._commit(
             _Batch(
                 until={partition: (entries[-1].id, len(entries)) for partition, entries in taken.items()},
                 devices=self._by_partition(detection.tracks),
-                gate_edits=gate_edits,
-                had={name for name in detection.tracks if known.get(name)},
+                gate_edits=known.gate_edits,
                 detection=detection,
                 signals=signals,
             )
@@ -329,15 +355,14 @@ class Worker:
                 due_key(partition), 0, int(now * 1000), byscore=True, offset=0, num=TIMERS_AT_ONCE
             )
             devices = [name.decode() for name in cast("list[bytes]", names)]
-            known, gate_edits = self._known({partition: devices})
-            tracks = {name: each for name, each in known.items() if each}
+            known = self._known({partition: devices})
+            tracks = {name: each for name, each in known.tracks.items() if each}
             detection = tick(self._world, tracks, now)
             self._commit(
                 _Batch(
                     until={partition: (self._cursors[partition], 0)},
                     devices={partition: devices},
-                    gate_edits=gate_edits,
-                    had=tracks,
+                    gate_edits=known.gate_edits,
                     detection=Detection({**tracks, **detection.tracks}, detection.events, 0),
                     after=now,
                 )
@@ -373,55 +398,53 @@ class Worker:
         self,
         devices: Mapping[int, Sequence[str]],
         gate_edits: Mapping[int, Sequence[bytes]] = MappingProxyType({}),
-    ) -> tuple[dict[str, Track | None], dict[int, bytes]]:
-        """The tracks of the devices that may still be heard, None for one that has none; and, by partition, how often
-        the gate had closed when that was known. `gate_edits` tells how often it had for each log entry.
+    ) -> _Known:
+        """What is known of devices that may still be heard. `gate_edits` tells how often the gate had closed for each
+        log entry.
 
         The live store is asked where something is not remembered, or the gate has closed since it was: a withdrawal
         deletes the track there. A track that it was not asked for is remembered no longer for having been looked at, so
         that it is forgotten before it expires there.
         """
         now = self._now().timestamp()
-        known: dict[str, Track | None] = {}
-        edits: dict[int, bytes] = {}
+        known = _Known()
         asked: dict[int, dict[str, Remembered]] = {}
         for partition, names in devices.items():
             there = self._tracks.among(names, now)
             of_entries = set(gate_edits.get(partition, ()))
             of_all = of_entries | {then for _, then in there.values()}
             if len(of_entries) == len(of_all) == 1 and len(there) == len(names):
-                known |= {name: each for name, (each, _) in there.items()}
-                [edits[partition]] = of_all
+                known.tracks.update({name: each for name, (each, _) in there.items()})
+                [known.gate_edits[partition]] = of_all
             else:
                 asked[partition] = there
         if asked:
-            answered, edits_now = self._ask(
-                {partition: devices[partition] for partition in asked}, asked, gate_edits
+            answered = self._ask({partition: devices[partition] for partition in asked}, asked, gate_edits)
+            known = _Known(
+                known.tracks | answered.tracks, known.gate_edits | answered.gate_edits, answered.since
             )
-            known |= answered
-            edits |= edits_now
-        for partition, then in edits.items():
+        tracks = known.tracks
+        for partition, then in known.gate_edits.items():
             fresh = partition in asked
             self._remember(
                 {
-                    name: known[name]
+                    name: tracks[name]
                     for name in devices[partition]
-                    if name in known and (fresh or not known[name])
+                    if name in tracks and (fresh or not tracks[name])
                 },
                 then,
                 now,
             )
-        return known, edits
+        return known
 
     def _ask(
         self,
         devices: Mapping[int, Sequence[str]],
         there: Mapping[int, Mapping[str, Remembered]],
         gate_edits: Mapping[int, Sequence[bytes]],
-    ) -> tuple[dict[str, Track | None], dict[int, bytes]]:
-        """What `_known` answers, of devices that the live store is asked for; some of them are remembered."""
-        known: dict[str, Track | None] = {}
-        edits: dict[int, bytes] = {}
+    ) -> _Known:
+        """What the live store knows of devices, of which some are remembered."""
+        known = _Known()
         remembered = {
             partition: [name for name, (each, _) in tracks.items() if each]
             for partition, tracks in there.items()
@@ -430,13 +453,18 @@ class Worker:
             partition: [name for name in names if name not in there[partition]]
             for partition, names in devices.items()
         }
+        least = {
+            partition: min({*counts, *(then for _, then in there[partition].values())}, key=int)
+            for partition in devices
+            if (counts := gate_edits.get(partition))
+        }
         self._ahead.call(
             "fetch",
             [
                 (
                     (gate_key(partition), gate_edits_key(partition), device_prefix(partition)),
                     [
-                        next(iter(gate_edits.get(partition, ())), b""),
+                        least.get(partition, b""),
                         *(_encoder.encode(each[partition]) for each in (devices, remembered, wanted)),
                     ],
                 )
@@ -445,11 +473,17 @@ class Worker:
         )
         self._settle()
         for partition, answer in zip(devices, raised(self._ahead.hear()), strict=True):
-            edits[partition], heard, kept, states = answer
+            known.gate_edits[partition], heard, kept, states, opened = answer
             names = devices[partition]
             if heard:
-                names = [name for name, verdict in zip(names, heard, strict=True) if verdict == ord("1")]
-            found = dict.fromkeys(names)
+                verdicts = list(zip(names, heard.decode(), strict=True))
+                names = [name for name, verdict in verdicts if verdict != "0"]
+                again = (name for name, verdict in verdicts if verdict == "2")
+                for name, since in zip(again, map(int, opened), strict=True):
+                    known.since[name] = since
+                    if name not in there[partition] or int(there[partition][name][1]) < since:
+                        self._world.forget(name)
+            found: dict[str, Track | None] = dict.fromkeys(names)
             for name, verdict in zip(remembered[partition], kept, strict=True):
                 if verdict != ord("1"):
                     self._forget(name)
@@ -458,8 +492,8 @@ class Worker:
             for name, state in zip(wanted[partition], states, strict=True):
                 if state and name in found:
                     found[name] = decode_track(state)
-            known |= found
-        return known, edits
+            known.tracks.update(found)
+        return known
 
     def _remember(self, tracks: Mapping[str, Track | None], gate_edits: bytes, now: float) -> None:
         none: Remembered = (None, gate_edits)
@@ -546,12 +580,7 @@ class Worker:
             each = batch.detection.tracks.get(device)
             due_at = track.due_at(each, self._world.index.get) if each else None
             due_ms = "" if due_at is None or due_at <= batch.after else str(int(due_at * 1000) + 1)
-            states += [
-                device,
-                "1" if device in batch.had else "",
-                encode_track(each) if each else b"",
-                due_ms,
-            ]
+            states += [device, encode_track(each) if each else b"", due_ms]
             if due_ms and due_at is not None:
                 self._due_at[partition] = min(self._due_at.get(partition, float("inf")), due_at)
         keys = [

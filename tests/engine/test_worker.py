@@ -18,6 +18,7 @@ from engine.live import (
     done_key,
     due_key,
     events_key,
+    gate_edits_key,
     gate_key,
     lease_key,
     log_key,
@@ -470,7 +471,9 @@ def test_what_was_withdrawn_is_not_written_back_by_a_worker_that_remembers_it(
         town.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
         clock.advance(seconds=1)
     partition = partition_of("ana-phone", engine.live.partitions)
-    assert engine.live.client.hget(gate_key(partition), "ana-phone") == b"1"
+    assert engine.live.client.hget(gate_key(partition), "ana-phone") == b"1%b" % engine.live.client.get(
+        gate_edits_key(partition)
+    )
     engine.settle()
     assert not engine.live.client.exists(key_of_track(engine))
     clock.advance(seconds=20)
@@ -590,6 +593,70 @@ def test_where_a_phone_was_before_a_withdrawal_is_forgotten_with_its_track(
     engine.settle()
     track = decode_track(engine.live.client.get(key_of_track(engine)))
     assert [each.sign.at for each in track.tail] == [clock().timestamp()]
+
+
+def come_back(client: TestClient, clock: SetClock) -> None:
+    """Ana withdraws, and allows it again."""
+    for action in ("withdraw", "grant"):
+        entry = {"purpose": "location", "action": action, "source": "app", "text_version": "v1"}
+        client.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
+        clock.advance(seconds=1)
+
+
+@pytest.mark.parametrize("met", [False, True], ids=["new", "met far away before"])
+def test_what_waits_from_before_a_withdrawal_is_not_heard_though_the_phone_has_come_back(
+    town: TestClient, engine: Engine, clock: SetClock, *, met: bool
+):
+    if met:
+        send(town, clock, [60], LON + 1)
+        engine.settle()
+        assert engine.worker._world.passers.last("ana-phone")
+    send(town, clock, WALK_IN)
+    come_back(town, clock)
+    send(town, clock, [0])
+    sent_at = clock().timestamp()
+    engine.settle()
+    track = decode_track(engine.live.client.get(key_of_track(engine)))
+    assert [each.sign.at for each in track.tail] == [sent_at]
+    assert engine.worker._world.passers.last("ana-phone")[0] == sent_at
+    assert engine.log.depth() == 0
+
+
+def test_where_a_phone_was_before_a_withdrawal_is_not_read_again(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    send(town, clock, [0], LON + 1)
+    engine.settle()
+    come_back(town, clock)
+    engine.worker._begin_anew()
+    engine.settle()
+    assert engine.worker._world.passers.last("ana-phone") is None
+    send(town, clock, [0], LON + 1)
+    engine.settle()
+    engine.worker._begin_anew()
+    engine.settle()
+    assert engine.worker._world.passers.last("ana-phone")
+
+
+def test_a_phone_of_which_it_was_not_kept_when_it_was_allowed_is_heard_as_long_as_no_gate_closes(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    partition = partition_of("ana-phone", engine.live.partitions)
+    names = (f"bob-phone-{number}" for number in range(100))
+    bob = next(each for each in names if partition_of(each, engine.live.partitions) == partition)
+    gate = gate_key(partition)
+    engine.live.client.hset(gate, mapping={"ana-phone": "1", bob: "1"})  # as an older version left it
+    tracks = []
+    for closes in (False, True):
+        send(town, clock, [0])
+        if closes:
+            engine.gate._say("0", [bob])
+            send(town, clock, [0.5])
+        engine.settle()
+        tracks.append(decode_track(engine.live.client.get(key_of_track(engine))).signals)
+    assert tracks == [1, 2]
+    engine.gate.rebuild()
+    assert engine.live.client.hgetall(gate) == {b"ana-phone": b"12"}, "bob is nobody's"
 
 
 def test_a_track_that_expired_is_not_remembered(town: TestClient, engine: Engine, clock: SetClock):

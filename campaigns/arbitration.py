@@ -63,7 +63,7 @@ def rounds(claims: Iterable[Claim]) -> Iterator[list[Claim]]:
             made.append(mine)
         mine.append(claim)
     for each in made:
-        yield sorted(each, key=rank)
+        yield sorted(each, key=rank) if len(each) > 1 else each
 
 
 def rank(claim: Claim) -> tuple[float, float, float, float, str, str]:

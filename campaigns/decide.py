@@ -135,7 +135,7 @@ def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = Fa
         reasons[name] = answer.reason
     outcome, reason = conclude(reasons)
     return Decision(
-        id=derived_id("decision", moment.event.id, campaign.id),
+        id=decision_id(moment.event.id, campaign.id),
         event=moment.event.id,
         campaign=campaign.id,
         subject=moment.recipient.id if moment.recipient else None,
@@ -148,6 +148,11 @@ def decide(campaign: Campaign, moment: Moment, now: datetime, *, test: bool = Fa
         variant=variant.name if variant else None,
         test=test,
     )
+
+
+def decision_id(event: str, campaign: str) -> str:
+    """The id of the decision on this event for this campaign; the same however often it is made."""
+    return derived_id("decision", event, campaign)
 
 
 def is_asked(name: GateName, subject: str | None, *, test: bool) -> bool:

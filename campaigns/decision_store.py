@@ -3,10 +3,10 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, true
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, true
 
 from campaigns.decide import Decision, Outcome
 from campaigns.errors import DecisionNotFound
@@ -17,7 +17,11 @@ from campaigns.message import Message
 from campaigns.message_store import insert_message
 from campaigns.paging import Page
 from campaigns.tables import decisions, messages
+from consent.data_keys import batches
 from consent.store import insert_all_new, insert_if_new
+
+_ADD = insert(decisions)
+_DECIDED = select(decisions.c.id).where(decisions.c.id.in_(bindparam("some", expanding=True)))
 
 
 def record_decision(
@@ -29,6 +33,12 @@ def record_decision(
     if not insert_if_new(conn, decisions, decision_row(decision)):
         return False
     return message is None or insert_message(conn, message, counted=counted)
+
+
+def add_decisions(conn: Connection, several: Sequence[Decision]) -> None:
+    """Record decisions of which none was made before. Raises `IntegrityError` if one was, meanwhile."""
+    if several:
+        conn.execute(_ADD, [decision_row(each) for each in several])
 
 
 def insert_decisions(conn: Connection, several: Sequence[Decision]) -> None:
@@ -58,6 +68,11 @@ def decision_row(decision: Decision) -> dict[str, Any]:
 def is_decided(conn: Connection, decision_id: str) -> bool:
     """Whether this was judged before: a replay."""
     return conn.execute(select(decisions.c.id).where(decisions.c.id == decision_id)).first() is not None
+
+
+def decided_among(conn: Connection, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that were judged before."""
+    return {each for some in batches(ids) for each in conn.scalars(_DECIDED, {"some": some}).all()}
 
 
 def decisions_page(

@@ -3,7 +3,7 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,12 +41,13 @@ def insert_message(conn: Connection, message: Message, *, counted: bool = False)
     return insert_if_new(conn, messages, _message_row(key, message, counted=counted))
 
 
-def insert_messages(conn: Connection, several: Sequence[Message]) -> None:
-    """Keep many messages at once, to subjects that have a data key; those that are kept already stay as they are."""
+def insert_messages(conn: Connection, several: Sequence[Message], counted: Container[str] = ()) -> None:
+    """Keep many messages at once, to subjects that have a data key; those that are kept already stay as they are. `counted`
+    are the ids of those that are reserved in the counters of budgets.
+    """
     keys = keys_of(conn, {each.subject for each in several})
-    insert_all_new(
-        conn, messages, [_message_row(keys[each.subject], each, counted=False) for each in several]
-    )
+    rows = [_message_row(keys[each.subject], each, counted=each.id in counted) for each in several]
+    insert_all_new(conn, messages, rows)
 
 
 _ABOUT = (
@@ -59,6 +60,15 @@ _ABOUT = (
     messages.c.visit,
 )
 _COUNTS = (messages.c.state.not_in([state.value for state in NEVER_SENT]), messages.c.test.is_not(true()))
+_SINCE = (
+    select(*_ABOUT)
+    .where(
+        messages.c.subject.in_(bindparam("some", expanding=True)),
+        *_COUNTS,
+        bindparam("since", type_=messages.c.sent_at.type) < _WENT,
+    )
+    .order_by(_WENT)
+)
 _BEFORE = (
     select(*_ABOUT)
     .where(
@@ -83,8 +93,7 @@ def sent_to(conn: Connection, subjects: Iterable[str], since: datetime) -> dict[
     """
     found: dict[str, list[Sent]] = {subject: [] for subject in subjects}
     for some in batches(found):
-        query = select(*_ABOUT).where(messages.c.subject.in_(some), *_COUNTS, since < _WENT)
-        for row in conn.execute(query.order_by(_WENT)):
+        for row in conn.execute(_SINCE, {"some": some, "since": since}).all():
             found[row.subject].append(_sent(row))
     return found
 

@@ -98,7 +98,7 @@ def set_state(conn: Connection, campaign_id: str, state: CampaignState, at: date
 
 def live_campaigns(conn: Connection) -> list[Campaign]:
     """Campaigns that are active or scheduled, the most important first; `decide` tells which may speak."""
-    return [_read(definition) for definition in conn.scalars(_LIVE)]
+    return [_read(definition) for definition in conn.scalars(_LIVE).all()]
 
 
 def campaigns_that_speak(conn: Connection, after: str, limit: int) -> list[Campaign]:

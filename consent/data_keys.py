@@ -90,7 +90,7 @@ def add_key(conn: Connection, kind: KeyKind, key_id: str) -> None:
 def ids_in_state(conn: Connection, kind: KeyKind, *states: KeyState) -> tuple[str, ...]:
     """The keys of a kind that are in one of these states, in the order of their ids."""
     wanted = {"of_kind": kind.value, "states": [state.value for state in states]}
-    return tuple(conn.scalars(_IDS_IN_STATE, wanted))
+    return tuple(conn.scalars(_IDS_IN_STATE, wanted).all())
 
 
 def keys_in_use(conn: Connection) -> KeysInUse:
@@ -138,7 +138,7 @@ def keys_of(conn: Connection, subjects: Iterable[str]) -> dict[str, DataKey]:
     """The data keys of those subjects that have one."""
     vault, found = vault_of(conn), {}
     for some in batches(set(subjects)):
-        for row in conn.execute(_KEYS, {"some": some}):
+        for row in conn.execute(_KEYS, {"some": some}).all():
             found[row.subject] = vault.unwrap(row.subject, row.master, row.wrapped)
     return found
 

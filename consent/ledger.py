@@ -110,7 +110,7 @@ def entries_of_many(
             rows = conn.execute(_OF_MANY, {"some": some})
         else:
             rows = conn.execute(_OF_MANY_FOR, {"some": some, "of_purpose": purpose.value})
-        for row in rows.mappings():
+        for row in rows.mappings().all():
             found[row["subject"]].append(_entry(row))
     return {subject: tuple(entries) for subject, entries in found.items()}
 

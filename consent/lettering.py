@@ -21,11 +21,15 @@ _LOOSE_ACCENTS = re.compile(r"(?<=[a-z])[\^`´¨~](?=[a-z])")
 
 def normalise_text(text: str) -> str:
     """Small Latin letters without accents, invisible characters or punctuation, one space between words."""
-    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    seen = "".join(char for char in letters if unicodedata.category(char) not in ("Mn", "Mc", "Me", "Cf"))
-    plain = _LOOSE_ACCENTS.sub("", unicodedata.normalize("NFKD", seen.translate(LOOKALIKES)))
+    plain = _LOOSE_ACCENTS.sub("", text.casefold() if text.isascii() else _latin(text))
     plain = _MIXED.sub(lambda word: word[0].translate(_DIGITS), plain)
     return " ".join(re.findall(r"[^\W_]+", plain))
+
+
+def _latin(text: str) -> str:
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    seen = "".join(char for char in letters if unicodedata.category(char) not in ("Mn", "Mc", "Me", "Cf"))
+    return unicodedata.normalize("NFKD", seen.translate(LOOKALIKES))
 
 
 def spelt_plainly(said: str) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     BindParameter,
     Column,
     Connection,
+    Executable,
     ForeignKey,
     Index,
     Integer,
@@ -130,16 +132,22 @@ class Inbound:
 
 def insert_if_new(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert the row, unless one with its key stands already. Two at once: the second waits and sees the first."""
-    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(dict(values)).on_conflict_do_nothing().returning(*table.primary_key)
-    return conn.execute(statement).first() is not None
+    return (
+        conn.execute(_inserting_new(conn.dialect.name, table, telling=True), dict(values)).first() is not None
+    )
 
 
 def insert_all_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows in one statement, except those that are there already by any key."""
     if rows:
-        insert_new = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-        conn.execute(insert_new(table).on_conflict_do_nothing(), rows)
+        conn.execute(_inserting_new(conn.dialect.name, table, telling=False), rows)
+
+
+@cache  # for each table that is asked for
+def _inserting_new(dialect: str, table: Table, *, telling: bool) -> Executable:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = insert(table).on_conflict_do_nothing()
+    return statement.returning(*table.primary_key) if telling else statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +309,7 @@ def reachable(
     keys = keys_of(conn, wanted) if keys is None else keys
     found = {}
     for some in batches(wanted):
-        with_push = set(conn.scalars(_WITH_PUSH, {"some": some}))
+        with_push = set(conn.scalars(_WITH_PUSH, {"some": some}).all())
         rows = conn.execute(_SUBJECTS, {"some": some}).all()
         suppressed = suppression.suppressed_marks(conn, [row.phone_mark for row in rows if row.phone_mark])
         for row in rows:
@@ -360,7 +368,7 @@ def phones_of(
     keys = keys_of(conn, wanted) if keys is None else keys
     found = {}
     for some in batches(wanted):
-        rows = conn.execute(_PHONES, {"some": some})
+        rows = conn.execute(_PHONES, {"some": some}).all()
         found.update({row.id: keys[row.id].open("phone", row.phone) for row in rows})
     return found
 
@@ -427,7 +435,7 @@ def _owners(conn: Connection, names: Sequence[str], key_ids: Sequence[str]) -> d
     named = {vault.fingerprint(each, "device", name): name for each in key_ids for name in names}
     owners = {}
     for some in batches(named):
-        found = conn.execute(_OWNERS, {"some": some})
+        found = conn.execute(_OWNERS, {"some": some}).all()
         owners.update({named[row.device]: row.subject for row in found})
     return owners
 

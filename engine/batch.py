@@ -2,6 +2,7 @@
 becomes a `Signal` of its own only where somebody looks at it.
 """
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -12,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.signals import Fix, Heard, Ping, Report, Signal, times_of
+from engine.signals import Fix, Heard, Ping, Report, Sighting, Signal, known, times_of
 
 Floats = NDArray[np.float64]
 UNKNOWN = float("nan")
@@ -55,25 +56,6 @@ class Batch(Sequence[Signal]):
             _columns([(signal.received_at, *_values(signal.what)) for signal in signals]),
             {row: signal.what for row, signal in enumerate(signals) if isinstance(signal.what, Heard)},
         )
-
-    @classmethod
-    def of_reports(cls, arrivals: Sequence[tuple[float, Sequence[Report]]]) -> "Batch":
-        """From what devices reported, with when each body was received (unix seconds)."""
-        reports = list(chain.from_iterable(each for _, each in arrivals))
-        columns = np.empty((len(FIELDS), len(reports)))
-        columns[0] = np.repeat([at for at, _ in arrivals], [len(each) for _, each in arrivals])
-        columns[1] = times_of(reports)
-        heard: dict[int, Heard] = {}
-        if all(isinstance(report, Ping) for report in reports):
-            _fill(columns, reports)
-        else:
-            for row, report in enumerate(reports):
-                if isinstance(report, Ping):
-                    _fill(columns[:, row : row + 1], [report])
-                else:
-                    columns[2:, row] = UNKNOWN
-                    heard[row] = report.heard
-        return cls([report.device for report in reports], columns, heard)
 
     @classmethod
     def together(cls, batches: Sequence["Batch"]) -> "Batch":
@@ -148,16 +130,28 @@ class Batch(Sequence[Signal]):
             yield Signal(self.devices[row], received_at, what)
 
 
-def _fill(columns: Floats, pings: Sequence[Any]) -> None:
-    """The columns of pings; a negative speed or heading, by which phones say unknown, becomes so."""
-    columns[2] = [ping.lat for ping in pings]
-    columns[3] = [ping.lon for ping in pings]
-    columns[4] = [ping.accuracy for ping in pings]
-    columns[5] = [UNKNOWN if ping.speed is None else ping.speed for ping in pings]
-    columns[6] = [UNKNOWN if ping.heading is None else ping.heading for ping in pings]
-    unknown = columns[5:] < 0
-    if unknown.any():
-        columns[5:][unknown] = UNKNOWN
+def packed(received: Sequence[float], reports: Sequence[Report]) -> bytes:
+    """What devices reported, each with when it was received (unix seconds), as the signal log holds it. An append packs few
+    at a time, for which lists are cheaper than numpy's arrays; for many they are no dearer.
+    """
+    heard = {row: report.heard for row, report in enumerate(reports) if type(report) is Sighting}
+    pings: Sequence[Any] = reports
+    if heard:
+        pings = [_NO_PING if row in heard else report for row, report in enumerate(reports)]
+    values = [*received, *times_of(reports)]
+    values += [ping.lat for ping in pings]
+    values += [ping.lon for ping in pings]
+    values += [ping.accuracy for ping in pings]
+    motion = [ping.speed for ping in pings] + [ping.heading for ping in pings]
+    if motion.count(None) < len(motion):
+        motion = [UNKNOWN if known(value) is None else value for value in motion]
+        if not all(map(isnan, motion)):
+            values += motion
+    columns = struct.pack(f"<{len(values)}d", *values)
+    return _encoder.encode(_Packed([report.device for report in reports], columns, heard))
+
+
+_NO_PING = Ping("", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
 
 
 def _columns(rows: Sequence[Sequence[float]]) -> Floats:

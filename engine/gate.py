@@ -19,6 +19,9 @@ from engine.round_trip import raised
 
 REBUILD_PAGE = 500
 ALLOWED, DENIED, FORGOTTEN = "1", "0", ""
+"""As they are told to the script; a device that is allowed is kept with when that began, by the count of closings."""
+ALLOWED_FIRST = "10"
+"""What the gate holds of a device that was allowed before it had ever closed."""
 
 
 class ConsentGate:

@@ -65,10 +65,7 @@ class Leases:
     def ours(self, partitions: Iterable[int]) -> set[int]:
         """Those of some partitions on which the lease is still ours, as the live store says now."""
         held = [each for each in partitions if each in self._held]
-        with self._live.pipeline() as pipeline:
-            for partition in held:
-                pipeline.get(lease_key(partition))
-            found = pipeline.execute()
+        found = raised(self._live.ask([("GET", lease_key(each)) for each in held])) if held else ()
         return {
             partition
             for partition, lease in zip(held, found, strict=True)

@@ -231,7 +231,9 @@ def tag(partition: int) -> str:
 
 
 def gate_key(partition: int) -> str:
-    """Hash: device -> 1 if its subject allows location, else 0; a device not in it is unknown."""
+    """Hash: device -> if its subject allows location 1 and after it what the gate's edits were when that began (older
+    entries may lack it), else 0; a device not in it is unknown.
+    """
     return f"{tag(partition)}:gate"
 
 

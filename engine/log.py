@@ -5,15 +5,15 @@ that was answered is seen by every later append.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import cast
 
 import msgspec
 from redis.exceptions import RedisError
 
-from engine.batch import Batch
+from engine.batch import Batch, packed
 from engine.live import Live, cursor_key, done_key, gate_edits_key, gate_key, log_key, partition_of
 from engine.round_trip import raised
 from engine.signals import Report
@@ -50,6 +50,24 @@ class LogEntry:
     signals: Batch
 
 
+@dataclass(slots=True)
+class _Part:
+    """What one append brings to one partition: reports in order, and when each was received."""
+
+    received: list[float] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+
+    @property
+    def devices(self) -> list[str]:
+        """Each once."""
+        return list(dict.fromkeys([report.device for report in self.reports]))
+
+    def without(self, refused: Container[str]) -> "_Part":
+        """The same but for these devices."""
+        left = [row for row, report in enumerate(self.reports) if report.device not in refused]
+        return _Part([self.received[row] for row in left], [self.reports[row] for row in left])
+
+
 class SignalLog:
     """The log's two ends: `append` for intake, `read` for a worker. Acknowledging is part of a worker's commit."""
 
@@ -64,11 +82,13 @@ class SignalLog:
         devices; one atomic step, and one entry, per partition. Answers the devices that were refused; the signals of
         all others are in.
         """
-        signals = Batch.of_reports(arrivals)
-        rows: dict[int, list[int]] = defaultdict(list)
-        for row, device in enumerate(signals.devices):
-            rows[partition_of(device, self._live.partitions)].append(row)
-        waiting = {partition: signals.only(these) for partition, these in rows.items()}
+        partitions = self._live.partitions
+        waiting: dict[int, _Part] = defaultdict(_Part)
+        for received_at, reports in arrivals:
+            for report in reports:
+                part = waiting[partition_of(report.device, partitions)]
+                part.received.append(received_at)
+                part.reports.append(report)
         refusals: dict[str, Refusal] = {}
         for _ in range(TRIES):
             waiting = self._try(waiting, refusals)
@@ -78,19 +98,23 @@ class SignalLog:
             refusals.update(dict.fromkeys(left.devices, Refusal.UNAVAILABLE))
         return refusals
 
-    def _try(self, waiting: Mapping[int, Batch], refusals: dict[str, Refusal]) -> dict[int, Batch]:
+    def _try(self, waiting: Mapping[int, "_Part"], refusals: dict[str, Refusal]) -> dict[int, "_Part"]:
         """Append once, all partitions in one round trip. Answers what may be heard but was held up by what may not."""
-        devices = {partition: list(dict.fromkeys(each.devices)) for partition, each in waiting.items()}
+        devices = {partition: each.devices for partition, each in waiting.items()}
         answers = self._append(
             [
                 (
                     (gate_key(partition), gate_edits_key(partition), log_key(partition)),
-                    (self._limit_entries, _encoder.encode(devices[partition]), each.encoded()),
+                    (
+                        self._limit_entries,
+                        _encoder.encode(devices[partition]),
+                        packed(each.received, each.reports),
+                    ),
                 )
                 for partition, each in waiting.items()
             ]
         )
-        again: dict[int, Batch] = {}
+        again: dict[int, _Part] = {}
         for (partition, names), answer in zip(devices.items(), answers, strict=True):
             if isinstance(answer, list):
                 refused = {
@@ -99,9 +123,8 @@ class SignalLog:
                     if number != 1
                 }
                 refusals.update(refused)
-                signals = waiting[partition]
-                if left := [row for row, name in enumerate(signals.devices) if name not in refused]:
-                    again[partition] = signals.only(left)
+                if (left := waiting[partition].without(refused)).reports:
+                    again[partition] = left
             elif answer != b"ok":
                 away = isinstance(answer, RedisError)
                 refusals.update(dict.fromkeys(names, Refusal.UNAVAILABLE if away else Refusal.LOG_FULL))

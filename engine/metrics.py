@@ -12,6 +12,10 @@ SIGHTINGS_REJECTED = Counter(
 )
 PINGS_PROCESSED = Counter("chaland_pings_processed_total", "Pings that detection has taken in.")
 PINGS_LATE = Counter("chaland_pings_late_total", "Pings older than what their device had said already.")
+ROUNDS_FAILED = Counter(
+    "chaland_rounds_failed_total",
+    "Rounds of the worker that failed for a reason of its own and are taken again; alarm on any.",
+)
 EVENTS_EMITTED = Counter("chaland_events_emitted_total", "Place events committed to the event log.")
 EVENTS_DROPPED = Counter(
     "chaland_events_dropped_total",

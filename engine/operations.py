@@ -60,6 +60,10 @@ def _attention(engine: "Engine") -> list[str]:
         told.append(
             f"{unjudged} events or moments could not be judged since the start; the log says how they failed"
         )
+    if failures := engine.worker.failures:
+        told.append(
+            f"{failures} rounds of the worker failed since the start and are taken again; the log says how"
+        )
     told += engine.events_out.attention()
     told += [
         f"push app {app} ({kind}) is paused: its credentials are refused"

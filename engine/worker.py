@@ -5,11 +5,12 @@ events and acknowledgement of each partition in one atomic, fenced step.
 import logging
 import threading
 import time
+from bisect import bisect
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -60,12 +61,21 @@ RETRY_SECONDS = 1.0
 """Pause after a store did not answer."""
 TIMERS_AT_ONCE = 500
 """Phones of one partition whose timers are looked at in one round."""
+SIGNALS_AT_ONCE = 10_000
+"""Signals of a round: each partition takes no further entry once it has its share of them, but always one. It bounds
+memory, and the time for which the live store answers nobody else while one partition is committed.
+"""
+FEW_ENTRIES = 8
+"""So many are read of each partition as long as nobody knows how many signals an entry has."""
 LOG_KEPT_MS = int((KEPT_SECONDS + 20) * 1000)
 """Processed entries stay in the log for so long: a worker that takes a partition over learns from them where phones
 were that are near nothing."""
 TRACKS_KEPT_SECONDS = 300.0
 TRACKS_LIMIT = 2_000_000
 """Phones of which a worker remembers the track, or that there is none, so as not to read back what it has written."""
+LEASE_LOST = 0
+"""What the commit of a partition answers that is another worker's; any other number is that the batch does not begin at
+its cursor."""
 Remembered = tuple[Track | None, bytes]
 """A track, None for none, and how often the gate of its partition had closed when the live store held it too."""
 _encoder = msgspec.msgpack.Encoder()
@@ -74,22 +84,50 @@ _encoder = msgspec.msgpack.Encoder()
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """What is committed in one round trip. By partition: the id of the last entry and how many entries were taken, the
-    devices whose tracks are written, how often the gate had closed when these were known to be allowed. `had` are those
-    that had a track before; `after` is the moment up to which timers have been looked at: one that could not be told by
-    then never will be.
+    devices whose tracks are written, how often the gate had closed when these were known to be allowed. `after` is the
+    moment up to which timers have been looked at: one that could not be told by then never will be.
     """
 
     until: Mapping[int, tuple[bytes, int]]
     devices: Mapping[int, Sequence[str]]
     gate_edits: Mapping[int, bytes]
-    had: Container[str]
     detection: Detection
     signals: Batch = field(default_factory=lambda: Batch.of(()))
     after: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The tracks of devices that may be heard, None for one that has none; by partition, how often the gate had closed
+    when that was known; and of devices for which it may have been opened after some of the signals had come, how often
+    it had closed by then.
+    """
+
+    tracks: dict[str, Track | None] = field(default_factory=dict)
+    gate_edits: dict[int, bytes] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
+
+    def rows(self, entries: Iterable[LogEntry]) -> list[int]:
+        """The rows of the entries' signals, one after the other, that may be heard: of a device that may, and appended
+        when the gate was open for it as it is now.
+        """
+        heard: list[int] = []
+        first = 0
+        for entry in entries:
+            edits, names = int(entry.gate_edits), entry.signals.devices
+            heard += [
+                row
+                for row, device in enumerate(names, first)
+                if device in self.tracks and self.since.get(device, 0) <= edits
+            ]
+            first += len(names)
+        return heard
+
+
 class _Overtaken(Exception):
-    """A commit was refused, as another worker has the partition now: what was detected since is built on nothing."""
+    """A commit was refused, as another worker has the partition now, or the live store is elsewhere than was thought:
+    what was detected since is built on nothing.
+    """
 
 
 class Worker:
@@ -116,6 +154,7 @@ class Worker:
         self._world = World(places.index, places.beacons)
         self._followed = (0, 0)
         self._batch_entries = batch_entries
+        self._entries_at_once = min(FEW_ENTRIES, batch_entries)
         self._state_expiry_ms = state_expiry_seconds * 1000
         self._event_limit_entries = event_limit_entries
         self._log_kept_entries = log_kept_entries
@@ -129,6 +168,8 @@ class Worker:
         self._full_looked = _Every(ROOM_SECONDS)
         self._cursors: dict[int, bytes] = {}
         self._due_at: dict[int, float] = {}
+        self.failures = 0
+        """Rounds that failed for a reason of ours."""
 
     def run(self, stop: threading.Event, refresh_seconds: float) -> None:
         """Work until told to stop; leases are renewed by the caller's `refresh_seconds` at the latest."""
@@ -140,6 +181,13 @@ class Worker:
                 self.run_once(block_ms=100)
             except (RedisError, SQLAlchemyError) as error:
                 logger.warning("worker: a store did not answer (%s); trying again", type(error).__name__)
+                self._begin_anew()
+                stop.wait(RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001  # nothing ends this thread while its leases are renewed
+                # The type alone: a message may quote a value, and a value may be personal.
+                logger.error("worker: a round failed (%s); beginning anew", type(error).__name__)  # noqa: TRY400
+                self.failures += 1
+                metrics.ROUNDS_FAILED.inc()
                 self._begin_anew()
                 stop.wait(RETRY_SECONDS)
         self.close()
@@ -191,10 +239,11 @@ class Worker:
         """Learn from processed entries where phones were that are near nothing, which no state holds."""
         if entries:
             signals = Batch.together([entry.signals for entry in entries])
-            known, _ = self._known({partition: list(dict.fromkeys(signals.devices))})
-            recall(
-                self._world, signals.only([row for row, name in enumerate(signals.devices) if name in known])
+            known = self._known(
+                {partition: list(dict.fromkeys(signals.devices))},
+                {partition: [each.gate_edits for each in entries]},
             )
+            recall(self._world, signals.only(known.rows(entries)))
 
     def _begin_anew(self) -> None:
         """Forget all that is only remembered: what was not committed did not happen. What is being committed is found
@@ -205,6 +254,7 @@ class Worker:
         self._cursors.clear()
         self._tracks.clear()
         self._world.passers = Passers()
+        self._entries_at_once = min(FEW_ENTRIES, self._batch_entries)
         self._upset = True
 
     def run_once(self, block_ms: int = 0) -> int:
@@ -229,7 +279,7 @@ class Worker:
         if not ready:
             threading.Event().wait(block_ms / 1000)
             return 0
-        batches = self._log.read(ready, self._batch_entries, block_ms)
+        batches, waiting = self._read(ready, block_ms)
         if batches:
             began = time.monotonic()
             self._take(batches)
@@ -242,8 +292,30 @@ class Worker:
         if not block_ms or not batches:
             self._settle()
         self._fleet.flush(self._now().timestamp(), at_once=not block_ms)
-        caught_up = [each for each in ready if len(batches.get(each, ())) < self._batch_entries]
+        caught_up = [each for each in ready if each not in waiting]
         return sum(len(entries) for entries in batches.values()) + self._tick(caught_up)
+
+    def _read(
+        self, cursors: Mapping[int, bytes], block_ms: int
+    ) -> tuple[dict[int, list[LogEntry]], Collection[int]]:
+        """What comes next of each partition, and the partitions of which more may be there. By how many signals the
+        entries had it is told how many to read the next time, so that little is read twice.
+        """
+        found = self._log.read(cursors, self._entries_at_once, block_ms)
+        waiting = {each for each, entries in found.items() if len(entries) == self._entries_at_once}
+        sizes = {each: [len(entry.signals) for entry in entries] for each, entries in found.items()}
+        if found:
+            share = SIGNALS_AT_ONCE // len(found)
+            signals = sum(map(sum, sizes.values()))
+            fitting = share * sum(map(len, sizes.values())) // max(signals, 1)
+            self._entries_at_once = max(min(fitting, self._batch_entries), 1)
+            if signals > share:
+                for partition, each in sizes.items():
+                    kept = bisect(list(accumulate(each)), share) or 1
+                    if kept < len(each):
+                        found[partition] = found[partition][:kept]
+                        waiting.add(partition)
+        return found, waiting
 
     def _take(self, taken: Mapping[int, Sequence[LogEntry]]) -> None:
         batches = {
@@ -251,22 +323,21 @@ class Worker:
             for partition, entries in taken.items()
         }
         devices = {partition: list(dict.fromkeys(each.devices)) for partition, each in batches.items()}
-        known, gate_edits = self._known(
+        known = self._known(
             devices,
             {partition: [each.gate_edits for each in entries] for partition, entries in taken.items()},
         )
         signals = Batch.together(list(batches.values()))
-        if sum(map(len, devices.values())) > len(known):
-            for stranger in set(signals.devices) - known.keys():
+        if known.since or sum(map(len, devices.values())) > len(known.tracks):
+            for stranger in set(signals.devices) - known.tracks.keys():
                 self._world.forget(stranger)
-            signals = signals.only([row for row, name in enumerate(signals.devices) if name in known])
-        detection = detect(self._world, known, signals) if signals else Detection({}, (), 0)
+            signals = signals.only(known.rows(chain.from_iterable(taken.values())))
+        detection = detect(self._world, known.tracks, signals) if signals else Detection({}, (), 0)
         self._commit(
             _Batch(
                 until={partition: (entries[-1].id, len(entries)) for partition, entries in taken.items()},
                 devices=self._by_partition(detection.tracks),
-                gate_edits=gate_edits,
-                had={name for name in detection.tracks if known.get(name)},
+                gate_edits=known.gate_edits,
                 detection=detection,
                 signals=signals,
             )
@@ -284,15 +355,14 @@ class Worker:
                 due_key(partition), 0, int(now * 1000), byscore=True, offset=0, num=TIMERS_AT_ONCE
             )
             devices = [name.decode() for name in cast("list[bytes]", names)]
-            known, gate_edits = self._known({partition: devices})
-            tracks = {name: each for name, each in known.items() if each}
+            known = self._known({partition: devices})
+            tracks = {name: each for name, each in known.tracks.items() if each}
             detection = tick(self._world, tracks, now)
             self._commit(
                 _Batch(
                     until={partition: (self._cursors[partition], 0)},
                     devices={partition: devices},
-                    gate_edits=gate_edits,
-                    had=tracks,
+                    gate_edits=known.gate_edits,
                     detection=Detection({**tracks, **detection.tracks}, detection.events, 0),
                     after=now,
                 )
@@ -315,61 +385,66 @@ class Worker:
             for partition in self._cursors:
                 pipeline.xlen(events_key(partition))
             depths = cast("list[int]", pipeline.execute())
-        self._full = {
+        full = {
             partition
             for partition, depth in zip(self._cursors, depths, strict=True)
             if depth >= self._event_limit_entries
         }
+        if self._full - full:  # the log has grown meanwhile, by entries of whatever size
+            self._entries_at_once = min(FEW_ENTRIES, self._batch_entries)
+        self._full = full
 
     def _known(
         self,
         devices: Mapping[int, Sequence[str]],
         gate_edits: Mapping[int, Sequence[bytes]] = MappingProxyType({}),
-    ) -> tuple[dict[str, Track | None], dict[int, bytes]]:
-        """The tracks of the devices that may still be heard, None for one that has none; and, by partition, how often
-        the gate had closed when that was known. `gate_edits` tells how often it had for each log entry.
+    ) -> _Known:
+        """What is known of devices that may still be heard. `gate_edits` tells how often the gate had closed for each
+        log entry.
 
         The live store is asked where something is not remembered, or the gate has closed since it was: a withdrawal
         deletes the track there. A track that it was not asked for is remembered no longer for having been looked at, so
         that it is forgotten before it expires there.
         """
         now = self._now().timestamp()
-        known: dict[str, Track | None] = {}
-        edits: dict[int, bytes] = {}
+        known = _Known()
         asked: dict[int, dict[str, Remembered]] = {}
         for partition, names in devices.items():
             there = self._tracks.among(names, now)
             of_entries = set(gate_edits.get(partition, ()))
             of_all = of_entries | {then for _, then in there.values()}
             if len(of_entries) == len(of_all) == 1 and len(there) == len(names):
-                known |= {name: each for name, (each, _) in there.items()}
-                [edits[partition]] = of_all
+                known.tracks.update({name: each for name, (each, _) in there.items()})
+                [known.gate_edits[partition]] = of_all
             else:
                 asked[partition] = there
         if asked:
-            self._ask({partition: devices[partition] for partition in asked}, asked, gate_edits, known, edits)
-        for partition, then in edits.items():
+            answered = self._ask({partition: devices[partition] for partition in asked}, asked, gate_edits)
+            known = _Known(
+                known.tracks | answered.tracks, known.gate_edits | answered.gate_edits, answered.since
+            )
+        tracks = known.tracks
+        for partition, then in known.gate_edits.items():
             fresh = partition in asked
             self._remember(
                 {
-                    name: known[name]
+                    name: tracks[name]
                     for name in devices[partition]
-                    if name in known and (fresh or not known[name])
+                    if name in tracks and (fresh or not tracks[name])
                 },
                 then,
                 now,
             )
-        return known, edits
+        return known
 
     def _ask(
         self,
         devices: Mapping[int, Sequence[str]],
         there: Mapping[int, Mapping[str, Remembered]],
         gate_edits: Mapping[int, Sequence[bytes]],
-        known: dict[str, Track | None],
-        edits: dict[int, bytes],
-    ) -> None:
-        """Add what the live store knows of devices, of which some are remembered."""
+    ) -> _Known:
+        """What the live store knows of devices, of which some are remembered."""
+        known = _Known()
         remembered = {
             partition: [name for name, (each, _) in tracks.items() if each]
             for partition, tracks in there.items()
@@ -378,13 +453,18 @@ class Worker:
             partition: [name for name in names if name not in there[partition]]
             for partition, names in devices.items()
         }
+        least = {
+            partition: min({*counts, *(then for _, then in there[partition].values())}, key=int)
+            for partition in devices
+            if (counts := gate_edits.get(partition))
+        }
         self._ahead.call(
             "fetch",
             [
                 (
                     (gate_key(partition), gate_edits_key(partition), device_prefix(partition)),
                     [
-                        next(iter(gate_edits.get(partition, ())), b""),
+                        least.get(partition, b""),
                         *(_encoder.encode(each[partition]) for each in (devices, remembered, wanted)),
                     ],
                 )
@@ -393,11 +473,17 @@ class Worker:
         )
         self._settle()
         for partition, answer in zip(devices, raised(self._ahead.hear()), strict=True):
-            edits[partition], heard, kept, states = answer
+            known.gate_edits[partition], heard, kept, states, opened = answer
             names = devices[partition]
             if heard:
-                names = [name for name, verdict in zip(names, heard, strict=True) if verdict == ord("1")]
-            found = dict.fromkeys(names)
+                verdicts = list(zip(names, heard.decode(), strict=True))
+                names = [name for name, verdict in verdicts if verdict != "0"]
+                again = (name for name, verdict in verdicts if verdict == "2")
+                for name, since in zip(again, map(int, opened), strict=True):
+                    known.since[name] = since
+                    if name not in there[partition] or int(there[partition][name][1]) < since:
+                        self._world.forget(name)
+            found: dict[str, Track | None] = dict.fromkeys(names)
             for name, verdict in zip(remembered[partition], kept, strict=True):
                 if verdict != ord("1"):
                     self._forget(name)
@@ -406,7 +492,8 @@ class Worker:
             for name, state in zip(wanted[partition], states, strict=True):
                 if state and name in found:
                     found[name] = decode_track(state)
-            known |= found
+            known.tracks.update(found)
+        return known
 
     def _remember(self, tracks: Mapping[str, Track | None], gate_edits: bytes, now: float) -> None:
         none: Remembered = (None, gate_edits)
@@ -446,23 +533,32 @@ class Worker:
             self._remember(tracks, batch.gate_edits[partition], now)
 
     def _settle(self) -> None:
-        """Wait until what was sent is written. Raises `_Overtaken` where it is not, as another worker has the partition."""
+        """Wait until what was sent is written. Raises `_Overtaken` where it is not."""
         if not self._sent:
             return
         batch, self._sent = self._sent, None
         answers = raised(self._ahead.hear())
-        lost = {partition for partition, answer in zip(batch.until, answers, strict=True) if answer == 0}
-        skipped = {device.decode() for answer in answers if answer for device in answer}
-        for partition in lost:
-            logger.warning("worker: partition %d has passed to another worker", partition)
-            self._leases.lost(partition)
+        refused = {
+            partition: answer
+            for partition, answer in zip(batch.until, answers, strict=True)
+            if not isinstance(answer, list)
+        }
+        skipped = {device.decode() for answer in answers if isinstance(answer, list) for device in answer}
+        for partition, why in refused.items():
+            if why == LEASE_LOST:
+                logger.warning("worker: partition %d has passed to another worker", partition)
+                self._leases.lost(partition)
+            else:
+                logger.warning(
+                    "worker: partition %d is not where it was left; starting from there", partition
+                )
         for device in skipped:
             self._forget(device)
         signals, events = batch.signals, batch.detection.events
-        if lost or skipped:
+        if refused or skipped:
 
             def written(device: str) -> bool:
-                return device not in skipped and partition_of(device, self._live.partitions) not in lost
+                return device not in skipped and partition_of(device, self._live.partitions) not in refused
 
             signals = signals.only([row for row, device in enumerate(signals.devices) if written(device)])
             events = [each for each in events if written(each.device)]
@@ -471,7 +567,7 @@ class Worker:
         metrics.PINGS_LATE.inc(batch.detection.late)
         if signals.heard:
             self._fleet.take(self._world.index, self._world.beacons, signals, self._world.passers)
-        if lost:
+        if refused:
             raise _Overtaken
 
     def _commit_of(
@@ -484,12 +580,7 @@ class Worker:
             each = batch.detection.tracks.get(device)
             due_at = track.due_at(each, self._world.index.get) if each else None
             due_ms = "" if due_at is None or due_at <= batch.after else str(int(due_at * 1000) + 1)
-            states += [
-                device,
-                "1" if device in batch.had else "",
-                encode_track(each) if each else b"",
-                due_ms,
-            ]
+            states += [device, encode_track(each) if each else b"", due_ms]
             if due_ms and due_at is not None:
                 self._due_at[partition] = min(self._due_at.get(partition, float("inf")), due_at)
         keys = [

@@ -129,7 +129,7 @@ def revisions_of(conn: Connection, ids: Iterable[str]) -> dict[str, int]:
     """At which revision each of these geofences was last edited, those that exist."""
     found: dict[str, int] = {}
     for chunk in chunks(ids):
-        found |= {row.id: row.revision for row in conn.execute(_REVISIONS, {"some": chunk})}
+        found |= {row.id: row.revision for row in conn.execute(_REVISIONS, {"some": chunk}).all()}
     return found
 
 
@@ -239,7 +239,7 @@ def add_events(conn: Connection, events: Iterable[tuple[PlaceEvent, str | None]]
     ]
     if not rows:
         return set()
-    return set(conn.scalars(_ADD_EVENTS[conn.dialect.name], rows))
+    return set(conn.scalars(_ADD_EVENTS[conn.dialect.name], rows).all())
 
 
 def revise_event(conn: Connection, event: PlaceEvent, at: datetime) -> None:

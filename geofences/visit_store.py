@@ -5,7 +5,7 @@ answered are visits, which a shopper makes.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from geofences.event import EventKind, PlaceEvent
 from geofences.paging import chunks
 from geofences.tables import place_events
 from geofences.tables import visits as table
-from geofences.visit import STAY_LIMIT, Crossing, Stay, Visit, latest, stays, visit_json, visits
+from geofences.visit import MINUTE, STAY_LIMIT, Crossing, Stay, Visit, latest, stays, visit_json, visits
 
 CROSSINGS = (EventKind.ENTER, EventKind.EXIT)
 LONGEST = timedelta(days=2)
@@ -42,32 +42,41 @@ _CROSSED = select(
     _events.at >= bindparam("since"),
     _events.kind.in_(CROSSINGS),
 )
+_STAYS = select(table).where(
+    table.c.subject.in_(bindparam("some", expanding=True)),
+    table.c.entered_at >= bindparam("since"),
+    table.c.entered_at <= bindparam("until"),
+)
+_STAYS_IN = _STAYS.where(table.c.geofence.in_(bindparam("places", expanding=True)))
 
 
 def follow(conn: Connection, events: Collection[str], known: Iterable[tuple[PlaceEvent, str]] = ()) -> None:
     """Bring visits up to date with these enter and exit events, as they are kept now: new, amended or taken back; and with
     others that are `known` already as they are kept, their subjects beside them. The caller holds the locks of the subjects.
     """
-    touched = _touched(conn, events)
-    touched += [((subject, event.device, event.geofence), event.at) for event, subject in known]
+    revised = _touched(conn, events)
+    new = [((subject, event.device, event.geofence), event.at) for event, subject in known]
+    touched = [*revised, *new]
     if not touched:
         return
     places, earliest = {where for where, _ in touched}, min(at for _, at in touched)
     found: dict[_Where, list[tuple[Crossing, bool]]] = defaultdict(list)
     for some in chunks({device for _, device, _ in places}):
-        for row in conn.execute(_CROSSED, {"some": some, "since": earliest - LONGEST}):
+        for row in conn.execute(_CROSSED, {"some": some, "since": earliest - LONGEST}).all():
             if (where := (row.subject, row.device, row.geofence)) in places:
                 crossing = Crossing(row.id, EventKind(row.kind), row.at)
                 found[where].append((crossing, row.retracted_at is None))
     began = [each.event for several in found.values() for each, _ in several if each.kind is EventKind.ENTER]
-    made = [
-        _row(where, stay)
-        for where, several in found.items()
-        for stay in stays(crossing for crossing, stands in several if stands)
-    ]
-    for some in chunks(set(began) - {each["id"] for each in made}):
+    made = {
+        where: stays(crossing for crossing, stands in several if stands) for where, several in found.items()
+    }
+    for some in chunks(set(began) - {stay.id for several in made.values() for stay in several}):
         conn.execute(delete(table).where(table.c.id.in_(some)))
-    _keep(conn, made)
+    changed = _first_changes(revised, new)
+    _keep(
+        conn,
+        [_row(where, stay) for where, several in made.items() for stay in _from(several, changed.get(where))],
+    )
 
 
 def visit_of(conn: Connection, subject: str, geofence: str, at: datetime) -> Visit | None:
@@ -95,13 +104,13 @@ def visits_of_many(
     wanted, places = set(subjects), None if geofences is None else set(geofences)
     by_place: dict[tuple[str, str], list[Stay]] = defaultdict(list)
     for some in chunks(wanted):
-        query = select(table).where(
-            table.c.subject.in_(some), table.c.entered_at >= since - LONGEST, table.c.entered_at <= until
-        )
-        for part in (
-            [query] if places is None else [query.where(table.c.geofence.in_(p)) for p in chunks(places)]
+        asked = {"some": some, "since": since - LONGEST, "until": until}
+        for rows in (
+            [conn.execute(_STAYS, asked)]
+            if places is None
+            else [conn.execute(_STAYS_IN, asked | {"places": part}) for part in chunks(places)]
         ):
-            for row in conn.execute(part):
+            for row in rows.all():
                 by_place[row.subject, row.geofence].append(_stay(row))
     made: dict[str, list[Visit]] = {subject: [] for subject in wanted}
     for (subject, geofence), several in by_place.items():
@@ -156,6 +165,26 @@ def _touched(conn: Connection, events: Collection[str]) -> list[tuple[_Where, da
         for some in chunks(events)
         for row in conn.execute(_TOUCHED, {"some": some})
     ]
+
+
+def _first_changes(
+    revised: Iterable[tuple[_Where, datetime]], new: Iterable[tuple[_Where, datetime]]
+) -> dict[_Where, datetime]:
+    """From when on the stays in a place may differ from those that are kept; none where a time may have been amended."""
+    changed: dict[_Where, datetime] = {}
+    for where, at in new:
+        changed[where] = min(changed.get(where, at), at)
+    for where, _ in revised:
+        changed.pop(where, None)
+    return changed
+
+
+def _from(several: Sequence[Stay], at: datetime | None) -> Sequence[Stay]:
+    """The stays that something at an instant may have changed (None: any): the last one before it, and what follows."""
+    before = [
+        place for place, stay in enumerate(several) if at is not None and stay.entered_at + MINUTE <= at
+    ]
+    return several[before[-1] :] if before else several
 
 
 def _row(where: _Where, stay: Stay) -> dict[str, Any]:

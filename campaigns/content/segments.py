@@ -40,6 +40,11 @@ class SmsSize:
 
 def sms_size(text: str) -> SmsSize:
     """The size of a text as SMS. A character of two units is never parted between two segments."""
+    if GSM_BASIC.issuperset(text):  # a septet each, as of most texts
+        units, room = len(text), JOINED[Encoding.GSM_7]
+        return SmsSize(
+            Encoding.GSM_7, units, min(units, 1) if units <= ALONE[Encoding.GSM_7] else -(-units // room)
+        )
     encoding = Encoding.UCS_2 if any(outside_gsm(text)) else Encoding.GSM_7
     widths = [_width(character, encoding) for character in text]
     units = sum(widths)

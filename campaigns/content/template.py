@@ -254,5 +254,9 @@ def _clean(value: Any) -> str | int | float | bool | None:
     value = value[:MAX_ATTRIBUTE_CHARS]
     if LINK.search(unicodedata.normalize("NFKC", value)) or adds_way_out(value):
         return None
-    visible = "".join(" " if unicodedata.category(character) in _UNSEEN else character for character in value)
+    visible = value
+    if not value.isprintable():  # what can be printed is all to be seen
+        visible = "".join(
+            " " if unicodedata.category(character) in _UNSEEN else character for character in value
+        )
     return " ".join(visible.split())[:MAX_VALUE_CHARS]

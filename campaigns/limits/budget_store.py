@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, true, update
 
 from campaigns.limits.budget import ACCOUNT, EVER, Counted, Key, Used, owner_of
 from campaigns.limits.usage import Standing
@@ -22,6 +22,15 @@ from consent.store import insert_if_new
 SETTLED_AT_ONCE = 500
 
 _WAITING = (MessageState.DUE, MessageState.SENDING)
+_READ = (
+    select(budget_counters)
+    .where(
+        budget_counters.c.owner.in_(bindparam("owners", expanding=True)),
+        budget_counters.c.day.in_(bindparam("days", expanding=True)),
+    )
+    .order_by(budget_counters.c.owner, budget_counters.c.day)
+)
+_LOCKED = _READ.with_for_update()
 
 
 @dataclass(slots=True)
@@ -171,18 +180,13 @@ def _keys(campaign: str, day: date | None) -> Sequence[Key]:
 
 
 def _read(conn: Connection, campaigns: Iterable[str], day: date, *, lock: bool) -> dict[Key, Used]:
-    columns = budget_counters.c
     owners = [ACCOUNT, *(owner_of(campaign) for campaign in sorted(set(campaigns)))]
-    query = (
-        select(budget_counters)
-        .where(columns.owner.in_(owners), columns.day.in_([EVER, day.isoformat()]))
-        .order_by(columns.owner, columns.day)
-    )
+    asked = {"owners": owners, "days": [EVER, day.isoformat()]}
     return {
         Key(row.owner, row.day): Used(
             row.reserved_messages + row.committed_messages, row.reserved_micros + row.committed_micros
         )
-        for row in conn.execute(query.with_for_update() if lock else query)
+        for row in conn.execute(_LOCKED if lock else _READ, asked).all()
     }
 
 

@@ -15,7 +15,7 @@ from engine.ahead import Ahead, InStep
 from engine.bench.work import Feed, name_of
 from engine.clock import wall_clock
 from engine.decider import Decider
-from engine.gate import ConsentGate
+from engine.gate import ALLOWED_FIRST, ConsentGate
 from engine.intake import Intake
 from engine.leases import Leases
 from engine.live import BatchedScript, Live, gate_key, open_live, partition_of
@@ -260,7 +260,7 @@ def allow(live: Live, devices: int) -> None:
         verdicts: dict[int, dict[Any, Any]] = {}
         for device in range(first, min(first + GATE_AT_ONCE, devices)):
             name = name_of(device)
-            verdicts.setdefault(partition_of(name, live.partitions), {})[name] = "1"
+            verdicts.setdefault(partition_of(name, live.partitions), {})[name] = ALLOWED_FIRST
         with live.client.pipeline(transaction=False) as pipeline:
             for partition, each in verdicts.items():
                 pipeline.hset(gate_key(partition), mapping=each)

@@ -13,12 +13,17 @@ local verdicts, refused = {}, false
 for first = 1, #devices, 4000 do
   local allowed = redis.call('HMGET', gate, unpack(devices, first, math.min(first + 3999, #devices)))
   for i = 1, #allowed do
-    local verdict = allowed[i] == '1' and 1 or allowed[i] and 0 or -1
-    refused = refused or verdict ~= 1
-    verdicts[first + i - 1] = verdict
+    local held = allowed[i]
+    if held ~= '1' and (not held or string.byte(held) ~= 49) then  -- 49 is a 1; what follows it tells since when
+      refused = true
+      verdicts[first + i - 1] = held and 0 or -1
+    end
   end
 end
 if refused then
+  for i = 1, #devices do
+    verdicts[i] = verdicts[i] or 1
+  end
   return verdicts
 end
 redis.call('XADD', log, '*', 'g', redis.call('GET', edits) or '0', 's', ARGV[3])

@@ -1,24 +1,31 @@
 #!lua flags=allow-oom
 -- Open or close the gate of a partition for devices; with it goes all that is kept of a device that may not be heard.
 -- KEYS: gate, its edits, timers, prefix of device states.  ARGV: 1 may be heard, 0 may not, '' is nobody's; devices.
+-- A device that may be heard is kept with how often the gate had closed when it was opened for it, as in 17: what was
+-- appended before is not heard. A 1 alone, as older versions wrote, does not tell, and is completed.
 -- What is so already is not written again, so that a rebuild of what is right adds nothing to the append-only file.
 local gate, edits, due, prefix = unpack(KEYS)
 local changed = false
+local opened = ARGV[1] == '1' and '1' .. (redis.call('GET', edits) or '0')
 for i = 2, #ARGV do
   local was = redis.call('HGET', gate, ARGV[i]) or ''
-  if was ~= ARGV[1] then
-    changed = true
-    if ARGV[1] == '' then
-      redis.call('HDEL', gate, ARGV[i])
-    else
-      redis.call('HSET', gate, ARGV[i], ARGV[1])
+  if opened then
+    if not string.find(was, '^1%d') then
+      redis.call('HSET', gate, ARGV[i], opened)
     end
-  end
-  if ARGV[1] ~= '1' then
+  else
+    if was ~= ARGV[1] then
+      changed = true
+      if ARGV[1] == '' then
+        redis.call('HDEL', gate, ARGV[i])
+      else
+        redis.call('HSET', gate, ARGV[i], ARGV[1])
+      end
+    end
     changed = redis.call('DEL', prefix .. ARGV[i]) + redis.call('ZREM', due, ARGV[i]) > 0 or changed
   end
 end
-if changed and ARGV[1] ~= '1' then
+if changed then
   redis.call('INCR', edits)
 end
 return 1

@@ -42,7 +42,7 @@ def _of_partition(live: Live, log: SignalLog, partition: int, devices: list[str]
         held.append(
             {
                 "device": device,
-                "gate": {b"1": "open", b"0": "closed"}.get(gate, "unknown"),
+                "gate": "unknown" if gate is None else "open" if gate.startswith(b"1") else "closed",
                 "state": None if state is None else _beliefs(decode_track(state)),
                 "timer_due_at": None if due_ms is None else _instant(due_ms / 1000),
                 "signals": signals[device],

@@ -49,7 +49,7 @@ def commit_of(partition: int, state: bytes) -> Part:
         due_key(partition),
         device_prefix(partition),
     ]
-    return keys, packed(["mine", "0-0", "0-0", 0, "0", 100, 60_000, 60_000, 1, DEVICE, "", state, ""])
+    return keys, packed(["mine", "0-0", "0-0", 0, "0", 100, 60_000, 60_000, 1, DEVICE, state, ""])
 
 
 def test_answers_come_in_the_order_of_the_calls_each_of_which_sees_what_went_before(live: Live):
@@ -59,7 +59,7 @@ def test_answers_come_in_the_order_of_the_calls_each_of_which_sees_what_went_bef
         fetch(ahead, 0)
     heard = [ahead.hear() for _ in range(8)]
     assert heard[::2] == [[1]] * 4
-    assert [answer[:2] for [answer] in heard[1::2]] == [[b"0", b""], [b"1", b"0"], [b"1", b"1"], [b"2", b"0"]]
+    assert [answer[:2] for [answer] in heard[1::2]] == [[b"0", b""], [b"1", b"0"], [b"1", b"2"], [b"2", b"0"]]
     ahead.drop()
 
 

@@ -1,8 +1,11 @@
+from datetime import UTC, datetime
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.batch import Batch
+from engine.batch import Batch, packed
 from engine.signals import Fix, Heard, HeardBeacon, Ping, Sighting, Signal
 from geofences.beacon import RegionChange
 
@@ -38,14 +41,24 @@ def test_reports_become_signals_in_order_and_a_negative_speed_or_heading_is_unkn
         Signal("ana", 9.0, Fix(1.0, 2.0, 3.0, 4.0, None, 90.0)),
         Signal("bob", 9.0, Fix(0.5, 2.0, 3.0, 4.0, None, None)),
     ]
-    assert list(Batch.of_reports([(9.0, pings)])) == expected
+    assert list(Batch.decoded(packed([9.0, 9.0], pings))) == expected
     left = Sighting("ana", 2.5, beacon=TILL, event=RegionChange.EXIT)
-    mixed = Batch.of_reports([(9.0, pings), (10.0, [heard, left])])
+    mixed = Batch.decoded(packed([9.0, 9.0, 10.0, 10.0], [*pings, heard, left]))
     assert list(mixed) == [
         *expected,
         Signal("ana", 10.0, Heard(1.5, -70.0, None, TILL.key)),
         Signal("ana", 10.0, Heard(2.5, None, None, TILL.key, region=RegionChange.EXIT)),
     ]
+
+
+@pytest.mark.parametrize("speed", [None, -1.0, 3.0])
+def test_reports_are_packed_as_signals_are(speed: float | None):
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    pings = [Ping("ana", at, 2.0, 3.0, 4.0, speed=speed), Ping("bob", 0.5, 2.0, -0.0, 4.0)]
+    packed_ = packed([9.0, 9.5], pings)
+    assert packed_ == Batch.decoded(packed_).encoded()
+    assert (len(packed_) > 2 * 7 * 8) == (speed == 3.0)  # without columns that say nothing
+    assert Batch.decoded(packed_)[0].what.at == at.timestamp()
 
 
 def test_nothing_is_a_batch_too():

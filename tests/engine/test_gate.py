@@ -36,7 +36,7 @@ def everything(engine: Engine) -> tuple[dict[bytes, bytes], list[bytes | None]]:
     client, partitions = engine.live.client, range(engine.live.partitions)
     held: dict[bytes, bytes] = {}
     for partition in partitions:
-        held |= client.hgetall(gate_key(partition))
+        held |= {name: verdict[:1] for name, verdict in client.hgetall(gate_key(partition)).items()}
     return held, [client.get(gate_edits_key(partition)) for partition in partitions]
 
 

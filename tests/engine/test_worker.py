@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import pytest
@@ -6,6 +7,7 @@ from redis.exceptions import ResponseError
 
 from campaigns.store import put_campaign as put_campaign_as_it_is
 from campaigns.triggers.trigger import Trigger
+from engine import worker as working
 from engine.app import Engine
 from engine.clock import SetClock
 from engine.leases import Leases
@@ -16,8 +18,10 @@ from engine.live import (
     done_key,
     due_key,
     events_key,
+    gate_edits_key,
     gate_key,
     lease_key,
+    log_key,
     partition_of,
 )
 from engine.places import Places
@@ -378,6 +382,67 @@ def test_what_turns_out_not_to_have_happened_is_taken_back_with_its_message(
     assert items(town, "/v1/messages")[0]["sent_at"] is None
 
 
+def test_a_commit_that_is_refused_for_its_cursor_alone_keeps_the_lease(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    """As after a failover to a replica that lacked the last commit, found while the next one is written."""
+    engine.settle()
+    send(town, clock, WALK_IN)
+    partition = partition_of("ana-phone", engine.live.partitions)
+    lease = engine.leases.held[partition]
+    engine.live.client.set(cursor_key(partition), "0-1")
+    assert engine.worker.run_once() == 0
+    assert engine.leases.held[partition] == lease
+    engine.settle()
+    assert [event["kind"] for event in items(town, "/v1/events")] == ["enter"]
+    assert engine.log.depth() == 0
+
+
+def test_a_round_is_bounded_in_signals_and_takes_one_entry_at_least(
+    town: TestClient, engine: Engine, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+):
+    engine.settle()
+    monkeypatch.setattr(working, "SIGNALS_AT_ONCE", 10)
+    for age in range(7, 0, -1):
+        send(town, clock, [10 * age, 10 * age - 4, 10 * age - 8])
+    send(town, clock, [each / 10 for each in range(12)])
+    send(town, clock, [0])
+    assert [engine.worker.run_once() for _ in range(6)] == [3, 2, 2, 1, 1, 0]
+    assert engine.log.depth() == 0
+
+
+def test_a_round_that_fails_is_told_and_taken_again(
+    town: TestClient, engine: Engine, clock: SetClock, caplog: pytest.LogCaptureFixture
+):
+    partition = partition_of("ana-phone", engine.live.partitions)
+    client = engine.live.client
+    unreadable = client.xadd(log_key(partition), {"g": "0", "s": b"no signals"})
+    send(town, clock, WALK_IN)
+
+    class Mending(threading.Event):
+        """Takes away, at the second failure, what cannot be read; set once there is an event."""
+
+        waits = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.waits += 1
+            assert not client.exists(cursor_key(partition)), "nothing is skipped"
+            assert partition in engine.leases.held
+            if self.waits == 2:
+                client.xdel(log_key(partition), unreadable)
+            return False
+
+        def is_set(self) -> bool:
+            return client.xlen(events_key(partition)) > 0
+
+    stop = Mending()
+    engine.worker.run(stop, refresh_seconds=3600)
+    assert (stop.waits, engine.worker.failures) == (2, 2)
+    assert caplog.text.count("worker: a round failed (ValidationError); beginning anew") == 2
+    [told] = [each for each in town.get("/readyz").json()["attention"] if "worker" in each]
+    assert told.startswith("2 rounds of the worker failed since the start")
+
+
 def key_of_track(engine: Engine) -> str:
     partition = partition_of("ana-phone", engine.live.partitions)
     return device_prefix(partition) + "ana-phone"
@@ -406,7 +471,9 @@ def test_what_was_withdrawn_is_not_written_back_by_a_worker_that_remembers_it(
         town.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
         clock.advance(seconds=1)
     partition = partition_of("ana-phone", engine.live.partitions)
-    assert engine.live.client.hget(gate_key(partition), "ana-phone") == b"1"
+    assert engine.live.client.hget(gate_key(partition), "ana-phone") == b"1%b" % engine.live.client.get(
+        gate_edits_key(partition)
+    )
     engine.settle()
     assert not engine.live.client.exists(key_of_track(engine))
     clock.advance(seconds=20)
@@ -526,6 +593,70 @@ def test_where_a_phone_was_before_a_withdrawal_is_forgotten_with_its_track(
     engine.settle()
     track = decode_track(engine.live.client.get(key_of_track(engine)))
     assert [each.sign.at for each in track.tail] == [clock().timestamp()]
+
+
+def come_back(client: TestClient, clock: SetClock) -> None:
+    """Ana withdraws, and allows it again."""
+    for action in ("withdraw", "grant"):
+        entry = {"purpose": "location", "action": action, "source": "app", "text_version": "v1"}
+        client.post("/v1/subjects/ana/consents", json=entry).raise_for_status()
+        clock.advance(seconds=1)
+
+
+@pytest.mark.parametrize("met", [False, True], ids=["new", "met far away before"])
+def test_what_waits_from_before_a_withdrawal_is_not_heard_though_the_phone_has_come_back(
+    town: TestClient, engine: Engine, clock: SetClock, *, met: bool
+):
+    if met:
+        send(town, clock, [60], LON + 1)
+        engine.settle()
+        assert engine.worker._world.passers.last("ana-phone")
+    send(town, clock, WALK_IN)
+    come_back(town, clock)
+    send(town, clock, [0])
+    sent_at = clock().timestamp()
+    engine.settle()
+    track = decode_track(engine.live.client.get(key_of_track(engine)))
+    assert [each.sign.at for each in track.tail] == [sent_at]
+    assert engine.worker._world.passers.last("ana-phone")[0] == sent_at
+    assert engine.log.depth() == 0
+
+
+def test_where_a_phone_was_before_a_withdrawal_is_not_read_again(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    send(town, clock, [0], LON + 1)
+    engine.settle()
+    come_back(town, clock)
+    engine.worker._begin_anew()
+    engine.settle()
+    assert engine.worker._world.passers.last("ana-phone") is None
+    send(town, clock, [0], LON + 1)
+    engine.settle()
+    engine.worker._begin_anew()
+    engine.settle()
+    assert engine.worker._world.passers.last("ana-phone")
+
+
+def test_a_phone_of_which_it_was_not_kept_when_it_was_allowed_is_heard_as_long_as_no_gate_closes(
+    town: TestClient, engine: Engine, clock: SetClock
+):
+    partition = partition_of("ana-phone", engine.live.partitions)
+    names = (f"bob-phone-{number}" for number in range(100))
+    bob = next(each for each in names if partition_of(each, engine.live.partitions) == partition)
+    gate = gate_key(partition)
+    engine.live.client.hset(gate, mapping={"ana-phone": "1", bob: "1"})  # as an older version left it
+    tracks = []
+    for closes in (False, True):
+        send(town, clock, [0])
+        if closes:
+            engine.gate._say("0", [bob])
+            send(town, clock, [0.5])
+        engine.settle()
+        tracks.append(decode_track(engine.live.client.get(key_of_track(engine))).signals)
+    assert tracks == [1, 2]
+    engine.gate.rebuild()
+    assert engine.live.client.hgetall(gate) == {b"ana-phone": b"12"}, "bob is nobody's"
 
 
 def test_a_track_that_expired_is_not_remembered(town: TestClient, engine: Engine, clock: SetClock):

@@ -13,6 +13,7 @@ from engine.app import Engine
 from engine.clock import SetClock
 from engine.live import device_prefix, due_key, events_key, gate_edits_key, gate_key, lease_key, partition_of
 from engine.signals import Ping
+from engine.track import decode_track
 from engine.worker import decode_event
 from tests.engine.test_worker import LAT, LON, put_bakery
 
@@ -55,6 +56,8 @@ class Town:
         self.phones = [f"{name}-{number}" for number in range(STEADY + FICKLE)]
         self.closed: dict[str, int] = {}
         """Of phones that have withdrawn: how many of their events there were then."""
+        self.opened: dict[str, float] = {}
+        """Of phones that have come back: when."""
         self.stormy = False
         self.live.client.flushall()  # a log that grows from storm to storm is read again after each loss
         for phone in self.phones:
@@ -126,6 +129,10 @@ class Town:
             assert not self.live.client.exists(device_prefix(partition) + phone)
             assert self.live.client.zscore(due_key(partition), phone) is None
             assert len(self.told(phone)) == count
+        for phone, at in self.opened.items():
+            state = self.live.client.get(device_prefix(partition_of(phone, self.live.partitions)) + phone)
+            if state:
+                assert all(each.sign.at >= at for each in decode_track(state).tail)
 
     def disturb(self) -> None:
         if not self.stormy or self.dice.random() > 0.25:
@@ -143,6 +150,7 @@ class Town:
             case _ if phone in self.closed:
                 self.say(phone, "1")
                 del self.closed[phone]
+                self.opened[phone] = self.clock().timestamp()
             case _:
                 self.say(phone, self.dice.choice(["0", ""]))
                 self.closed[phone] = len(self.told(phone))
@@ -172,3 +180,37 @@ def test_a_disturbed_worker_tells_the_same_and_nothing_of_who_withdrew(
         calm, storm = told
         assert all({kind for kind, _, _ in each} == {"enter", "dwell", "exit"} for each in calm), seed
         assert storm == calm, seed
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_phone_without_a_track_that_comes_back_while_its_signals_are_detected_is_skipped(
+    client: TestClient, engine: Engine, clock: SetClock
+):
+    put_bakery(client)
+    town = Town(engine, clock, "town", random.Random(0))
+    engine.worker.refresh()
+    phone = town.phones[1]
+
+    def go_and_come_back() -> None:
+        for verdict in ("0", "1"):
+            town.say(phone, verdict)
+
+    town.send(0)
+    engine.worker._ahead = Disturbed(engine.live.ahead("fetch", "commit"), lambda: None)
+    written = engine.worker._ahead.call_as_one
+
+    def call_as_one(name: str, parts: Sequence[Part]) -> None:
+        go_and_come_back()
+        written(name, parts)
+
+    engine.worker._ahead.call_as_one = call_as_one  # type: ignore[method-assign]
+    engine.worker.run_once()
+    held = {
+        each
+        for each in town.phones
+        if engine.live.client.exists(device_prefix(partition_of(each, engine.live.partitions)) + each)
+    }
+    assert held == {town.phones[0], town.phones[5]}, (
+        "they are at the bakery, as the one that has come back is"
+    )
+    assert engine.worker._world.passers.last(phone) is None

@@ -1,10 +1,13 @@
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 import pytest
+from sqlalchemy import select
 
 from geofences import store, visit_store
 from geofences.event import EventKind, PlaceEvent, Revision
+from geofences.tables import visits
 from tests.conftest import MONDAY_NINE
 from tests.geofences.test_visit import at, minutes
 
@@ -105,3 +108,28 @@ def test_visits_outlive_their_events_and_go_with_their_shopper(conn):
     ]
     visit_store.forget_subject(conn, "ana")
     assert (known(conn), known(conn, "ben")) == ([], [("bakery", 0, None)])
+
+
+def test_events_that_are_known_as_they_are_kept_come_to_the_same_as_those_that_are_looked_up(conn):
+    random = Random(7)
+    for _ in range(40):
+        told = [
+            (random.choice(["enter", "exit"]), random.uniform(0, 4000), random.choice(["bakery", "cafe"]))
+            for _ in range(random.randint(1, 3))
+        ]
+        tell(conn, *(event(kind, minute, place=place) for kind, minute, place in told))
+        new = [(event(kind, minute, "other", place), "ben") for kind, minute, place in told]
+        store.add_events(conn, new, MONDAY_NINE)
+        if random.random() < 0.3:
+            amended = replace(new[0][0], at=at(random.uniform(0, 4000)), revision=Revision.AMENDED)
+            for who in ("phone", "other"):
+                kind, minute, place = told[0]
+                told_anew = replace(amended, id=event(kind, minute, who, place).id, device=who)
+                store.revise_event(conn, told_anew, MONDAY_NINE)
+            visit_store.follow(conn, {event(*told[0][:2], "phone", told[0][2]).id})
+            visit_store.follow(conn, {amended.id}, new[1:])
+        else:
+            visit_store.follow(conn, (), new)
+        stays = conn.execute(select(visits).order_by(visits.c.id)).all()
+        mine, theirs = ([row[3:6] for row in stays if row.subject == who] for who in ("ana", "ben"))
+        assert sorted(mine, key=str) == sorted(theirs, key=str)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from campaigns.audience.audience import attribute_names, behaviours, is_met, list_names
+from campaigns.audience.audience import Attribute, is_met, single_conditions
+from campaigns.audience.behaviour import Behaviour, OnList
 from campaigns.campaign import MAX_PUSH_CHARS, Campaign, CampaignState, PerVisit, state_from
 from campaigns.country_rules import hold_by_cap
 from campaigns.delivery.breaker import BreakerState
@@ -191,13 +192,13 @@ def _opening_hours(told: Told, case: Case) -> Answer:
 
 def _audience(told: Told, case: Case) -> Answer:
     audience = case.campaign.audience
-    said = {**told, "attributes": sorted(attribute_names(audience))}
-    if acts := behaviours(audience):
-        said["acts"] = sorted({each.act.value for each in acts})
-    if lists := list_names(audience):
+    conditions = list(single_conditions(audience))
+    said = {**told, "attributes": sorted({each.name for each in conditions if isinstance(each, Attribute)})}
+    if acts := {each.act.value for each in conditions if isinstance(each, Behaviour)}:
+        said["acts"] = sorted(acts)
+    if lists := {each.name for each in conditions if isinstance(each, OnList)}:
         said["lists"] = sorted(lists)
-    asked = said["attributes"] or acts or lists
-    inside = is_met(audience, told["held"] if asked else told.get("held", ()))
+    inside = is_met(audience, told["held"] if conditions else told.get("held", ()))
     return Answer(said, Reason.OK if inside else Reason.NOT_IN_AUDIENCE)
 
 

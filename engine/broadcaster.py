@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -28,6 +29,7 @@ from consent.entry import Channel
 from engine import metrics
 from engine.facts import Facts, House, gather, hold_counters
 from engine.judgement import judge_all
+from engine.portions import go_through
 from engine.reach import chooses_fewer
 from engine.records import Records, is_away
 from engine.watch import Happened, claims_of
@@ -110,30 +112,11 @@ class Broadcaster:
             run_store.begin_run(connection, campaign.id, at, now, why_not)
 
     def _go_on(self, run: Run) -> int:
-        looked = 0
-        for _ in range(PORTIONS):
-            taken = self._take_some(run)
-            looked += taken
-            if not taken:
-                break
-        return looked
+        take, what = partial(self._take, run), f"broadcast {run.campaign}"
+        return go_through(take, self._portion, PORTIONS, what, self._count_unjudged)
 
-    def _take_some(self, run: Run) -> int:
-        """A portion; where it cannot be judged, the next subject alone; and where that cannot, it is passed over."""
-        for limit in (self._portion, 1):
-            try:
-                return self._take(run, limit)
-            except Exception as error:
-                if is_away(error):
-                    raise
-                # The type alone: a message may quote a value, and a value may be personal.
-                logger.warning(
-                    "%s of broadcast %s could not be judged (%s)", limit, run.campaign, type(error).__name__
-                )
-        passed = self._take(run, 1, judge=False)
+    def _count_unjudged(self, passed: int) -> None:
         self.unjudged += passed
-        metrics.UNJUDGED.labels("moment_refused").inc(passed)
-        return passed
 
     def _take(self, begun: Run, limit: int, *, judge: bool = True) -> int:
         now = self._now()

@@ -3,10 +3,10 @@
 How far it has come is kept with what was decided, in one transaction: a crash leaves no moment out and decides on none twice.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -26,11 +26,10 @@ from consent.entry import Channel
 from engine import metrics
 from engine.facts import Facts, House, gather, hold_counters
 from engine.judgement import judge_all
-from engine.records import Records, is_away
+from engine.portions import go_through
+from engine.records import Records
 from geofences import store as geofence_store
 from geofences import visit_store
-
-logger = logging.getLogger(__name__)
 
 BATCH = 100
 PAGES = 20
@@ -203,30 +202,11 @@ class Watcher:
             return bool(group.watch.found(connection, mark, self._now() - group.watch.wait, 1))
 
     def _look(self, group: _Group) -> int:
-        looked = 0
-        for _ in range(PAGES):
-            taken = self._take_some(group)
-            looked += taken
-            if not taken:
-                break
-        return looked
+        take = partial(self._take, group)
+        return go_through(take, BATCH, PAGES, group.watch.name, self._count_unjudged)
 
-    def _take_some(self, group: _Group) -> int:
-        """A batch; where it cannot be judged, the next thing alone; and where that cannot, it is passed over."""
-        for limit in (BATCH, 1):
-            try:
-                return self._take(group, limit)
-            except Exception as error:
-                if is_away(error):
-                    raise
-                # The type alone: a message may quote a value, and a value may be personal.
-                logger.warning(
-                    "%s of %s could not be judged (%s)", limit, group.watch.name, type(error).__name__
-                )
-        passed = self._take(group, 1, judge=False)
+    def _count_unjudged(self, passed: int) -> None:
         self.unjudged += passed
-        metrics.UNJUDGED.labels("moment_refused").inc(passed)
-        return passed
 
     def _take(self, group: _Group, limit: int, *, judge: bool = True) -> int:
         now, watch = self._now(), group.watch

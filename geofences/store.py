@@ -32,7 +32,7 @@ READ_AT_ONCE = 1000
 """Geofences that are read into memory at once when all are read."""
 
 
-READ_KEPT = 128
+READ_KEPT = 1000
 """Features that need not be read again while their text is the same."""
 _FEATURE = select(cast(geofences.c.feature, Text)).where(
     geofences.c.id == bindparam("of_id"), geofences.c.deleted.is_(False)

@@ -78,7 +78,7 @@ def truths(audience: Audience, attributes: Mapping[str, Any], past: Past = UNKNO
     """Whether each single condition holds of a subject, in the order in which the audience names them; None where nobody
     looked.
     """
-    return [_truth(each, attributes, past) for each in _leaves(audience)]
+    return [_truth(each, attributes, past) for each in single_conditions(audience)]
 
 
 def is_met(audience: Audience, held: Sequence[bool | None]) -> bool:
@@ -122,26 +122,27 @@ def _truth(leaf: "Attribute | Behaviour | OnList", attributes: Mapping[str, Any]
 
 def attribute_names(audience: Audience) -> frozenset[str]:
     """The names of the attributes that the audience asks about."""
-    return frozenset(each.name for each in _leaves(audience) if isinstance(each, Attribute))
+    return frozenset(each.name for each in single_conditions(audience) if isinstance(each, Attribute))
 
 
 def behaviours(audience: Audience) -> frozenset[Behaviour]:
     """What the audience asks of a subject's past."""
-    return frozenset(each for each in _leaves(audience) if isinstance(each, Behaviour))
+    return frozenset(each for each in single_conditions(audience) if isinstance(each, Behaviour))
 
 
 def list_names(audience: Audience) -> frozenset[str]:
     """The lists that the audience asks about."""
-    return frozenset(each.name for each in _leaves(audience) if isinstance(each, OnList))
+    return frozenset(each.name for each in single_conditions(audience) if isinstance(each, OnList))
 
 
-def _leaves(audience: Audience) -> Iterator[Attribute | Behaviour | OnList]:
+def single_conditions(audience: Audience) -> Iterator[Attribute | Behaviour | OnList]:
+    """What is asked one by one, in the order in which the audience names it."""
     match audience:
         case All(conditions) | AnyOf(conditions):
             for condition in conditions:
-                yield from _leaves(condition)
+                yield from single_conditions(condition)
         case Not(condition):
-            yield from _leaves(condition)
+            yield from single_conditions(condition)
         case Attribute() | Behaviour() | OnList():
             yield audience
 

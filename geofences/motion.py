@@ -80,7 +80,7 @@ class Motion(msgspec.Struct, frozen=True, array_like=True, gc=False):
     walking: float
     driving: float
     halted: float
-    accuracy_m: float = 0.0
+    accuracy_m: float = 0
 
     @property
     def vehicle(self) -> float:

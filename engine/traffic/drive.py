@@ -46,11 +46,11 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     east: float
     north: float
     fixes: int = 0
-    speed_sum: float = 0.0
+    speed_sum: float = 0
     walking_fixes: int = 0
     halts: int = 0
     halted: bool = False
-    accuracy_sum_m: float = 0.0
+    accuracy_sum_m: float = 0
 
 
 class Drive(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -61,29 +61,29 @@ class Drive(msgspec.Struct, frozen=True, array_like=True, gc=False):
     bases: tuple[Point, ...]
     """Up to two older fixes, against which a phone that reports no speed is measured."""
     run: Run
-    mean_60_mps: float = 1.0
-    mean_180_mps: float = 1.0
+    mean_60_mps: float = 1
+    mean_180_mps: float = 1
     standing: float = 0.3
     walking: float = 0.3
     """Shares of the last two minutes or so."""
-    changes: float = 0.0
+    changes: float = 0
     """How often it went from standing to moving or back, fading over three minutes."""
     was_standing: bool = False
     drove_at: float = float("-inf")
-    drove_m: float = 0.0
+    drove_m: float = 0
     """Metres driven, fading over a quarter of an hour."""
-    moving_accuracy_m: float = 0.0
+    moving_accuracy_m: float = 0
     """The usual accuracy while moving, that is, outdoors; 0 while unknown."""
-    east: float = 0.0
-    north: float = 0.0
+    east: float = 0
+    north: float = 0
     fast_from: Point | None = None
     """The last slow fix before the fast gap that is going on."""
-    fast_since: float = 0.0
-    indoors: float = 0.0
+    fast_since: float = 0
+    indoors: float = 0
     """Probability of being inside a store, smoothed over a minute."""
     parted: bool = False
     """The newest fix ended the slow run before it."""
-    slow_until: float = 0.0
+    slow_until: float = 0
 
     @property
     def slow(self) -> bool:
@@ -110,7 +110,7 @@ class Drive(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def met(fix: Point) -> Drive:
     """A phone seen for the first time."""
-    return Drive(last=fix, speed_mps=1.0, bases=(fix,), run=Run(fix.at, fix.lon, fix.lat, 0.0, 0.0))
+    return Drive(last=fix, speed_mps=1, bases=(fix,), run=Run(fix.at, fix.lon, fix.lat, 0, 0))
 
 
 def step(was: Drive, fix: Point, reported_mps: float | None, indoors: float) -> Drive:
@@ -166,7 +166,7 @@ def offset_m(start: Point, end: Point) -> tuple[float, float]:
 
 
 Threefold = tuple[float, float, float]
-ORDINARY_ROAD: Threefold = (6.0, 40.0, 0.0)
+ORDINARY_ROAD: Threefold = (6, 40, 0)
 """What nobody has driven yet counts as an ordinary street of a town."""
 
 

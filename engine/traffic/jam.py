@@ -46,11 +46,11 @@ TOWN_TRAFFIC = JamPolicy()
 class Jam(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is believed of one phone. Times are unix seconds of the phone's clock."""
 
-    log_odds: float = -3.0
-    at: float = 0.0
+    log_odds: float = -3
+    at: float = 0
     claimed: str = ""
     """The geofence for which it was said that the phone is stuck."""
-    agreed_at: float = 0.0
+    agreed_at: float = 0
     """The newest fix that spoke for a jam."""
     ended_at: float = float("-inf")
 

@@ -1,6 +1,7 @@
 import threading
 from dataclasses import replace
 
+import msgspec
 import pytest
 from fastapi.testclient import TestClient
 from redis.exceptions import ResponseError
@@ -10,6 +11,7 @@ from campaigns.triggers.trigger import Trigger
 from engine import worker as working
 from engine.app import Engine
 from engine.clock import SetClock
+from engine.decider import BATCH_EVENTS
 from engine.leases import Leases
 from engine.live import (
     FLEET_PREFIX,
@@ -27,8 +29,9 @@ from engine.live import (
 from engine.places import Places
 from engine.track import decode_track
 from engine.worker import Worker, decode_event
-from geofences.event import EventKind
+from geofences.event import EventKind, PlaceEvent
 from tests.campaigns.cast import BREAD
+from tests.conftest import MONDAY_NINE
 from tests.engine.test_releaser import BEYOND
 
 LAT, LON = 48.8353, 2.2410
@@ -217,6 +220,27 @@ def test_an_event_that_cannot_be_judged_is_kept_and_holds_up_no_other(
     assert "an event could not be judged (OverflowError)" in caplog.text
     engine.live.client.xadd(events_key(partition), {"e": b"no event"})
     assert (engine.decider.run_once(), engine.decider.run_once(), engine.decider.unjudged) == (1, 0, 2)
+
+
+def test_a_decider_waits_only_after_a_batch_that_took_all_there_were(engine: Engine):
+    class Stop(threading.Event):
+        waits = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.waits += 1
+            self.left = engine.live.client.xlen(events_key(partition))
+            self.set()
+            return True
+
+    engine.worker.refresh()
+    partition = partition_of("ana-phone", engine.live.partitions)
+    told = PlaceEvent("", "ana-phone", EventKind.ENTER, "bakery", MONDAY_NINE, MONDAY_NINE, 0.9)
+    for number in range(2 * BATCH_EVENTS + 1):
+        told = replace(told, id=str(number))
+        engine.live.client.xadd(events_key(partition), {"e": msgspec.msgpack.encode(told)})
+    stop = Stop()
+    engine.decider.run(stop)
+    assert (stop.left, stop.waits) == (0, 1)
 
 
 def test_a_worker_starts_from_where_the_live_store_is(town: TestClient, engine: Engine, clock: SetClock):

@@ -3,7 +3,7 @@
 Every function takes an open connection; the caller owns the transaction.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,11 +41,12 @@ def insert_message(conn: Connection, message: Message, *, counted: bool = False)
     return insert_if_new(conn, messages, _message_row(key, message, counted=counted))
 
 
-def insert_messages(conn: Connection, several: Sequence[Message], counted: Container[str] = ()) -> None:
-    """Keep many messages at once, to subjects that have a data key; those that are kept already stay as they are. `counted`
+def insert_messages(
+    conn: Connection, several: Sequence[Message], keys: Mapping[str, DataKey], counted: Container[str] = ()
+) -> None:
+    """Keep many messages at once, sealed with their subjects' keys; those that are kept already stay as they are. `counted`
     are the ids of those that are reserved in the counters of budgets.
     """
-    keys = keys_of(conn, {each.subject for each in several})
     rows = [_message_row(keys[each.subject], each, counted=each.id in counted) for each in several]
     insert_all_new(conn, messages, rows)
 

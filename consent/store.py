@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    exists,
     func,
     select,
     update,
@@ -152,14 +153,23 @@ def _inserting_new(dialect: str, table: Table, *, telling: bool) -> Executable:
 
 @dataclass(frozen=True, slots=True)
 class Reachable:
-    """What a judgement may know of a subject: attributes, and where a message would find them, not the address."""
+    """What a judgement may know of a subject: attributes, and where a message would find them; the number is sealed."""
 
     id: str
     attributes: Mapping[str, Attribute]
-    has_phone: bool
     has_push: bool
     is_suppressed: bool
     locale: str | None = None
+    sealed_phone: str | None = field(default=None, repr=False)
+
+    @property
+    def has_phone(self) -> bool:
+        """Whether there is a number."""
+        return self.sealed_phone is not None
+
+    def phone(self, key: DataKey) -> str | None:
+        """The number in E.164, unsealed to tell where it is from."""
+        return None if self.sealed_phone is None else key.open("phone", self.sealed_phone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +189,14 @@ class Held:
 
 
 _SOME: BindParameter[str] = bindparam("some", expanding=True)
-_SUBJECTS = select(subjects).where(subjects.c.id.in_(_SOME))
-_PHONES = select(subjects.c.id, subjects.c.phone).where(
-    subjects.c.id.in_(_SOME), subjects.c.phone.is_not(None)
-)
-_WITH_PUSH = select(devices.c.subject).where(devices.c.subject.in_(_SOME), devices.c.push.is_not(None))
+_REACHABLE = select(
+    subjects.c.id,
+    subjects.c.attributes,
+    subjects.c.locale,
+    subjects.c.phone,
+    exists().where(devices.c.subject == subjects.c.id, devices.c.push.is_not(None)).label("has_push"),
+    suppression.is_listed(subjects.c.phone_mark).label("is_suppressed"),
+).where(subjects.c.id.in_(_SOME))
 _OWNERS = select(devices.c.device, devices.c.subject).where(devices.c.device.in_(_SOME))
 _LOCKED = select(subjects.c.id).where(subjects.c.id.in_(_SOME)).order_by(subjects.c.id).with_for_update()
 NOBODY = Held(None)
@@ -307,21 +320,18 @@ def reachable(
     """
     wanted = set(ids)
     keys = keys_of(conn, wanted) if keys is None else keys
-    found = {}
-    for some in batches(wanted):
-        with_push = set(conn.scalars(_WITH_PUSH, {"some": some}).all())
-        rows = conn.execute(_SUBJECTS, {"some": some}).all()
-        suppressed = suppression.suppressed_marks(conn, [row.phone_mark for row in rows if row.phone_mark])
-        for row in rows:
-            found[row.id] = Reachable(
-                id=row.id,
-                attributes=json.loads(keys[row.id].open("attributes", row.attributes)),
-                has_phone=row.phone is not None,
-                has_push=row.id in with_push,
-                is_suppressed=row.phone_mark in suppressed,
-                locale=row.locale,
-            )
-    return found
+    rows = (row for some in batches(wanted) for row in conn.execute(_REACHABLE, {"some": some}).all())
+    return {
+        row.id: Reachable(
+            id=row.id,
+            attributes=json.loads(keys[row.id].open("attributes", row.attributes)),
+            has_push=row.has_push,
+            is_suppressed=row.is_suppressed,
+            locale=row.locale,
+            sealed_phone=row.phone,
+        )
+        for row in rows
+    }
 
 
 def known_subjects(conn: Connection, ids: Iterable[str]) -> set[str]:
@@ -358,19 +368,6 @@ def phone_of(conn: Connection, subject: str) -> str | None:
     """The subject's number in E.164, unsealed to be called upon."""
     sealed = conn.scalar(select(subjects.c.phone).where(subjects.c.id == subject))
     return None if sealed is None else key_of(conn, subject).open("phone", sealed)
-
-
-def phones_of(
-    conn: Connection, ids: Iterable[str], keys: Mapping[str, DataKey] | None = None
-) -> dict[str, str]:
-    """The numbers of those among `ids` that have one, in E.164. The caller may have their `keys`, as above."""
-    wanted = list(ids)
-    keys = keys_of(conn, wanted) if keys is None else keys
-    found = {}
-    for some in batches(wanted):
-        rows = conn.execute(_PHONES, {"some": some}).all()
-        found.update({row.id: keys[row.id].open("phone", row.phone) for row in rows})
-    return found
 
 
 def subject_ids_after(conn: Connection, after: str | None, limit: int) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.data_keys import KeysInUse, keys_in_use, vault_of
@@ -82,13 +82,6 @@ _LISTED = select(suppressions.c.reason, suppressions.c.since).where(
 )
 
 
-_LISTED_MARKS = select(suppressions.c.mark).where(
-    suppressions.c.mark.in_(bindparam("marks", expanding=True)),
-    suppressions.c.lifted_at.is_(None),
-    suppressions.c.scope == bindparam("scope"),
-)
-
-
 def suppression_of(conn: Connection, mark: str | None, scope: Scope = Scope.SMS) -> Suppression | None:
     """Whether, and why, the number with this mark is on the list."""
     if mark is None:
@@ -97,9 +90,13 @@ def suppression_of(conn: Connection, mark: str | None, scope: Scope = Scope.SMS)
     return None if found is None else Suppression(scope, Because(found.reason), found.since)
 
 
-def suppressed_marks(conn: Connection, marks: list[str], scope: Scope = Scope.SMS) -> set[str]:
-    """Those of a few marks that are on the list."""
-    return set(conn.scalars(_LISTED_MARKS, {"marks": marks, "scope": scope.value})) if marks else set()
+def is_listed(mark: ColumnElement[str | None], scope: Scope = Scope.SMS) -> ColumnElement[bool]:
+    """Whether the number with the mark of a row is on the list; for a query of that row."""
+    return exists().where(
+        suppressions.c.mark == mark,
+        suppressions.c.lifted_at.is_(None),
+        suppressions.c.scope == scope.value,
+    )
 
 
 def _stands(mark: str) -> ColumnElement[bool]:

@@ -265,7 +265,7 @@ class Judge:
         concerned = {claim.campaign.id: claim.campaign for claim in claims}
         asking = list(concerned.values())
         counters = hold_counters(connection, asking, now, house)
-        facts = gather_known(connection, judged, entries, asking, counters, at(events[0]), house, keys)
+        facts = gather_known(connection, judged, entries, keys, asking, counters, at(events[0]), house)
         return [
             decision
             for instant, together in groupby(claims, key=lambda claim: at(claim.event))

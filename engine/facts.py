@@ -27,6 +27,7 @@ from campaigns.triggers.cart import CartEvent
 from campaigns.triggers.occasion import Occasion
 from consent import ledger
 from consent import store as consent_store
+from consent.data_keys import keys_of
 from consent.entry import Channel, Entry, Purpose, standing
 from consent.phone import origin_of
 from consent.store import Reachable
@@ -75,6 +76,7 @@ class Facts:
     def __init__(
         self,
         known: Mapping[str, Known],
+        keys: Mapping[str, DataKey],
         counters: Counters,
         clearances: Mapping[str, Clearance],
         history: History,
@@ -82,6 +84,8 @@ class Facts:
         now: datetime,
     ) -> None:
         self._known = known
+        self.keys = keys
+        """The data keys of the subjects."""
         self._counters = counters
         self._history = history
         self._clearances = clearances
@@ -206,12 +210,13 @@ def gather(
     """What judgements of these campaigns need to know of these subjects. Who records what is decided holds the locks of the
     subjects and gives the `counters` that it holds; without, what is used of budgets is read.
     """
-    reachable = consent_store.reachable(connection, subjects)
+    keys = keys_of(connection, subjects)
+    reachable = consent_store.reachable(connection, keys, keys)
     entries = ledger.entries_of_many(connection, reachable)
     if counters is None:
         names = [campaign.id for campaign in campaigns]
         counters = Counters(read_counters(connection, names, house.account.day(now)))
-    return gather_known(connection, reachable, entries, campaigns, counters, now, house)
+    return gather_known(connection, reachable, entries, keys, campaigns, counters, now, house)
 
 
 def hold_counters(
@@ -227,29 +232,26 @@ def gather_known(
     connection: Connection,
     subjects: Mapping[str, Reachable],
     entries: Mapping[str, Sequence[Entry]],
+    keys: Mapping[str, DataKey],
     campaigns: Sequence[Campaign],
     counters: Counters,
     now: datetime,
     house: House,
-    keys: Mapping[str, DataKey] | None = None,
 ) -> Facts:
-    """The same, for whoever has read part of it already, and holds the locks of the subjects and the counters; and who may
-    have the `keys` of the subjects, which are read else.
-    """
+    """The same, for whoever has read part of it already, and holds the locks of the subjects and the counters."""
     caps = [cap for campaign in campaigns for cap, _ in caps_in_force(campaign, house.account)]
     since = min(counted_since(caps, now), now - LONGEST_CAP if house.rules.enforced else now - LONGEST_VISIT)
     sent = message_store.sent_to(connection, subjects, since)
-    phones = consent_store.phones_of(connection, subjects, keys)
     visits = visit_store.visits_of_many(connection, subjects, None, now - LOOK_BACK, now)
     known = {
         each.id: Known(
-            _recipient(each, phones.get(each.id)), entries[each.id], sent[each.id], visits[each.id]
+            _recipient(each, each.phone(keys[each.id])), entries[each.id], sent[each.id], visits[each.id]
         )
         for each in subjects.values()
     }
     clear = clearances(connection, house.approval, campaigns)
     history = read_history(connection, subjects, campaigns, now)
-    return Facts(known, counters, clear, history, house, now)
+    return Facts(known, keys, counters, clear, history, house, now)
 
 
 def _recipient(subject: Reachable, phone: str | None) -> Recipient:

@@ -1,6 +1,6 @@
 """Judges what happened, a moment at a time: who may speak first is asked first, and what is decided counts at once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from campaigns.decide import Decision, Outcome, decide, decision_id, due_at
 from campaigns.fulfilment import fulfil
 from campaigns.message import Message
 from campaigns.triggers import held_store
+from consent.vault import DataKey
 from engine.facts import Facts
 
 
@@ -47,14 +48,14 @@ class New:
         self._made.append(judged)
         return True
 
-    def write(self, connection: Connection) -> None:
-        """Write down what was kept, the messages that it became, and what waits. Raises `IntegrityError` if one was decided
+    def write(self, connection: Connection, keys: Mapping[str, DataKey]) -> None:
+        """Write down what was kept, the messages that it became, sealed with the subjects' `keys`, and what waits. Raises `IntegrityError` if one was decided
         meanwhile, by somebody who did not wait for the locks of the subjects.
         """
         decision_store.add_decisions(connection, [each.decision for each in self._made])
         messages = [each.message for each in self._made if each.message is not None]
         counted = {each.message.id for each in self._made if each.message is not None and each.counted}
-        message_store.insert_messages(connection, messages, counted)
+        message_store.insert_messages(connection, messages, keys, counted)
         for each in self._made:
             _hold(connection, each)
 
@@ -79,7 +80,7 @@ def judge_all(
         for together in rounds(several)
         for each in _judge(connection, together, facts, now, keep, was_held=settle is not None)
     ]
-    new.write(connection)
+    new.write(connection, facts.keys)
     facts.keep_counters(connection)
     return made
 

@@ -27,6 +27,7 @@ from campaigns.reporting.report import ReportPolicy
 from campaigns.reporting.store import read_report
 from campaigns.triggers import held_store
 from consent import store as consent_store
+from consent.data_keys import keys_of
 from engine.decider import Judge
 from engine.facts import House
 from engine.judgement import Judged, record_new
@@ -75,7 +76,8 @@ class Book:
     def write(self, connection: Connection) -> None:
         """Write down what was recorded meanwhile."""
         decision_store.insert_decisions(connection, self.decisions)
-        message_store.insert_messages(connection, self.messages)
+        keys = keys_of(connection, {each.subject for each in self.messages})
+        message_store.insert_messages(connection, self.messages, keys)
         self.decisions.clear()
         self.messages.clear()
 

@@ -1,5 +1,6 @@
 import threading
 from dataclasses import replace
+from itertools import groupby
 
 import msgspec
 import pytest
@@ -480,6 +481,36 @@ def test_a_phone_that_is_remembered_is_not_asked_for(town: TestClient, engine: E
     engine.live.client.config_resetstat()
     assert engine.worker.run_once() == 1
     assert engine.live.client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1  # the commit
+
+
+def test_a_timer_that_stays_as_it_is_is_written_once(town: TestClient, engine: Engine, clock: SetClock):
+    timers = due_key(partition_of("ana-phone", engine.live.partitions))
+
+    def written(lon: float) -> tuple[bool, bool]:
+        """Whether the phone has a timer after a ping from there, and whether the timers were written to."""
+        clock.advance(seconds=20)
+        send(town, clock, [0], lon)
+        engine.live.client.config_resetstat()
+        engine.worker.run_once()
+        stats = engine.live.client.info("commandstats")
+        touched = {"cmdstat_zadd", "cmdstat_zrem"} & stats.keys()
+        return engine.live.client.zscore(timers, "ana-phone") is not None, bool(touched)
+
+    away = LON + 0.005
+    send(town, clock, [20, 0], away)
+    engine.settle()
+    assert [written(away), written(away)] == [(False, False)] * 2
+    send(town, clock, WALK_IN)
+    engine.settle()
+    due = engine.live.client.zscore(timers, "ana-phone")
+    assert [written(LON), written(LON)] == [(True, False)] * 2
+    assert engine.live.client.zscore(timers, "ana-phone") == due
+    told = [written(away) for _ in range(6)]
+    assert told.count((False, True)) == 1, "when it has left"
+    assert [each for each, _ in groupby(told)] == [(True, False), (False, True), (False, False)]
+    engine.worker._begin_anew()  # who reads a track anew does not know what timer it has
+    engine.worker.refresh()
+    assert [written(away), written(away)] == [(False, True), (False, False)]
 
 
 def test_what_was_withdrawn_is_not_written_back_by_a_worker_that_remembers_it(

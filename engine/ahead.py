@@ -5,7 +5,7 @@ order in which they were called; what they answer is heard later, in that order 
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hiredis import pack_command
@@ -28,7 +28,10 @@ answers nobody else while a script runs.
 def packed(words: Iterable[str | bytes | int]) -> bytes:
     """A MessagePack list of texts, which Lua may read whatever their bytes are: it does not know the binary type."""
     texts = [each if isinstance(each, bytes) else str(each).encode() for each in words]
-    return _LIST.pack(0xDD, len(texts)) + b"".join([_TEXT.pack(0xDB, len(each)) + each for each in texts])
+    heads = map(_TEXT.pack, repeat(0xDB), map(len, texts))
+    return b"".join(
+        chain((_LIST.pack(0xDD, len(texts)),), chain.from_iterable(zip(heads, texts, strict=True)))
+    )
 
 
 _LIST = _TEXT = struct.Struct(">BI")

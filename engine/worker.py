@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import accumulate, chain
 from types import MappingProxyType
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from redis.exceptions import RedisError
@@ -76,8 +77,12 @@ TRACKS_LIMIT = 2_000_000
 LEASE_LOST = 0
 """What the commit of a partition answers that is another worker's; any other number is that the batch does not begin at
 its cursor."""
-Remembered = tuple[Track | None, bytes]
-"""A track, None for none, and how often the gate of its partition had closed when the live store held it too."""
+Remembered = tuple[Track | None, bytes, str | None]
+"""A track, None for none; how often the gate of its partition had closed when the live store held it too; and the timer
+that the live store has for it, as it is told to the commit, None if that is not known.
+"""
+NO_TIMER, SAME_TIMER = "-", ""
+"""What the commit is told instead of a moment."""
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -318,20 +323,20 @@ class Worker:
         return found, waiting
 
     def _take(self, taken: Mapping[int, Sequence[LogEntry]]) -> None:
-        batches = {
-            partition: Batch.together([entry.signals for entry in entries])
+        entries = list(chain.from_iterable(taken.values()))
+        devices = {
+            partition: list(dict.fromkeys(chain.from_iterable(each.signals.devices for each in entries)))
             for partition, entries in taken.items()
         }
-        devices = {partition: list(dict.fromkeys(each.devices)) for partition, each in batches.items()}
         known = self._known(
             devices,
             {partition: [each.gate_edits for each in entries] for partition, entries in taken.items()},
         )
-        signals = Batch.together(list(batches.values()))
+        signals = Batch.together([each.signals for each in entries])
         if known.since or sum(map(len, devices.values())) > len(known.tracks):
             for stranger in set(signals.devices) - known.tracks.keys():
                 self._world.forget(stranger)
-            signals = signals.only(known.rows(chain.from_iterable(taken.values())))
+            signals = signals.only(known.rows(entries))
         detection = detect(self._world, known.tracks, signals) if signals else Detection({}, (), 0)
         self._commit(
             _Batch(
@@ -410,12 +415,18 @@ class Worker:
         known = _Known()
         asked: dict[int, dict[str, Remembered]] = {}
         for partition, names in devices.items():
-            there = self._tracks.among(names, now)
             of_entries = set(gate_edits.get(partition, ()))
-            of_all = of_entries | {then for _, then in there.values()}
+            lately = self._tracks.just_now(names, now) if len(of_entries) == 1 else None
+            if lately is not None and {then for _, then, _ in lately} == of_entries:
+                known.tracks.update(zip(names, [each for each, _, _ in lately], strict=True))
+                [known.gate_edits[partition]] = of_entries
+                continue
+            there = self._tracks.among(names, now)
+            of_all = of_entries | {then for _, then, _ in there.values()}
             if len(of_entries) == len(of_all) == 1 and len(there) == len(names):
-                known.tracks.update({name: each for name, (each, _) in there.items()})
+                known.tracks.update({name: each for name, (each, _, _) in there.items()})
                 [known.gate_edits[partition]] = of_all
+                self._tracks.put({name: each for name, each in there.items() if not each[0]}, now)
             else:
                 asked[partition] = there
         if asked:
@@ -423,18 +434,17 @@ class Worker:
             known = _Known(
                 known.tracks | answered.tracks, known.gate_edits | answered.gate_edits, answered.since
             )
-        tracks = known.tracks
-        for partition, then in known.gate_edits.items():
-            fresh = partition in asked
-            self._remember(
-                {
-                    name: tracks[name]
-                    for name in devices[partition]
-                    if name in tracks and (fresh or not tracks[name])
-                },
-                then,
-                now,
-            )
+            for partition, there in asked.items():
+                then = known.gate_edits[partition]
+                none: Remembered = (None, then, None)
+                for name in devices[partition]:
+                    if name not in known.tracks:
+                        there.pop(name, None)
+                    elif track_of := known.tracks[name]:
+                        there[name] = (track_of, then, there[name][2] if name in there else None)
+                    else:
+                        there[name] = none
+                self._tracks.put(there, now)
         return known
 
     def _ask(
@@ -446,7 +456,7 @@ class Worker:
         """What the live store knows of devices, of which some are remembered."""
         known = _Known()
         remembered = {
-            partition: [name for name, (each, _) in tracks.items() if each]
+            partition: [name for name, (each, _, _) in tracks.items() if each]
             for partition, tracks in there.items()
         }
         wanted = {
@@ -454,7 +464,7 @@ class Worker:
             for partition, names in devices.items()
         }
         least = {
-            partition: min({*counts, *(then for _, then in there[partition].values())}, key=int)
+            partition: min({*counts, *(then for _, then, _ in there[partition].values())}, key=int)
             for partition in devices
             if (counts := gate_edits.get(partition))
         }
@@ -488,16 +498,12 @@ class Worker:
                 if verdict != ord("1"):
                     self._forget(name)
                 elif name in found:
-                    found[name], _ = there[partition][name]
+                    found[name] = there[partition][name][0]
             for name, state in zip(wanted[partition], states, strict=True):
                 if state and name in found:
                     found[name] = decode_track(state)
             known.tracks.update(found)
         return known
-
-    def _remember(self, tracks: Mapping[str, Track | None], gate_edits: bytes, now: float) -> None:
-        none: Remembered = (None, gate_edits)
-        self._tracks.put({name: (each, gate_edits) if each else none for name, each in tracks.items()}, now)
 
     def _forget(self, device: str) -> None:
         self._tracks.pop(device)
@@ -517,20 +523,38 @@ class Worker:
         events: dict[int, list[PlaceEvent]] = defaultdict(list)
         for event in batch.detection.events:
             events[partition_of(event.device, self._live.partitions)].append(event)
-        leases = self._leases.held
+        leases, now = self._leases.held, self._now().timestamp()
+        after: dict[str, Remembered] = {}
         self._ahead.call_as_one(
             "commit",
             [
-                self._commit_of(each, leases.get(each, ""), batch, events.get(each, ()))
+                (
+                    _commit_keys(each),
+                    packed(
+                        [
+                            leases.get(each, ""),
+                            self._cursors[each],
+                            *batch.until[each],
+                            batch.gate_edits[each],
+                            self._log_kept_entries,
+                            self._state_expiry_ms,
+                            LOG_KEPT_MS,
+                            len(batch.devices.get(each, ())),
+                            *self._states(each, batch, after, now),
+                            *(
+                                part
+                                for event in events.get(each, ())
+                                for part in (event.device, _encoder.encode(event))
+                            ),
+                        ]
+                    ),
+                )
                 for each in batch.until
             ],
         )
         self._sent = batch
-        now = self._now().timestamp()
-        for partition, (last_id, _) in batch.until.items():
-            self._cursors[partition] = last_id
-            tracks = {name: batch.detection.tracks.get(name) for name in batch.devices.get(partition, ())}
-            self._remember(tracks, batch.gate_edits[partition], now)
+        self._cursors.update({partition: last_id for partition, (last_id, _) in batch.until.items()})
+        self._tracks.put(after, now)
 
     def _settle(self) -> None:
         """Wait until what was sent is written. Raises `_Overtaken` where it is not."""
@@ -570,45 +594,43 @@ class Worker:
         if refused:
             raise _Overtaken
 
-    def _commit_of(
-        self, partition: int, lease: str, batch: _Batch, events: Sequence[PlaceEvent]
-    ) -> tuple[Sequence[str], bytes]:
-        """The keys of one partition's commit, and what it says."""
-        states: list[Any] = []
-        devices = batch.devices.get(partition, ())
+    def _states(
+        self, partition: int, batch: _Batch, after: dict[str, Remembered], now: float
+    ) -> list[str | bytes]:
+        """What the commit of one partition says of its devices: each its name, state, and timer. Adds to `after` what
+        is to be remembered of them once it is sent.
+        """
+        devices, edits = batch.devices.get(partition, ()), batch.gate_edits[partition]
+        before = {} if batch.after else self._tracks.among(devices, now)
+        first_due = self._due_at.get(partition, float("inf"))
+        states: list[str | bytes] = []
         for device in devices:
             each = batch.detection.tracks.get(device)
             due_at = track.due_at(each, self._world.index.get) if each else None
-            due_ms = "" if due_at is None or due_at <= batch.after else str(int(due_at * 1000) + 1)
-            states += [device, encode_track(each) if each else b"", due_ms]
-            if due_ms and due_at is not None:
-                self._due_at[partition] = min(self._due_at.get(partition, float("inf")), due_at)
-        keys = [
-            lease_key(partition),
-            cursor_key(partition),
-            done_key(partition),
-            log_key(partition),
-            gate_key(partition),
-            gate_edits_key(partition),
-            events_key(partition),
-            due_key(partition),
-            device_prefix(partition),
-        ]
-        keep: Collection[Any] = (self._log_kept_entries, self._state_expiry_ms, LOG_KEPT_MS)
-        said = [part for event in events for part in (event.device, _encoder.encode(event))]
-        edits = batch.gate_edits[partition]
-        return keys, packed(
-            [
-                lease,
-                self._cursors[partition],
-                *batch.until[partition],
-                edits,
-                *keep,
-                len(devices),
-                *states,
-                *said,
-            ]
-        )
+            timer = NO_TIMER
+            if due_at is not None and due_at > batch.after:
+                timer = str(int(due_at * 1000) + 1)
+                first_due = min(first_due, due_at)
+            same = device in before and before[device][2] == timer
+            states += (device, encode_track(each) if each else b"", SAME_TIMER if same else timer)
+            after[device] = (each, edits, timer)
+        self._due_at[partition] = first_due
+        return states
+
+
+@cache
+def _commit_keys(partition: int) -> Sequence[str]:
+    return (
+        lease_key(partition),
+        cursor_key(partition),
+        done_key(partition),
+        log_key(partition),
+        gate_key(partition),
+        gate_edits_key(partition),
+        events_key(partition),
+        due_key(partition),
+        device_prefix(partition),
+    )
 
 
 def decode_event(data: bytes) -> PlaceEvent:

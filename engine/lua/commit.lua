@@ -7,8 +7,8 @@
 -- ARGV: a MessagePack list that has a list of texts for each partition: our lease, cursor that the batch began after, id
 --       of its last entry, number of entries, how often the gate had closed when it was last known that all of its
 --       devices may be heard, entries kept, state expiry in ms, milliseconds for which processed entries are kept,
---       number of states, (device, state, due in ms or '') threes, then (device, event) pairs.
---       An empty state is none. One long argument is read by the server as fast as it comes, many short ones are not.
+--       number of states, (device, state, due in ms) threes, then (device, event) pairs.
+--       An empty state is none; '-' is no timer, and an empty one leaves it as it is. One long argument is read by the server as fast as it comes, many short ones are not.
 -- Answers for each partition the devices that were skipped, 0 when the lease is lost, 1 when the cursor is elsewhere, as
 --         when the batch was committed before, or what went wrong there, which stops no other.
 local function commit(keys, part)
@@ -31,18 +31,17 @@ local function commit(keys, part)
       if not opened or tonumber(opened) > tonumber(part[5]) then
         skip[device] = true
         skipped[#skipped + 1] = device
-        state, due_ms = '', ''
+        state, due_ms = '', '-'
       end
     end
     if state ~= '' then
       redis.call('SET', key, state, 'PX', expiry_ms)
     else
-      due_ms = ''
       redis.call('DEL', key)
     end
-    if due_ms == '' then
+    if due_ms == '-' then
       redis.call('ZREM', due, device)
-    else
+    elseif due_ms ~= '' then
       redis.call('ZADD', due, due_ms, device)
     end
   end

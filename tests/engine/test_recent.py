@@ -43,3 +43,12 @@ def test_a_value_goes_after_twice_its_time_though_nothing_else_is_put():
     assert recent.among(["ana", "bob"], 121.0) == {"bob": 2}
     assert recent.among(["bob"], 500.0) == {}
     assert len(recent) == 0
+
+
+def test_the_quick_way_answers_in_order_and_only_when_nothing_need_be_put_again():
+    recent: Recent[int] = Recent(60.0, 100)
+    recent.put({"ana": 1, "bob": 2}, 0.0)
+    assert recent.just_now(["bob", "ana"], 1.0) == [2, 1]
+    assert recent.just_now(["bob", "carl"], 1.0) is None
+    assert recent.just_now([], 1.0) == []
+    assert recent.just_now(["ana"], 61.0) is None, "it is of the older generation"

@@ -39,9 +39,9 @@ class Mortal:
         self._live = engine.live
         self._leases = engine.leases
 
-    def pipeline(self):
+    def ask(self, commands):
         point()
-        return self._live.pipeline()
+        return self._live.ask(commands)
 
     @property
     def held(self):

@@ -1,6 +1,8 @@
 import threading
 from dataclasses import replace
+from itertools import groupby
 
+import msgspec
 import pytest
 from fastapi.testclient import TestClient
 from redis.exceptions import ResponseError
@@ -10,6 +12,7 @@ from campaigns.triggers.trigger import Trigger
 from engine import worker as working
 from engine.app import Engine
 from engine.clock import SetClock
+from engine.decider import BATCH_EVENTS
 from engine.leases import Leases
 from engine.live import (
     FLEET_PREFIX,
@@ -27,8 +30,9 @@ from engine.live import (
 from engine.places import Places
 from engine.track import decode_track
 from engine.worker import Worker, decode_event
-from geofences.event import EventKind
+from geofences.event import EventKind, PlaceEvent
 from tests.campaigns.cast import BREAD
+from tests.conftest import MONDAY_NINE
 from tests.engine.test_releaser import BEYOND
 
 LAT, LON = 48.8353, 2.2410
@@ -217,6 +221,27 @@ def test_an_event_that_cannot_be_judged_is_kept_and_holds_up_no_other(
     assert "an event could not be judged (OverflowError)" in caplog.text
     engine.live.client.xadd(events_key(partition), {"e": b"no event"})
     assert (engine.decider.run_once(), engine.decider.run_once(), engine.decider.unjudged) == (1, 0, 2)
+
+
+def test_a_decider_waits_only_after_a_batch_that_took_all_there_were(engine: Engine):
+    class Stop(threading.Event):
+        waits = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.waits += 1
+            self.left = engine.live.client.xlen(events_key(partition))
+            self.set()
+            return True
+
+    engine.worker.refresh()
+    partition = partition_of("ana-phone", engine.live.partitions)
+    told = PlaceEvent("", "ana-phone", EventKind.ENTER, "bakery", MONDAY_NINE, MONDAY_NINE, 0.9)
+    for number in range(2 * BATCH_EVENTS + 1):
+        told = replace(told, id=str(number))
+        engine.live.client.xadd(events_key(partition), {"e": msgspec.msgpack.encode(told)})
+    stop = Stop()
+    engine.decider.run(stop)
+    assert (stop.left, stop.waits) == (0, 1)
 
 
 def test_a_worker_starts_from_where_the_live_store_is(town: TestClient, engine: Engine, clock: SetClock):
@@ -456,6 +481,36 @@ def test_a_phone_that_is_remembered_is_not_asked_for(town: TestClient, engine: E
     engine.live.client.config_resetstat()
     assert engine.worker.run_once() == 1
     assert engine.live.client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1  # the commit
+
+
+def test_a_timer_that_stays_as_it_is_is_written_once(town: TestClient, engine: Engine, clock: SetClock):
+    timers = due_key(partition_of("ana-phone", engine.live.partitions))
+
+    def written(lon: float) -> tuple[bool, bool]:
+        """Whether the phone has a timer after a ping from there, and whether the timers were written to."""
+        clock.advance(seconds=20)
+        send(town, clock, [0], lon)
+        engine.live.client.config_resetstat()
+        engine.worker.run_once()
+        stats = engine.live.client.info("commandstats")
+        touched = {"cmdstat_zadd", "cmdstat_zrem"} & stats.keys()
+        return engine.live.client.zscore(timers, "ana-phone") is not None, bool(touched)
+
+    away = LON + 0.005
+    send(town, clock, [20, 0], away)
+    engine.settle()
+    assert [written(away), written(away)] == [(False, False)] * 2
+    send(town, clock, WALK_IN)
+    engine.settle()
+    due = engine.live.client.zscore(timers, "ana-phone")
+    assert [written(LON), written(LON)] == [(True, False)] * 2
+    assert engine.live.client.zscore(timers, "ana-phone") == due
+    told = [written(away) for _ in range(6)]
+    assert told.count((False, True)) == 1, "when it has left"
+    assert [each for each, _ in groupby(told)] == [(True, False), (False, True), (False, False)]
+    engine.worker._begin_anew()  # who reads a track anew does not know what timer it has
+    engine.worker.refresh()
+    assert [written(away), written(away)] == [(False, True), (False, False)]
 
 
 def test_what_was_withdrawn_is_not_written_back_by_a_worker_that_remembers_it(

@@ -38,6 +38,9 @@ class Heads:
 
     def find(self, data: bytes) -> tuple[Head, bytes] | None:
         """If these bytes are exactly one request whose head is remembered: what that says, and the body."""
+        if time.monotonic() >= self._until:
+            self._known.clear()
+            return None
         end = data.find(b"\r\n\r\n") + 4
         head = self._known.get(data[:end])
         return (head, data[end:]) if head and len(data) == end + head.length else None

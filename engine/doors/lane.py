@@ -49,6 +49,8 @@ class SignalLane(HttpToolsProtocol):
         self._door = door
         self._between = True
         """Nothing of a next message has come to the parser, and another one may follow."""
+        self._coming: _Body | None = None
+        """The body that the message brings which is being parsed, if that goes the short way."""
         self._begun = 0
         """Messages in `_data`, the bytes that came last."""
         self._data = b""
@@ -80,11 +82,11 @@ class SignalLane(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
-        body = self._short_way()
-        if body is None:
+        self._coming = self._short_way()
+        if self._coming is None:
             super().on_headers_complete()
         else:
-            self.cycle = body
+            self.cycle = self._coming
 
     def _short_way(self) -> _Body | None:
         """A plain body of signals, when nothing is under way on this connection. None for any other request."""
@@ -105,16 +107,16 @@ class SignalLane(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body; one that goes the short way is within its limit."""
-        if isinstance(self.cycle, _Body) and not self.cycle.response_complete:
-            self.cycle.body += body
+        if self._coming is not None:
+            self._coming.body += body
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Hand a whole body in."""
         self._between = self.parser.should_keep_alive() and not self.parser.should_upgrade()
-        request = self.cycle
-        if isinstance(request, _Body) and not request.response_complete:
+        request, self._coming = self._coming, None
+        if request is not None:
             if self._between and self._begun == 1:
                 request.data = self._data
             head = request.head

@@ -43,6 +43,14 @@ def test_nothing_else_is(heads: Heads, data: bytes):
     assert heads.find(data) is None
 
 
+def test_all_are_forgotten_in_time_though_nothing_new_comes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("engine.doors.heads.KEPT_SECONDS", 0.0)
+    heads = Heads()
+    heads.remember(raw("A: b"), a_head())
+    assert heads.find(raw("A: b")) is None
+    assert len(heads) == 0
+
+
 def test_only_what_ends_where_it_should_is_remembered():
     heads = Heads()
     heads.remember(raw("A: b", b"{}{}"), a_head())

@@ -201,9 +201,17 @@ def test_a_change_of_protocol_takes_no_body_in_twice(engine: Engine, body: bytes
             writer.write(upgrade)
             assert b"403" in await asyncio.wait_for(reader.readline(), 20)
             writer.close()
+            reader, writer = await connect()
+            writer.write(request(body) + upgrade)  # while the body is under way
+            assert b"HTTP/1.1 403" in await asyncio.wait_for(reader.read(), 20)
+            writer.close()
+            reader, writer = await connect()
+            writer.write(request(body))  # what was under way is in the log before it
+            assert (await asyncio.wait_for(answer(reader), 20))[0] == 202
+            writer.close()
 
     asyncio.run(run())
-    assert sum(len(entry.signals) for entry in _logged(engine)) == 1
+    assert sum(len(entry.signals) for entry in _logged(engine)) == 3
 
 
 def test_a_sender_that_waits_for_a_go_ahead_gets_it(engine: Engine, body: bytes):

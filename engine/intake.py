@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -37,8 +36,7 @@ REJECTED = {SignalKind.PINGS: metrics.PINGS_REJECTED, SignalKind.SIGHTINGS: metr
 _encoder = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Reports:
+class Reports(msgspec.Struct, frozen=True, gc=False):
     """What one body reports: all of it, what of that may be appended, and when it was received (unix seconds)."""
 
     kind: SignalKind
@@ -71,11 +69,11 @@ class Intake:
             if devices
             else []
         )
-        in_time = oldest <= min(ats) and max(ats) <= newest
-        if in_time and not strange and not _without_beacon(kind, reports):
+        mute = _without_beacon(reports) if kind is SignalKind.SIGHTINGS else []
+        if oldest <= min(ats) and max(ats) <= newest and not strange and not mute:
             return Reports(kind, received_at, reports, reports, None)
         codes = ["" if oldest <= at <= newest else "too_old" if at < oldest else "in_future" for at in ats]
-        for row in _without_beacon(kind, reports):
+        for row in mute:
             codes[row] = codes[row] or "no_beacon"
         for row in strange:
             codes[row] = codes[row] or Refusal.UNKNOWN_DEVICE
@@ -133,10 +131,8 @@ def document() -> APIRouter:
     return routes
 
 
-def _without_beacon(kind: SignalKind, reports: Sequence[Report]) -> list[int]:
+def _without_beacon(reports: Sequence[Report]) -> list[int]:
     """The rows of sightings whose advertisement was no beacon's."""
-    if kind is not SignalKind.SIGHTINGS:
-        return []
     return [row for row, each in enumerate(reports) if isinstance(each, Sighting) and each.beacon is None]
 
 

@@ -25,16 +25,18 @@ class _Body(RequestResponseCycle):
     application, this one does not.
     """
 
+    keep_alive = True
     response_complete = False
     disconnected = False
+    message_event = asyncio.Event()
+    """Nobody waits for it."""
+    body: Any = b""
+    """Of one whose head is known nothing is gathered; every other gets its own."""
+    data = b""
+    """All that came of it, if it came at once and may be so remembered."""
 
-    def __init__(self, head: Head, *, keep_alive: bool = True) -> None:
+    def __init__(self, head: Head) -> None:
         self.head = head
-        self.keep_alive = keep_alive
-        self.body = bytearray()
-        self.message_event = _NOBODY_WAITS
-        self.data = b""
-        """All that came of it, if it came at once and may be so remembered."""
 
 
 class SignalLane(HttpToolsProtocol):
@@ -96,12 +98,14 @@ class SignalLane(HttpToolsProtocol):
         if int(length) > self._door.body_limit_bytes:
             return None
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        head = Head(kind, Caller.of(headers.get(b"authorization", b"")), int(length))
-        return _Body(head, keep_alive=keep_alive)
+        request = _Body(Head(kind, Caller.of(headers.get(b"authorization", b"")), int(length)))
+        request.keep_alive = keep_alive
+        request.body = bytearray()
+        return request
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body; one that goes the short way is within its limit."""
-        if isinstance(self.cycle, _Body):
+        if isinstance(self.cycle, _Body) and not self.cycle.response_complete:
             self.cycle.body += body
         else:
             super().on_body(body)
@@ -110,7 +114,7 @@ class SignalLane(HttpToolsProtocol):
         """Hand a whole body in."""
         self._between = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         request = self.cycle
-        if isinstance(request, _Body):
+        if isinstance(request, _Body) and not request.response_complete:
             if self._between and self._begun == 1:
                 request.data = self._data
             head = request.head
@@ -171,6 +175,3 @@ class SignalLane(HttpToolsProtocol):
             self._wait(left)
         else:
             super().timeout_keep_alive_handler()
-
-
-_NOBODY_WAITS = asyncio.Event()

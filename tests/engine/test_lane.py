@@ -187,6 +187,25 @@ def test_a_quiet_connection_is_closed_and_not_before_it_was_quiet(engine: Engine
     asyncio.run(run())
 
 
+def test_a_change_of_protocol_takes_no_body_in_twice(engine: Engine, body: bytes):
+    upgrade = (
+        b"GET /v1/pings HTTP/1.1\r\nHost: door\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+
+    async def run() -> None:
+        async with served(engine) as connect:
+            reader, writer = await connect()
+            writer.write(request(body))
+            assert (await asyncio.wait_for(answer(reader), 20))[0] == 202
+            writer.write(upgrade)
+            assert b"403" in await asyncio.wait_for(reader.readline(), 20)
+            writer.close()
+
+    asyncio.run(run())
+    assert sum(len(entry.signals) for entry in _logged(engine)) == 1
+
+
 def test_a_sender_that_waits_for_a_go_ahead_gets_it(engine: Engine, body: bytes):
     async def run() -> None:
         async with served(engine) as connect:

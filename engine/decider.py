@@ -48,8 +48,8 @@ Entries = Sequence[Entry]
 BATCH_EVENTS = 100
 RETRY_SECONDS = 1.0
 GATHER_SECONDS = 0.08
-"""After a batch that took all there were, events gather for so long, as one costs what ten cost to record; so that an event is
-decided upon half as late on average.
+"""After a batch that took all there were, events gather for so long, as one costs what ten cost to record. Half of it an
+event waits on average.
 """
 PLACES_LIMIT = 20_000
 """Geofences that are remembered."""
@@ -304,11 +304,11 @@ def _keep_revisions(
 def _follow(
     connection: Connection, events: Sequence[PlaceEvent], new: Sequence[tuple[PlaceEvent, str]]
 ) -> None:
-    """Bring visits up to date with what was heard; `new` events were kept just now, as they are here."""
+    """Bring visits up to date with what was heard; `new` events were kept just now, as they are here unless they were told
+    more than once.
+    """
     told = Counter(event.id for event in events if event.kind in visit_store.CROSSINGS)
-    known = [
-        (event, subject) for event, subject in new if told[event.id] == 1
-    ]  # nothing more was heard of it
+    known = [(event, subject) for event, subject in new if told[event.id] == 1]
     visit_store.follow(connection, told.keys() - {event.id for event, _ in known}, known)
 
 

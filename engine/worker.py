@@ -62,7 +62,7 @@ RETRY_SECONDS = 1.0
 """Pause after a store did not answer."""
 TIMERS_AT_ONCE = 500
 """Phones of one partition whose timers are looked at in one round."""
-SIGNALS_AT_ONCE = 10_000
+SIGNALS_AT_ONCE = 60_000
 """Signals of a round: each partition takes no further entry once it has its share of them, but always one. It bounds
 memory, and the time for which the live store answers nobody else while one partition is committed.
 """

@@ -44,6 +44,15 @@ _ADD_EVENTS = {
     name: insert(place_events).on_conflict_do_nothing().returning(place_events.c.id)
     for name, insert in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
 }
+_RETRACT = (
+    update(place_events).where(place_events.c.id == bindparam("of_id")).values(retracted_at=bindparam("now"))
+)
+_AMENDED = ("at", "confidence", "evidence", "beacon", "zone")
+_AMEND = (
+    update(place_events)
+    .where(place_events.c.id == bindparam("of_id"))
+    .values({name: bindparam(f"new_{name}") for name in _AMENDED} | {"retracted_at": None})
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,17 +253,11 @@ def add_events(conn: Connection, events: Iterable[tuple[PlaceEvent, str | None]]
 
 def revise_event(conn: Connection, event: PlaceEvent, at: datetime) -> None:
     """Take over a better estimate of an event that is kept, or mark it as taken back. One not kept stays so."""
-    values: dict[str, Any] = {"retracted_at": at}
-    if event.revision is Revision.AMENDED:
-        values = {
-            "at": event.at,
-            "confidence": event.confidence,
-            "evidence": dict(event.evidence),
-            "beacon": event.beacon,
-            "zone": event.zone,
-            "retracted_at": None,
-        }
-    conn.execute(update(place_events).where(place_events.c.id == event.id).values(values))
+    if event.revision is not Revision.AMENDED:
+        conn.execute(_RETRACT, {"of_id": event.id, "now": at})
+        return
+    values = {name: getattr(event, name) for name in _AMENDED} | {"evidence": dict(event.evidence)}
+    conn.execute(_AMEND, {"of_id": event.id, **{f"new_{name}": value for name, value in values.items()}})
 
 
 def event_at(conn: Connection, event_id: str) -> datetime | None:

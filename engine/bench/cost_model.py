@@ -109,7 +109,7 @@ def limits(costs: Costs, load: Load, machine: Machine) -> list[Limit]:
         "a core of the door": costs.door_us,
         "a core of the worker": costs.worker_us,
         "the live store's one thread": costs.store_us,
-        "the decider, which writes events one by one": costs.events_per_ping * costs.decide_us_per_event,
+        "the one thread of the decider": costs.events_per_ping * costs.decide_us_per_event,
     }
     left = {
         "memory of the live store": memory,

@@ -68,7 +68,7 @@ def test_what_gives_way_first_is_the_first():
     by_name = {each.what: each.devices for each in found}
     assert by_name["a core of the worker"] == pytest.approx(60 / 5e-6)
     slow = limits(replace(COSTS, decide_us_per_event=1e6), LOAD, MACHINE)
-    assert slow[0].what == "the decider, which writes events one by one"
+    assert slow[0].what == "the one thread of the decider"
     assert slow[0].devices == pytest.approx(60_000)
 
 

@@ -82,8 +82,10 @@ class Decider:
         """Decide until told to stop."""
         while not stop.is_set():
             try:
-                self.run_once()
-                if not self._has_more:
+                taken = self.run_once()
+                if not (
+                    taken and self._has_more
+                ):  # of partitions that are lost nothing is taken, however much waits
                     stop.wait(GATHER_SECONDS)
             except Exception as error:  # noqa: BLE001  # nothing ends this thread while its leases are renewed
                 logger.warning("decider: no batch was taken (%s); trying again", type(error).__name__)
@@ -165,7 +167,7 @@ class Decider:
         oldest = ("-", "+", "COUNT", self._of_each)
         found = raised(self._live.ask([("XRANGE", events_key(partition), *oldest) for partition in held]))
         waiting: dict[int, Entries] = {
-            partition: [(entry_id, event) for entry_id, (_, event) in entries]
+            partition: [(entry_id, fields[1]) for entry_id, fields in entries]
             for partition, entries in zip(held, found, strict=True)
             if entries
         }

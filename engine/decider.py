@@ -27,7 +27,7 @@ from consent import store as consent_store
 from consent.data_keys import keys_of
 from consent.entry import Channel, Purpose, standing
 from engine import metrics
-from engine.events import sealed_with
+from engine.events import sealed_events
 from engine.facts import HOUSE, House, gather_known, hold_counters
 from engine.judgement import Keep, judge_all
 from engine.leases import Leases
@@ -82,8 +82,9 @@ class Decider:
         """Decide until told to stop."""
         while not stop.is_set():
             try:
-                self.run_once()
-                if not self._has_more:
+                taken = self.run_once()
+                # Of partitions that are another's now nothing is taken, however much waits there.
+                if not (taken and self._has_more):
                     stop.wait(GATHER_SECONDS)
             except Exception as error:  # noqa: BLE001  # nothing ends this thread while its leases are renewed
                 logger.warning("decider: no batch was taken (%s); trying again", type(error).__name__)
@@ -165,7 +166,7 @@ class Decider:
         oldest = ("-", "+", "COUNT", self._of_each)
         found = raised(self._live.ask([("XRANGE", events_key(partition), *oldest) for partition in held]))
         waiting: dict[int, Entries] = {
-            partition: [(entry_id, event) for entry_id, (_, event) in entries]
+            partition: [(entry_id, fields[1]) for entry_id, fields in entries]
             for partition, entries in zip(held, found, strict=True)
             if entries
         }
@@ -244,7 +245,7 @@ class Judge:
                 allowed[event.device] = subject
         said = [event for event in events if event.revision is Revision.SAID]
         kept = [(event, allowed[event.device]) for event in said if event.device in allowed]
-        sealed = sealed_with(keys, kept)
+        sealed = sealed_events(keys, kept)
         self._dropped(len(said) - len(kept))
         new = geofence_store.add_events(connection, sealed, now)
         heard = [event for event in events if event.revision is not Revision.SAID or event.device in allowed]

@@ -19,16 +19,9 @@ EVENT_DEVICE = "device of event"
 
 
 def sealed_events(
-    connection: Connection, events: Sequence[tuple[PlaceEvent, str]]
-) -> list[tuple[PlaceEvent, str]]:
-    """Events with their subjects, as the records store may keep them."""
-    return sealed_with(keys_of(connection, {subject for _, subject in events}), events)
-
-
-def sealed_with(
     keys: Mapping[str, DataKey], events: Sequence[tuple[PlaceEvent, str]]
 ) -> list[tuple[PlaceEvent, str]]:
-    """The same, for whoever has the keys of the subjects at hand."""
+    """Events with their subjects, who all have their data keys there, as the records store may keep them."""
     return [
         (replace(event, device=keys[subject].seal_alike(EVENT_DEVICE, event.device)), subject)
         for event, subject in events

@@ -49,8 +49,8 @@ class New:
         return True
 
     def write(self, connection: Connection, keys: Mapping[str, DataKey]) -> None:
-        """Write down what was kept, the messages that it became, sealed with the subjects' `keys`, and what waits. Raises `IntegrityError` if one was decided
-        meanwhile, by somebody who did not wait for the locks of the subjects.
+        """Write down what was kept, the messages that it became, sealed with the subjects' `keys`, and what waits. Raises
+        `IntegrityError` if one was decided meanwhile, by somebody who did not wait for the locks of the subjects.
         """
         decision_store.add_decisions(connection, [each.decision for each in self._made])
         messages = [each.message for each in self._made if each.message is not None]

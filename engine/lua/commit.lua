@@ -1,14 +1,15 @@
 #!lua flags=allow-oom
 -- Commit one micro-batch of each of some partitions: of each its device states, events and acknowledgement, all or
--- nothing, and nothing at all when the lease is not ours any more. A device whose consent has gone meanwhile is skipped, even if it
--- has come back since: what was known of it before has been deleted, and is not to be brought back. One of which it was
--- not kept when the gate was opened for it may be such a one.
+-- nothing, and nothing at all when the lease is not ours any more. A device whose consent has gone meanwhile is
+-- skipped, even if it has come back since: what was known of it before has been deleted, and is not to be brought
+-- back. One of which it was not kept when the gate was opened for it may be such a one.
 -- KEYS, nine of each partition: lease, cursor, done, log, gate, its edits, events, timers, prefix of device states.
 -- ARGV: a MessagePack list that has a list of texts for each partition: our lease, cursor that the batch began after, id
 --       of its last entry, number of entries, how often the gate had closed when it was last known that all of its
 --       devices may be heard, entries kept, state expiry in ms, milliseconds for which processed entries are kept,
 --       number of states, (device, state, due in ms) threes, then (device, event) pairs.
---       An empty state is none; '-' is no timer, and an empty one leaves it as it is. One long argument is read by the server as fast as it comes, many short ones are not.
+--       An empty state is none; '-' is no timer, and an empty one leaves it as it is.
+--       One long argument is read by the server as fast as it comes, many short ones are not.
 -- Answers for each partition the devices that were skipped, 0 when the lease is lost, 1 when the cursor is elsewhere, as
 --         when the batch was committed before, or what went wrong there, which stops no other.
 local function commit(keys, part)

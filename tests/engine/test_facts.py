@@ -2,6 +2,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import select
 
 from campaigns.decide import compose, decide
 from campaigns.decision_store import record_decision
@@ -13,7 +14,8 @@ from campaigns.triggers.trigger import Deed, Trigger
 from engine.decider import Decider
 from engine.facts import House, gather
 from geofences import store
-from geofences.event import EventKind
+from geofences.event import EventKind, Revision
+from geofences.tables import visits
 from tests.campaigns.cast import BAKERY, BREAD, decided, event
 from tests.conftest import MONDAY_NINE
 from tests.engine.test_sender import welcome
@@ -69,3 +71,20 @@ def test_what_no_campaign_of_the_event_asks_for_is_neither_read_nor_held(records
         assert not [
             each for each in said if each.startswith("INSERT INTO budget_counters") or "carts" in each
         ]
+
+
+def test_visits_are_as_an_event_stands_that_was_told_and_amended_in_one_batch(records):
+    decider = Decider(None, records, None, lambda: NOW)
+
+    def told(minute, kind, cause, **changes):
+        return event(NOW + timedelta(minutes=minute), kind=kind, cause=cause, **changes)
+
+    exit_told = told(90, EventKind.EXIT, "exit")
+    amended = replace(exit_told, at=NOW + timedelta(minutes=30), revision=Revision.AMENDED)
+    with records.writes.begin() as connection:
+        welcome(connection)
+        entered = [told(0, EventKind.ENTER, "first"), told(60, EventKind.ENTER, "second")]
+        decider.decide_on(connection, entered, {"phone-1": "ana"})
+        decider.decide_on(connection, [exit_told, amended], {"phone-1": "ana"})
+        stays = connection.execute(select(visits).order_by(visits.c.entered_at)).all()
+    assert [each.ended_by for each in stays] == [exit_told.id, None]

@@ -76,6 +76,15 @@ def test_a_rebuild_changes_what_differs_and_nothing_else(crowd: TestClient, engi
     assert engine.live.client.zcard(due_key(partition)) == 0
 
 
+def test_a_rebuild_mends_what_was_opened_at_a_count_that_was_lost(crowd: TestClient, engine: Engine):
+    """Signals are appended with the count as it is now: none of them would be heard for a long time."""
+    partition = partition_of("s0-phone", engine.live.partitions)
+    count = engine.live.client.get(gate_edits_key(partition)) or b"0"
+    engine.live.client.hset(gate_key(partition), "s0-phone", b"1%d" % (int(count) + 1))
+    engine.gate.rebuild()
+    assert engine.live.client.hget(gate_key(partition), "s0-phone") == b"1" + count
+
+
 def test_a_track_that_goes_is_counted_though_its_gate_was_not_open(crowd: TestClient, engine: Engine):
     """As after somebody deleted the gate: a worker that remembers the track must look again."""
     partition = partition_of("s0-phone", engine.live.partitions)

@@ -219,7 +219,7 @@ def test_an_event_that_cannot_be_judged_is_kept_and_holds_up_no_other(
     [told] = [each for each in town.get("/readyz").json()["attention"] if "judged" in each]
     assert told.startswith("1 events or moments could not be judged")
     assert "an event could not be judged (OverflowError)" in caplog.text
-    engine.live.client.xadd(events_key(partition), {"e": b"no event"})
+    engine.live.client.xadd(events_key(partition), {"e": b"no event", "more": "than we know"})
     assert (engine.decider.run_once(), engine.decider.run_once(), engine.decider.unjudged) == (1, 0, 2)
 
 
@@ -242,6 +242,30 @@ def test_a_decider_waits_only_after_a_batch_that_took_all_there_were(engine: Eng
     stop = Stop()
     engine.decider.run(stop)
     assert (stop.left, stop.waits) == (0, 1)
+
+
+def test_a_decider_waits_while_what_it_sees_is_not_its_own_any_more(engine: Engine):
+    class Stop(threading.Event):
+        looks = waits = 0
+
+        def is_set(self) -> bool:
+            self.looks += 1
+            return self.looks > 3
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.waits += 1
+            return False
+
+    engine.worker.refresh()
+    partition = partition_of("ana-phone", engine.live.partitions)
+    told = PlaceEvent("", "ana-phone", EventKind.ENTER, "bakery", MONDAY_NINE, MONDAY_NINE, 0.9)
+    for number in range(BATCH_EVENTS):
+        each = replace(told, id=str(number))
+        engine.live.client.xadd(events_key(partition), {"e": msgspec.msgpack.encode(each)})
+    engine.live.client.set(lease_key(partition), "another#99")
+    stop = Stop()
+    engine.decider.run(stop)
+    assert (engine.live.client.xlen(events_key(partition)), stop.waits) == (BATCH_EVENTS, 3)
 
 
 def test_a_worker_starts_from_where_the_live_store_is(town: TestClient, engine: Engine, clock: SetClock):

@@ -9,6 +9,7 @@ from campaigns.decision_store import record_decision
 from campaigns.message import MessageState
 from campaigns.tables import messages
 from consent import ledger
+from consent.data_keys import keys_of
 from consent.entry import Action, Purpose
 from consent.store import lock_subject, put_subject
 from consent.subject import Device, Subject
@@ -85,7 +86,8 @@ class Shop:
         )
         with self.records.writes.begin() as conn:
             lock_subject(conn, subject)
-            geofence_store.add_events(conn, sealed_events(conn, [(what, subject)]), self.clock())
+            sealed = sealed_events(keys_of(conn, [subject]), [(what, subject)])
+            geofence_store.add_events(conn, sealed, self.clock())
         return what
 
     def offers(self, subject):

@@ -112,6 +112,17 @@ _sign_reader = msgspec.msgpack.Decoder(Sign)
 _stored_reader = msgspec.msgpack.Decoder(_Stored)
 
 
+def _packed(sign: Sign) -> bytes:
+    """A signal as the live store keeps it. Away from roads and beacons what comes after the speed says nothing, is left
+    out, and is read back as such.
+    """
+    if sign.by_road or sign.ahead or sign.crossed or sign.radio or sign.region:
+        return _packer.encode(sign)
+    return _packer.encode(
+        (sign.at, sign.beacon, sign.near, sign.lon, sign.lat, sign.accuracy_m, sign.speed_mps)
+    )
+
+
 def encode_track(each: Track) -> bytes:
     """A phone's track as the live store keeps it."""
     tail = [one.packed for one in each.tail]
@@ -134,7 +145,7 @@ def take(
     if sign.order > was.tip.order:
         tip, happened = step(was.tip, sign, find, policy)
         said, tellings = _tell(was.said, happened, sign.at)
-        tail = _longer(was.tail, Taken(sign, _packer.encode(sign), tip))
+        tail = _longer(was.tail, Taken(sign, _packed(sign), tip))
         now = Track(was.base, tail, tip, said, lag, signals)
         return _settle(now, find, policy), tellings
     if sign.order <= was.base.order:
@@ -159,7 +170,7 @@ def _go_through(
     happenings: list[tuple[float, Happening]] = []
     for sign in signs:
         beliefs, happened = step(beliefs, sign, find, policy)
-        taken.append(Taken(sign, _packer.encode(sign), beliefs))
+        taken.append(Taken(sign, _packed(sign), beliefs))
         happenings += [(sign.at, each) for each in happened]
     return taken, happenings
 

@@ -2,15 +2,16 @@ import random
 
 import pytest
 
-from engine.beliefs import FORGET_AFTER_SECONDS, STANDARD, DetectionPolicy
+from engine.beliefs import FORGET_AFTER_SECONDS, STANDARD, DetectionPolicy, Sign
 from engine.detection import World, detect, tick
 from engine.signals import Fix, Heard, Signal
-from engine.track import AMENDED_SECONDS, Track, decode_track, encode_track
+from engine.track import AMENDED_SECONDS, Track, decode_track, encode_track, take
 from geofences.beacon import Beacon, IBeacon, RegionChange
 from geofences.beacons import Beacons
 from geofences.event import PlaceEvent, Revision
 from geofences.geojson import geofence_from_feature
 from geofences.index import GeofenceIndex
+from geofences.zones import Radio
 
 LAT, LON = 48.8353, 2.2410
 AWAY = 0.003
@@ -146,6 +147,23 @@ def test_tracks_given_are_not_changed():
     kept = encode_track(before["ana"])
     detect(World(INDEX), before, fixes([("ana", 1020.0 + 10 * number, LON) for number in range(9)]))
     assert encode_track(before["ana"]) == kept
+
+
+def test_what_is_kept_of_a_signal_is_all_of_it():
+    street = Sign(1000.0, "", (("bakery", -3.5),), LON, LAT, 8.0, 1.5)
+    road = Sign(
+        1010.0, "", (), LON, LAT, 8.0, surroundings=(1.0, 2.0, 0.0), road=(9.5, 30.0, 4.0), by_road=True
+    )
+    passed = Sign(1020.0, "", (), LON, LAT, 8.0, crossed=(("cafe", 1011.0, 1015.0, 12.0, 1),))
+    ahead = Sign(1030.0, "", (), LON, LAT, 8.0, None, (("bakery", 120.0),))
+    told = Sign(1040.0, "door", (("bakery", 0.0),), region=RegionChange.ENTER)
+    loud = Sign(1050.0, "door", (("bakery", 2.0),), radio=Radio(-60.0, -59.0, 2.5, "door"))
+    track = Track()
+    for sign in (street, road, passed, ahead, told, loud):
+        track, _ = take(track, sign, sign.at, INDEX.get, STANDARD) or (track, [])
+    kept = decode_track(encode_track(track))
+    assert [each.sign for each in kept.tail] == [street, road, passed, ahead, told, loud]
+    assert [each.sign for each in decode_track(encode_track(kept)).tail] == [each.sign for each in kept.tail]
 
 
 def test_a_phone_silent_for_long_is_met_as_a_new_one():

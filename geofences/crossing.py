@@ -150,25 +150,8 @@ class _Stretches:
         )
 
 
-def crossings(
-    index: GeofenceIndex,
-    lon0: Floats,
-    lat0: Floats,
-    at0: Floats,
-    lon1: Floats,
-    lat1: Floats,
-    at1: Floats,
-    policy: CrossingPolicy = PASSING,
-) -> Crossings:
-    """Which of N segments, from a fix of a phone to its next, pass through which geofences with neither end inside.
-    Columns in degrees and unix seconds, finite.
-    """
-    ways = Ways.between(lon0, lat0, at0, lon1, lat1, at1, policy)
-    return passed(index, ways, index.match(*ways.middles()), policy)
-
-
 def passed(index: GeofenceIndex, ways: Ways, found: Matches, policy: CrossingPolicy = PASSING) -> Crossings:
-    """The same of ways whose middles have been matched already, each with half its length for its pad."""
+    """Which ways pass through which geofences with neither end inside. `found` are the geofences near their `middles`."""
     maybe = found.distance_m > -ways.length_m[found.ping] / 2  # else the whole of it is inside
     way, slot = found.ping[maybe], found.slot[maybe]
     pairs = len(way)

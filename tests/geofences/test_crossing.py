@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from geofences.crossing import PASSING, Crossings, crossings
+from geofences.crossing import PASSING, Crossings, Ways, passed
 from geofences.geofence import Circle, Geofence, Kind
 from geofences.geojson import geofence_from_feature
 from geofences.index import GeofenceIndex
@@ -22,6 +22,12 @@ def ways(*each) -> list[np.ndarray]:
     return [
         np.array(column, dtype=float) for column in zip(*(one + other for one, other in each), strict=True)
     ]
+
+
+def crossings(index: GeofenceIndex, *columns: np.ndarray) -> Crossings:
+    """What segments pass through, as detection asks: longitude, latitude and time of their starts, then of their ends."""
+    segments = Ways.between(*columns)
+    return passed(index, segments, index.match(*segments.middles()))
 
 
 def away(place, azimuth: float, metres: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -280,3 +281,19 @@ def lease_key(partition: int) -> str:
 def fence_key(partition: int) -> str:
     """Counter that the fencing tokens are drawn from."""
     return f"{tag(partition)}:fence"
+
+
+@cache
+def commit_keys(partition: int) -> Sequence[str]:
+    """All that a commit of a partition touches, in the order in which its script takes them."""
+    return (
+        lease_key(partition),
+        cursor_key(partition),
+        done_key(partition),
+        log_key(partition),
+        gate_key(partition),
+        gate_edits_key(partition),
+        events_key(partition),
+        due_key(partition),
+        device_prefix(partition),
+    )

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import accumulate, chain
 from types import MappingProxyType
 from typing import cast
@@ -28,15 +27,12 @@ from engine.fleet_figures import FleetFigures
 from engine.leases import Leases
 from engine.live import (
     Live,
-    cursor_key,
+    commit_keys,
     device_prefix,
-    done_key,
     due_key,
     events_key,
     gate_edits_key,
     gate_key,
-    lease_key,
-    log_key,
     partition_of,
 )
 from engine.log import LogEntry, SignalLog
@@ -529,7 +525,7 @@ class Worker:
             "commit",
             [
                 (
-                    _commit_keys(each),
+                    commit_keys(each),
                     packed(
                         [
                             leases.get(each, ""),
@@ -616,21 +612,6 @@ class Worker:
             after[device] = (each, edits, timer)
         self._due_at[partition] = first_due
         return states
-
-
-@cache
-def _commit_keys(partition: int) -> Sequence[str]:
-    return (
-        lease_key(partition),
-        cursor_key(partition),
-        done_key(partition),
-        log_key(partition),
-        gate_key(partition),
-        gate_edits_key(partition),
-        events_key(partition),
-        due_key(partition),
-        device_prefix(partition),
-    )
 
 
 def decode_event(data: bytes) -> PlaceEvent:

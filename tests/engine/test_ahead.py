@@ -6,15 +6,12 @@ from engine import ahead as calling
 from engine.ahead import Ahead, Part, packed
 from engine.live import (
     Live,
-    cursor_key,
+    commit_keys,
     device_prefix,
-    done_key,
     due_key,
-    events_key,
     gate_edits_key,
     gate_key,
     lease_key,
-    log_key,
 )
 
 DEVICE = "ana-phone"
@@ -38,18 +35,9 @@ def fetch(ahead: Ahead, partition: int) -> None:
 
 def commit_of(partition: int, state: bytes) -> Part:
     """One state, and no entry."""
-    keys = [
-        lease_key(partition),
-        cursor_key(partition),
-        done_key(partition),
-        log_key(partition),
-        gate_key(partition),
-        gate_edits_key(partition),
-        events_key(partition),
-        due_key(partition),
-        device_prefix(partition),
-    ]
-    return keys, packed(["mine", "0-0", "0-0", 0, "0", 100, 60_000, 60_000, 1, DEVICE, state, ""])
+    return commit_keys(partition), packed(
+        ["mine", "0-0", "0-0", 0, "0", 100, 60_000, 60_000, 1, DEVICE, state, ""]
+    )
 
 
 def test_answers_come_in_the_order_of_the_calls_each_of_which_sees_what_went_before(live: Live):

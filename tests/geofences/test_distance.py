@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyproj import Geod
 
@@ -72,6 +72,7 @@ def test_a_circle_is_measured_along_the_ellipsoid(lon, lat, radius_m):
     side=st.floats(0.0005, 1.0),
     spots=st.lists(st.tuples(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5)), min_size=1, max_size=20),
 )
+@example(west=0.0, south=6.0, side=0.5, spots=[(0.5, 1.0)])  # on a long edge, half way between two steps
 def test_inside_is_what_the_even_odd_rule_says(west, south, side, spots):
     outer = square(west, south, side)
     hole = square(west + side / 4, south + side / 4, side / 2)
@@ -80,7 +81,9 @@ def test_inside_is_what_the_even_odd_rule_says(west, south, side, spots):
     lats = np.clip([south + y * side for _, y in spots], -90, 90)
     signed = distances_m(area, (xs + 180) % 360 - 180, lats)
     for x, lat, away in zip(xs, lats, signed, strict=True):
-        if abs(away) > 0.01:  # on the border either answer is right
+        if (
+            abs(away) > 0.1
+        ):  # on the border either answer is right; a wide shape's is that far off, see STEP_DEGREES
             assert (away < 0) == ray_cast([outer, hole], x, lat)
 
 

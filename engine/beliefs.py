@@ -10,7 +10,15 @@ from typing import NamedTuple
 import msgspec
 
 from engine.traffic import jam
-from engine.traffic.drive import ORDINARY_ROAD, Drive, Point, Threefold, offset_m, same_way
+from engine.traffic.drive import (
+    METRES_PER_DEGREE,
+    ORDINARY_ROAD,
+    Drive,
+    Point,
+    Threefold,
+    offset_m,
+    same_way,
+)
 from engine.traffic.drive import met as met_on_the_road
 from engine.traffic.drive import step as drive_on
 from engine.traffic.jam import TOWN_TRAFFIC, Jam, JamPolicy
@@ -37,6 +45,8 @@ ROUGH_ACCURACY_M = 150.0
 """A fix by the network, too rough to say how the phone moves."""
 IMPOSSIBLE_MPS = 60.0
 """Nobody on the road moves so fast; such a fix says nothing until the next one bears it out."""
+NEXT_DOOR_DEGREES = IMPOSSIBLE_MPS / METRES_PER_DEGREE
+"""Whoever moved by less has not moved impossibly far in a second, and most have: they need not be measured."""
 LEAVING_M = 50.0
 """Out of a catchment by less than this, a phone is still near."""
 AT_ONCE_ACCURACIES = 2.0
@@ -377,12 +387,11 @@ def _place(
     if not (sign.near or was.presences):
         return presences, happened
     near = dict(sign.near)
-    previous_at = _previous_at(was, sign)
     for geofence_id in dict.fromkeys((*near, *was.presences)):
         geofence = find(geofence_id)
         if geofence is None or geofence.kind is CATCHMENT:
             continue
-        before = was.presences.get(geofence_id) or stranger(previous_at, policy.presence)
+        before = was.presences.get(geofence_id) or stranger(_previous_at(was, sign), policy.presence)
         distance_m = near.get(geofence_id)
         said = -policy.presence.fix_limit_log_odds
         if distance_m is not None:
@@ -476,5 +485,7 @@ def _heads(drive: Drive, heading_deg: float) -> bool:
 
 
 def _impossible(start: Point, end: Point) -> bool:
+    if abs(end.lon - start.lon) + abs(end.lat - start.lat) < NEXT_DOOR_DEGREES:
+        return False
     moved_m = hypot(*offset_m(start, end)) - 2 * (start.accuracy_m + end.accuracy_m)
     return moved_m > IMPOSSIBLE_MPS * max(end.at - start.at, 1.0)

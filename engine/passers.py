@@ -139,4 +139,6 @@ class _Generation:
 
 
 def _numbers_of(devices: Sequence[str]) -> Rows:
-    return np.fromiter((hash(device) or 1 for device in devices), np.int64, len(devices))
+    numbers = np.array(list(map(hash, devices)), np.int64)
+    numbers[numbers == NOBODY] = 1
+    return numbers

@@ -19,6 +19,8 @@ NOBODY = -1
 """The kind of an empty slot."""
 HIGH_LATITUDE = 85.0
 """From here on meridians run together too fast for a frame in degrees."""
+WIDEST_PAD_DEGREES = 0.1
+"""Of latitude: 11 km. Frames are good for pads up to this."""
 MADE_LIMIT = 200_000
 """Geofences that were made of their packed rows are kept up to so many."""
 
@@ -37,7 +39,7 @@ class Catalogue:
         room = max(len(ids), 64)
         self._kinds, self._revisions = np.full(room, NOBODY, np.int8), np.zeros(room, np.int64)
         self._bounds, self._reach_m = np.zeros((room, 4)), np.zeros(room)
-        self._frames = np.zeros((room, 4))
+        self._frames = np.zeros((room, 5))
         self._put: dict[int, tuple[Packed, int]] = {}
         """By slot, the rows that were put: that of `packed`, if there is one, does not count any more."""
         self._made: dict[int, Geofence] = {}
@@ -119,14 +121,13 @@ class Catalogue:
         return boxes_around(self._bounds[slots], self._reach_m[slots] + pad_m)
 
     def may_hold(self, slots: Slots, lons: Floats, lats: Floats, pads_m: Floats) -> Booleans:
-        """Whether each position may be within its pad of the shape in the slot beside it. Near a pole it always may."""
-        rows = self._frames[slots]
+        """Whether each position may be within its pad, of up to `WIDEST_PAD_DEGREES`, of the shape in the slot beside it.
+        Near a pole it may, whatever its longitude.
+        """
+        lon, lat, east, north, stretch = self._frames[slots].T
         up = _degrees(np.maximum(pads_m, 0.0))
-        highest = np.minimum(np.abs(lats) + up, HIGH_LATITUDE)
-        aside = up / np.cos(np.radians(highest))
-        beside = np.abs(wrapped(lons - rows[:, 0])) <= rows[:, 2] + aside
-        beside |= np.abs(lats) > HIGH_LATITUDE - 1
-        return np.asarray(beside & (np.abs(lats - rows[:, 1]) <= rows[:, 3] + up))
+        beside = np.abs(wrapped(lons - lon)) <= east + up * stretch
+        return np.asarray(beside & (np.abs(lats - lat) <= north + up))
 
     def tally(self) -> tuple[int, int]:
         """How many ids there are and were, and the sum of their revisions: what the store tells of itself."""
@@ -228,13 +229,23 @@ class Catalogue:
 
 
 def _frames(bounds: Floats, reach_m: Floats) -> Floats:
-    """For each shape its middle, and by how many degrees it reaches from there."""
+    """For each shape its middle, by how many degrees it reaches from there, and how many degrees of longitude are at most
+    as wide as one of latitude in its frame; no limit near a pole.
+    """
     west, south, east, north = bounds.T
     up = _degrees(reach_m)
-    highest = np.minimum(np.maximum(np.abs(south), np.abs(north)) + up, 90.0)
-    aside = up / np.maximum(np.cos(np.radians(highest)), 1e-6)
+    highest = np.maximum(np.abs(south), np.abs(north)) + up + WIDEST_PAD_DEGREES
+    stretch = np.where(
+        highest > HIGH_LATITUDE, np.inf, 1 / np.cos(np.radians(np.minimum(highest, HIGH_LATITUDE)))
+    )
     return np.column_stack(
-        [(west + east) / 2, (south + north) / 2, (east - west) / 2 + aside, (north - south) / 2 + up]
+        [
+            (west + east) / 2,
+            (south + north) / 2,
+            (east - west) / 2 + up * stretch,
+            (north - south) / 2 + up,
+            stretch,
+        ]
     )
 
 

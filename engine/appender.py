@@ -21,9 +21,9 @@ AT_ONCE_LIMIT = 20_000
 """Signals of one append."""
 WAITING_LIMIT = 200_000
 """Signals that may wait for their append; more are told to come back."""
-CROWD = 4
+CROWD = 2
 """So many requests in one append mean that more are on their way."""
-GATHER_SECONDS = 0.002
+GATHER_SECONDS = 0.003
 """Then the next append begins no sooner than this after the last one began."""
 
 

@@ -63,8 +63,10 @@ class Records:
             pooled.close()
 
     def close(self) -> None:
-        """Give every connection back."""
+        """Give every connection back; one that is still in use is closed when it comes back."""
+        pool = self.writes.pool
         self.writes.dispose()
+        event.listen(pool, "checkin", lambda _connection, entry: entry.invalidate())
 
 
 def open_records(url: str, keys: Path | None = None) -> Records:

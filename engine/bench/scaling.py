@@ -20,6 +20,8 @@ BODY = 100
 WORKER_STAGES = ("read", "fetch", "match", "detect", "commit", "decide")
 EDGES = (0.9, 0.1)
 """Measured is what lies between these shares of the log: all workers have begun, and none is done."""
+STEPS_LEAST = 5
+"""Between fewer rounds than this their lengths say nothing: two that end at once would count as endless speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def share_per_second(seen: Sequence[tuple[float, int]]) -> float:
     at, depth = np.array(seen, dtype=np.float64).T
     left = depth / depth[0]
     inner = np.flatnonzero((left <= EDGES[0]) & (left >= EDGES[1]))
-    if len(inner) < 2 or left[inner[0]] == left[inner[-1]]:  # few steps, each a large part of it
+    if len(np.unique(left[inner])) < STEPS_LEAST:  # few steps, each a large part of it
         return 1.0 / float(at[-1] - at[0])
     first, last = inner[0], inner[-1]
     return float((left[first] - left[last]) / (at[last] - at[first]))

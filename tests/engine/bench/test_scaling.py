@@ -14,5 +14,9 @@ def test_a_drain_too_quick_to_watch_counts_as_a_whole():
     assert share_per_second([(0.0, 100), (0.5, 0)]) == pytest.approx(2.0)
 
 
+def test_a_drain_of_few_steps_close_together_counts_as_a_whole():
+    assert share_per_second([(0.0, 100), (0.5, 60), (0.501, 20), (1.0, 0)]) == pytest.approx(1.0)
+
+
 def test_a_drain_that_was_watched_at_one_step_only_counts_as_a_whole():
     assert share_per_second([(0.0, 100), (0.1, 50), (0.4, 50), (0.5, 0)]) == pytest.approx(2.0)

@@ -78,7 +78,9 @@ class Decider:
         """Whether more may have waited than the last batch took."""
         self.unjudged = 0
         """Events that could not be judged."""
-        self._judge = Judge(house, breakers, dropped=metrics.EVENTS_DROPPED.inc)
+        self._dropped = 0
+        """Events of the batch under way that are not kept."""
+        self._judge = Judge(house, breakers, dropped=self._drop)
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -143,13 +145,18 @@ class Decider:
         events = {
             partition: [decode_event(event) for _, event in entries] for partition, entries in waiting.items()
         }
+        self._dropped = 0
         with self._records.writes.begin() as connection:
             ours, decisions = self._decide_all(connection, events, only_keep=only_keep)
+        for decision in decisions:  # when they are taken again these are no news
+            metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
         # Acknowledged only now: a crash before this line decides again, and finds everything recorded.
         self._acknowledge({partition: waiting[partition] for partition in ours})
-        for decision in decisions:
-            metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
+        metrics.EVENTS_DROPPED.inc(self._dropped)
         return sum(len(waiting[partition]) for partition in ours)
+
+    def _drop(self, count: int) -> None:
+        self._dropped += count
 
     def _acknowledge(self, done: Mapping[int, Entries]) -> None:
         commands = [

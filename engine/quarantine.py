@@ -81,9 +81,6 @@ class Quarantine:
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._set_aside = live.batched("set_aside", durable=True)
-        self._put_back = live.batched("put_back", durable=True)
-        self._trim = live.batched("trim")
 
     def keep(
         self, of: Of, partition: int, lease: str, faults: Sequence[tuple[bytes, str]], *, leave: bool = False
@@ -95,7 +92,7 @@ class Quarantine:
         stream = of.stream(partition)
         keys = (lease_key(partition), stream, quarantine_key(stream))
         args = (lease, LIMIT_ENTRIES, int(leave), *chain.from_iterable(faults))
-        [kept] = raised(self._set_aside([(keys, args)]))
+        [kept] = raised(self._live.batched("set_aside", durable=True)([(keys, args)]))
         if not isinstance(kept, list):
             return None
         for (entry_id, why), is_new in zip(faults, kept, strict=False):
@@ -135,7 +132,8 @@ class Quarantine:
     def put_back(self, entry: Quarantined, limit_entries: int) -> bool:
         """Put an entry back at the end of its stream, unless that holds so many, or the entry has gone meanwhile."""
         stream = entry.of.stream(entry.partition)
-        [back] = raised(self._put_back([((quarantine_key(stream), stream), (limit_entries, entry.id))]))
+        keys, args = (quarantine_key(stream), stream), (limit_entries, entry.id)
+        [back] = raised(self._live.batched("put_back", durable=True)([(keys, args)]))
         return bool(back)
 
     def drop(self, entries: Collection[Quarantined]) -> int:
@@ -151,7 +149,8 @@ class Quarantine:
         """Delete what has been kept for long enough. Answers how many entries that were."""
         every = [of.stream(partition) for of in Of for partition in range(self._live.partitions)]
         kept_ms = KEPT_HOURS * 3_600_000
-        gone = int(sum(raised(self._trim([((quarantine_key(each),), (NO_END, kept_ms)) for each in every]))))
+        trim = self._live.batched("trim")
+        gone = int(sum(raised(trim([((quarantine_key(each),), (NO_END, kept_ms)) for each in every]))))
         if gone:
             metrics.QUARANTINE_LOST.labels("expired").inc(gone)
             logger.warning("%d entries that were set aside were not put back within %d h", gone, KEPT_HOURS)

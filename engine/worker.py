@@ -361,7 +361,7 @@ class Worker:
             for stranger in set(signals.devices) - known.tracks.keys():
                 self._world.forget(stranger)
             signals = signals.only(known.rows(entries))
-        detection = detect(self._world, known.tracks, signals) if signals else Detection({}, (), 0)
+        detection = detect(self._world, known.tracks, signals) if signals else Detection({}, ())
         self._commit(
             _Batch(
                 until={partition: (entries[-1].id, len(entries)) for partition, entries in taken.items()},
@@ -392,7 +392,7 @@ class Worker:
                     until={partition: (self._cursors[partition], 0)},
                     devices={partition: devices},
                     gate_edits=known.gate_edits,
-                    detection=Detection({**tracks, **detection.tracks}, detection.events, 0),
+                    detection=Detection({**tracks, **detection.tracks}, detection.events),
                     after=now,
                 )
             )
@@ -602,7 +602,7 @@ class Worker:
                 )
         for device in skipped:
             self._forget(device)
-        signals, events = batch.signals, batch.detection.events
+        signals, events, late = batch.signals, batch.detection.events, batch.detection.late
         if refused or skipped:
 
             def written(device: str) -> bool:
@@ -610,9 +610,10 @@ class Worker:
 
             signals = signals.only([row for row, device in enumerate(signals.devices) if written(device)])
             events = [each for each in events if written(each.device)]
+            late = list(filter(written, late))
         metrics.EVENTS_EMITTED.inc(len(events))
         metrics.PINGS_PROCESSED.inc(len(signals))
-        metrics.PINGS_LATE.inc(batch.detection.late)
+        metrics.PINGS_LATE.inc(len(late))
         if signals.heard:
             self._fleet.take(self._world.index, self._world.beacons, signals, self._world.passers)
         if refused:

@@ -13,6 +13,7 @@ from engine import worker as working
 from engine.app import Engine
 from engine.clock import SetClock
 from engine.decider import BATCH_EVENTS
+from engine.event_log import decode_event
 from engine.leases import Leases
 from engine.live import (
     FLEET_PREFIX,
@@ -24,12 +25,11 @@ from engine.live import (
     gate_edits_key,
     gate_key,
     lease_key,
-    log_key,
     partition_of,
 )
 from engine.places import Places
 from engine.track import decode_track
-from engine.worker import Worker, decode_event
+from engine.worker import Worker
 from geofences.event import EventKind, PlaceEvent
 from tests.campaigns.cast import BREAD
 from tests.conftest import MONDAY_NINE
@@ -465,7 +465,7 @@ def test_a_round_that_fails_is_told_and_taken_again(
 ):
     partition = partition_of("ana-phone", engine.live.partitions)
     client = engine.live.client
-    unreadable = client.xadd(log_key(partition), {"g": "0", "s": b"no signals"})
+    client.set(key_of_track(engine), b"no track")
     send(town, clock, WALK_IN)
 
     class Mending(threading.Event):
@@ -478,7 +478,7 @@ def test_a_round_that_fails_is_told_and_taken_again(
             assert not client.exists(cursor_key(partition)), "nothing is skipped"
             assert partition in engine.leases.held
             if self.waits == 2:
-                client.xdel(log_key(partition), unreadable)
+                client.delete(key_of_track(engine))
             return False
 
         def is_set(self) -> bool:

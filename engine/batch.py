@@ -3,11 +3,11 @@ becomes a `Signal` of its own only where somebody looks at it.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import isnan
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 UNKNOWN = float("nan")
 FIELDS = ("received_at", "at", "lat", "lon", "accuracy", "speed", "heading")
 """The rows of `Batch.columns`, as `Fix` has them; nan is unknown."""
+RECEIVED_AT = FIELDS.index("received_at")
 MOTION = FIELDS.index("speed")
 """From here on many phones say nothing."""
 
@@ -114,24 +115,16 @@ class Batch(Sequence[Signal]):
     def __getitem__(self, row: int | slice) -> "Signal | Batch":
         if isinstance(row, slice):
             return self.only(range(*row.indices(len(self))))
-        [signal] = self.each([row])
-        return signal
+        [(received_at, at, lat, lon, accuracy, speed, heading)] = self.values([row])
+        what: Fix | Heard | None = self.heard.get(row)
+        if what is None:
+            motion = [None if isnan(value) else value for value in (speed, heading)]
+            what = Fix(at, lat, lon, accuracy, *motion)
+        return Signal(self.devices[row], received_at, what)
 
-    def each(self, rows: Sequence[int]) -> Iterator[Signal]:
-        """The signals in these rows, in the order given."""
-        for row, values in zip(rows, self.columns[:, rows].T.tolist(), strict=True):
-            received_at, at, lat, lon, accuracy, speed, heading = values
-            what: Fix | Heard | None = self.heard.get(row) if self.heard else None
-            if what is None:
-                what = Fix(
-                    at,
-                    lat,
-                    lon,
-                    accuracy,
-                    None if isnan(speed) else speed,
-                    None if isnan(heading) else heading,
-                )
-            yield Signal(self.devices[row], received_at, what)
+    def values(self, rows: Sequence[int]) -> list[list[float]]:
+        """What stands in these rows, in the order given; of each signal as in `FIELDS`."""
+        return cast("list[list[float]]", self.columns[:, rows].T.tolist())
 
 
 def packed(received: Sequence[float], reports: Sequence[Report]) -> bytes:

@@ -178,8 +178,9 @@ def step(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple
         was = Beliefs(order=was.order)
     if sign.beacon:
         return _hear(was, sign, find, policy)
-    fix = Point(sign.at, sign.lon, sign.lat, max(sign.accuracy_m, 5.0))
-    good = 0 < sign.accuracy_m <= ROUGH_ACCURACY_M
+    accuracy_m = sign.accuracy_m
+    fix = Point(sign.at, sign.lon, sign.lat, max(5.0, accuracy_m))
+    good = 0 < accuracy_m <= ROUGH_ACCURACY_M
     jumped = good and was.drive and _impossible(was.drive.last, fix)
     if jumped and (not was.doubted or _impossible(was.doubted, fix)):
         return msgspec.structs.replace(was, order=sign.order, doubted=fix), []
@@ -187,7 +188,8 @@ def step(was: Beliefs, sign: Sign, find: Find, policy: DetectionPolicy) -> tuple
     around = was.zones and zones.still(was.zones, sign.at, policy.zones)
     if not good:
         return msgspec.structs.replace(was, order=sign.order, presences=presences, zones=around), happened
-    happened += [_crossed(*each, sign) for each in sign.crossed]
+    if sign.crossed:
+        happened += [_crossed(*each, sign) for each in sign.crossed]
     if not (sign.by_road or sign.ahead or was.jam.claimed or was.nearby):
         return Beliefs(sign.order, presences, met_on_the_road(fix), zones=around), happened
     now, moved = _travel(was, presences, around, fix, sign, find, policy)
@@ -386,15 +388,17 @@ def _place(
     happened: list[Happening] = []
     if not (sign.near or was.presences):
         return presences, happened
-    near = dict(sign.near)
-    for geofence_id in dict.fromkeys((*near, *was.presences)):
+    distances: dict[str, float | None] = dict(sign.near)
+    for geofence_id in was.presences:
+        distances.setdefault(geofence_id)
+    for geofence_id, distance_m in distances.items():
         geofence = find(geofence_id)
         if geofence is None or geofence.kind is CATCHMENT:
             continue
         before = was.presences.get(geofence_id) or stranger(_previous_at(was, sign), policy.presence)
-        distance_m = near.get(geofence_id)
-        said = -policy.presence.fix_limit_log_odds
-        if distance_m is not None:
+        if distance_m is None:
+            said = -policy.presence.fix_limit_log_odds
+        else:
             said = presence.fix_log_odds(distance_m, sign.accuracy_m, policy.presence, inside=before.inside)
             if not before.inside:
                 said = _from_the_road(said, was, sign.speed_mps, policy)

@@ -8,6 +8,8 @@ from collections.abc import Container, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import compress
+from math import isnan
 from typing import NamedTuple
 
 import msgspec
@@ -15,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import track
-from engine.batch import Batch
+from engine.batch import RECEIVED_AT, Batch
 from engine.beliefs import ROUGH_ACCURACY_M, STANDARD, DetectionPolicy, Sign
 from engine.earshot import Earshot
-from engine.passers import Passers
-from engine.signals import Fix, Heard, Signal
+from engine.passers import COLUMNS, Passers
+from engine.signals import Heard, Signal
 from engine.track import Telling, Track
 from engine.traffic.crowd import Crowd, Surroundings
 from engine.traffic.drive import ORDINARY_ROAD, SLOW_MPS, Point
@@ -39,6 +41,7 @@ from geofences.zones import Radio
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Distances = tuple[tuple[str, float], ...]
+NOWHERE_NEAR: tuple[Distances, Distances] = (), ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,9 @@ class ServiceAreas:
             headings=np.array([np.nan if each.heading is None else each.heading for each in areas]),
         )
 
-    def ahead(self, fix: Fix, course: float) -> tuple[tuple[str, float], ...]:
+    def ahead(self, lon: float, lat: float, speed_mps: float, course: float) -> Distances:
         """Those ahead of a fix, with the distance along the road in metres."""
-        along = service_areas_ahead(
-            fix.lon, fix.lat, course, fix.speed or 0.0, self.lons, self.lats, self.headings
-        )
+        along = service_areas_ahead(lon, lat, course, speed_mps, self.lons, self.lats, self.headings)
         return tuple((self.ids[place], float(along[place])) for place in np.flatnonzero(~np.isnan(along)))
 
 
@@ -139,27 +140,33 @@ def detect(
     late: list[str] = []
     emitted = float(signals.columns[0, -1]) if len(signals) else 0.0
     find = world.index.catalogue.get
-    for row, now_at, signal in zip(rows, received_at, signals.each(rows), strict=True):
-        device = signal.device
+    devices, heard = signals.devices, signals.heard
+    for row, now_at, values in zip(rows, received_at, signals.values(rows), strict=True):
+        device = devices[row]
         was = changed[device] if device in changed else tracks.get(device)
         if was is None:
             if row not in seen.concerned:
                 continue
-            was = _met(seen.before.get(row), world, policy)
+            was = _met(seen.point_before(row), world, policy)
         was, tellings = track.tick(was, now_at, find, policy)
-        sign = _sign(world, device, was, signal, seen, row, now_at, policy)
+        if row in heard:
+            sign = _heard(world.beacons, heard[row], policy)
+        else:
+            sign = _fixed(world, device, was, values, seen, row, now_at, policy)
         if sign is None:
             continue
-        taken = track.take(was, sign, signal.received_at, find, policy)
+        taken = track.take(was, sign, values[RECEIVED_AT], find, policy)
         if taken is None:
             late.append(device)
             now = was
         else:
             now, more = taken
-            tellings = [*tellings, *more]
+            if more:
+                tellings = [*tellings, *more]
             if sign.by_road:
                 _remember(world, device, (was, now), sign.at, now_at, policy)
-        events += [_event(device, now, each, emitted) for each in tellings]
+        if tellings:
+            events += [_event(device, now, each, emitted) for each in tellings]
         changed[device] = None if row not in seen.concerned and track.is_over(now, policy) else now
     return Detection(tracks=changed, events=events, late=late)
 
@@ -200,7 +207,7 @@ def _in_turn(signals: Batch, devices: Container[str]) -> tuple[list[int], list[f
     """The rows of these devices in the order to take them, and when the turn of each was: arrival, but each phone's own
     by its clock, as a phone that was offline may send what it kept in any order.
     """
-    places = [row for row, device in enumerate(signals.devices) if device in devices]
+    places = list(compress(range(len(signals)), map(devices.__contains__, signals.devices)))
     received_at, at = signals.columns[:2, places].tolist()
     own: dict[str, list[int]] = {}
     for number, row in enumerate(places):
@@ -217,14 +224,24 @@ def _in_turn(signals: Batch, devices: Container[str]) -> tuple[list[int], list[f
 
 class _Seen(NamedTuple):
     """What the batch looks like all at once, by row: which signals are near something, which are near a catchment;
-    what is within reach (with signed distances), the fix of the same phone before, and what lay between the two.
+    what is within reach (with signed distances), and what lay between a fix and that of the same phone before.
     """
 
     concerned: AbstractSet[int]
     by_road: AbstractSet[int]
     near: Mapping[int, tuple[Distances, Distances]]
-    before: Mapping[int, Point]
     crossed: Mapping[int, list[tuple[str, float, float, float, int]]]
+    ends: Rows
+    """The rows of fixes that are good enough, and of each, beside it, ..."""
+    before: Floats
+    """... the fix of the same phone before it, nan where none is known (see `engine.passers`)."""
+
+    def point_before(self, row: int) -> Point | None:
+        """The fix of the same phone before the one in a row, where it is known."""
+        place = int(np.searchsorted(self.ends, row))
+        if place == len(self.ends) or self.ends[place] != row or np.isnan(self.before[0, place]):
+            return None
+        return Point(*self.before[:4, place].tolist())
 
 
 def _look(world: World, signals: Batch, policy: DetectionPolicy) -> _Seen:
@@ -235,31 +252,22 @@ def _look(world: World, signals: Batch, policy: DetectionPolicy) -> _Seen:
     }
     rows = _fixes(signals)
     if not len(rows):
-        return _Seen(heard, frozenset(), {}, {}, {})
-    _, _, lats, lons, accuracies, speeds, _ = signals.columns[:, rows]
+        return _Seen(heard, frozenset(), {}, {}, rows, np.empty((len(COLUMNS), 0)))
+    columns = signals.columns if len(rows) == len(signals) else signals.columns[:, rows]
+    _, _, lats, lons, accuracies, speeds, _ = columns
     ends, before, now = _ways(world.passers, signals, rows, accuracies)
-    known = np.flatnonzero(~np.isnan(before[0]))
-    (at0, lon0, lat0), (at1, lon1, lat1) = before[:3, known], now[:3, known]
+    (at0, lon0, lat0), (at1, lon1, lat1) = before[:3], now[:3]
     ways = Ways.between(lon0, lat0, at0, lon1, lat1, at1)
     fixes = (lons, lats, reaches_m(accuracies, policy.presence))
     # Fixes and middles of ways at once: for few of either the number of passes counts, and not their length.
     matches = world.index.match(*map(np.concatenate, zip(fixes, ways.middles(), strict=True)))
     around_fixes, around_ways = matches.parted(len(rows))
     near = _near(world.index, rows, lons, lats, around_fixes)
-    crossed = _crossings(world.index, ways, around_ways, ends[known])
+    crossed = _crossings(world.index, ways, around_ways, ends)
     by_road = set(rows[world.earshot.of_catchments(lons, lats)].tolist())
     on_motorway = rows[world.earshot.of_service_areas(lons, lats, speeds)].tolist()
     concerned = heard | near.keys() | crossed.keys() | by_road | set(on_motorway)
-    return _Seen(concerned, by_road, near, _points(before, ends, concerned, len(signals)), crossed)
-
-
-def _points(before: Floats, ends: Rows, concerned: AbstractSet[int], count: int) -> Mapping[int, Point]:
-    """The fix of the same phone before each of these rows, where it is known."""
-    asked = np.zeros(count, bool)
-    asked[list(concerned)] = True
-    places = np.flatnonzero(asked[ends] & ~np.isnan(before[0]))
-    rows, fixes = ends[places].tolist(), before[:4, places].T.tolist()
-    return {row: Point(*fix) for row, fix in zip(rows, fixes, strict=True)}
+    return _Seen(concerned, by_road, near, crossed, ends, before)
 
 
 def recall(world: World, signals: Batch) -> None:
@@ -288,26 +296,24 @@ def _near(
     """For the row of each fix that has any, every geofence within its reach, and every store whose catchment it is
     in, with the signed distance.
     """
-    near: dict[int, list[tuple[str, float]]] = {}
-    around: list[tuple[int, int]] = []
-    for ping, slot, distance_m in zip(
-        matches.ping.tolist(), matches.slot.tolist(), matches.distance_m.tolist(), strict=True
+    near: dict[int, tuple[Distances, Distances]] = {}
+    around: list[tuple[int, int, int]] = []
+    geofence_in, columns = index.catalogue.geofence, (matches.ping, rows[matches.ping], matches.slot)
+    for ping, row, slot, distance_m in zip(
+        *(column.tolist() for column in columns), matches.distance_m.tolist(), strict=True
     ):
-        geofence = index.geofence(slot)
-        near.setdefault(ping, []).append((geofence.id, distance_m))
+        geofence = geofence_in(slot)
+        one = ((geofence.id, distance_m),)
+        near[row] = (one, ()) if row not in near else (near[row][0] + one, ())
         if distance_m <= 0 and geofence.store and (store := index.slot(geofence.store)) is not None:
-            around.append((ping, store))
-    stores: dict[int, list[tuple[str, float]]] = {}
+            around.append((ping, row, store))
     if around:
-        pings, slots = np.array(around).T
+        pings, _, slots = np.array(around).T
         distances = index.distances(lons[pings], lats[pings], slots)
-        for (ping, slot), distance_m in zip(around, distances.tolist(), strict=True):
-            stores.setdefault(ping, []).append((index.geofence(slot).id, distance_m))
-    pings = list(near)
-    return {
-        row: (tuple(near[ping]), tuple(stores.get(ping, ())))
-        for row, ping in zip(rows[pings].tolist(), pings, strict=True)
-    }
+        for (_, row, slot), distance_m in zip(around, distances.tolist(), strict=True):
+            within_reach, stores = near[row]
+            near[row] = within_reach, (*stores, (geofence_in(slot).id, distance_m))
+    return near
 
 
 def _crossings(
@@ -333,41 +339,40 @@ def _met(before: Point | None, world: World, policy: DetectionPolicy) -> Track:
     return msgspec.structs.replace(taken[0], lag_seconds=float("inf"), signals=0) if taken else Track()
 
 
-def _sign(
+def _fixed(
     world: World,
     device: str,
     was: Track,
-    signal: Signal,
+    values: Sequence[float],
     seen: _Seen,
     row: int,
     received_at: float,
     policy: DetectionPolicy,
-) -> Sign | None:
-    """The signal with what the world says of it. None for a beacon that is not ours."""
-    what = signal.what
-    if isinstance(what, Heard):
-        return _heard(world.beacons, what, policy)
-    sign = _fixed(world, was, what, seen.near.get(row, ((), ())), by_road=row in seen.by_road)
-    if sign.by_road:
+) -> Sign:
+    """A fix (its row of `Batch.columns`) with what the world says of it."""
+    _, at, lat, lon, accuracy_m, speed, heading = values
+    speed_mps = None if isnan(speed) else speed
+    within_reach, ahead = seen.near.get(row, NOWHERE_NEAR)
+    if world.areas and speed_mps and (course := _course(was, lon, lat, heading)) is not None:
+        ahead += world.areas.ahead(lon, lat, speed_mps, course)
+    if row not in seen.by_road:
+        sign = Sign(at, "", within_reach, lon, lat, accuracy_m, speed_mps, ahead)
+    else:
+        sign = Sign(at, "", within_reach, lon, lat, accuracy_m, speed_mps, ahead, by_road=True)
         sign = _on_the_road(world, device, was, sign, received_at, policy)
     if row in seen.crossed and sign.order > was.tip.order:
         sign = msgspec.structs.replace(sign, crossed=tuple(seen.crossed[row]))
     return sign
 
 
-def _fixed(world: World, was: Track, fix: Fix, near: tuple[Distances, Distances], *, by_road: bool) -> Sign:
-    within_reach, ahead = near
-    if world.areas and fix.speed and (course := _course(was, fix)) is not None:
-        ahead += world.areas.ahead(fix, course)
-    return Sign(fix.at, "", within_reach, fix.lon, fix.lat, fix.accuracy, fix.speed, ahead, by_road=by_road)
-
-
-def _course(was: Track, fix: Fix) -> float | None:
-    """Degrees from north: as the phone says, else from its last fix."""
-    if fix.heading is not None or was.tip.drive is None:
-        return fix.heading
+def _course(was: Track, lon: float, lat: float, heading: float) -> float | None:
+    """Degrees from north: as the phone says, nan where it does not, else from its last fix."""
+    if not isnan(heading):
+        return heading
+    if was.tip.drive is None:
+        return None
     last = was.tip.drive.last
-    return course_deg(last.lon, last.lat, fix.lon, fix.lat)
+    return course_deg(last.lon, last.lat, lon, lat)
 
 
 def _heard(beacons: Beacons, heard: Heard, policy: DetectionPolicy) -> Sign | None:

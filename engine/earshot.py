@@ -54,8 +54,8 @@ class Earshot:
         """Which positions are near a catchment; degrees."""
         rows, columns, up, aside = places_of(lons, lats)
         numbers = self._tiles.numbers(rows, columns)
-        unknown = numbers == UNKNOWN
-        if unknown.any():
+        if not numbers.all():
+            unknown = numbers == UNKNOWN
             if self._tiles.is_worn(self._known):
                 self._tiles.clear()
                 self._begin()

@@ -35,27 +35,21 @@ class Passers:
         newest = float(fixes[4].max())
         if newest - self._turned_at > KEPT_SECONDS:
             self._old, self._young, self._turned_at = self._young, _Generation(), newest
-        rows = self._young.seat(_numbers_of(devices), self._old)
-        known = self._young.fixes
-        before = known[rows].T
-        if len(set(devices)) == len(devices):
-            newer = ~(fixes[0] <= before[0])
-            known[rows[newer]] = fixes[:, newer].T
+        young = self._young
+        rows = young.seat(_numbers_of(devices), self._old)
+        before = young.fixes[rows].T
+        newer = ~(fixes[0] <= before[0])
+        if len(several := young.of_several(rows)):
+            ends = _in_turn(several, rows, fixes, before)
+            newer[several] = False
+            newer[ends] = ~(fixes[0, ends] <= young.fixes[rows[ends], 0])
+        if newer.all():
+            young.fixes[rows] = fixes.T
         else:
-            self._in_turn(rows, fixes, before)
+            young.fixes[rows[newer]] = fixes[:, newer].T
         unknown = ~((before[0] < fixes[0]) & (fixes[4] - before[4] <= KEPT_SECONDS))
         before[:, unknown] = np.nan
         return before
-
-    def _in_turn(self, rows: Rows, fixes: Floats, before: Floats) -> None:
-        """Take over fixes of which some are of one phone; those before them are put into `before`."""
-        order = np.lexsort((fixes[0], rows))
-        same = np.flatnonzero(rows[order[1:]] == rows[order[:-1]])
-        before[:, order[same + 1]] = fixes[:, order[same]]
-        ends = np.delete(order, same)
-        known = self._young.fixes
-        ends = ends[~(fixes[0, ends] <= known[rows[ends], 0])]
-        known[rows[ends]] = fixes[:, ends].T
 
     def last(self, device: str) -> list[float] | None:
         """The newest fix of a phone (`COLUMNS`); None where none is known."""
@@ -81,6 +75,7 @@ class _Generation:
     def __init__(self, room: int = 1024) -> None:
         self.fixes = np.full((room, len(COLUMNS)), np.nan)
         self._numbers = np.zeros(room, np.int64)
+        self._places = np.zeros(room, np.int32)
         self._used = 0
 
     def __len__(self) -> int:
@@ -101,15 +96,25 @@ class _Generation:
     def find(self, numbers: Rows) -> Rows:
         """The row of each phone, -1 for one that has none."""
         last = len(self._numbers) - 1
-        rows, found = numbers & last, np.full(len(numbers), NOWHERE)
-        left = np.arange(len(numbers))
+        rows = numbers & last
+        left = np.flatnonzero(self._numbers[rows] != numbers)
         while len(left):
-            there = self._numbers[rows[left]]
-            here = there == numbers[left]
-            found[left[here]] = rows[left[here]]
-            left = left[~here & (there != NOBODY)]
+            free = self._numbers[rows[left]] == NOBODY
+            rows[left[free]] = NOWHERE
+            left = left[~free]
             rows[left] = (rows[left] + 1) & last
-        return found
+            left = left[self._numbers[rows[left]] != numbers[left]]
+        return rows
+
+    def of_several(self, rows: Rows) -> Rows:
+        """The places in `rows` of those that are there more than once."""
+        places = np.arange(len(rows), dtype=np.int32)
+        self._places[rows] = places
+        lasts = self._places[rows]
+        several = lasts != places
+        if several.any():
+            several[lasts[several]] = True
+        return np.flatnonzero(several)
 
     def drop(self, number: Rows) -> None:
         """Forget the fix of a phone, if it has one."""
@@ -138,7 +143,17 @@ class _Generation:
         self.fixes[self._add(numbers)] = fixes
 
 
+def _in_turn(several: Rows, rows: Rows, fixes: Floats, before: Floats) -> Rows:
+    """Put into `before` what is before each of several fixes of one phone, in these places. Answers the places of the
+    newest of each phone.
+    """
+    order = several[np.lexsort((fixes[0, several], rows[several]))]
+    same = np.flatnonzero(rows[order[1:]] == rows[order[:-1]])
+    before[:, order[same + 1]] = fixes[:, order[same]]
+    return np.delete(order, same)
+
+
 def _numbers_of(devices: Sequence[str]) -> Rows:
-    numbers = np.array(list(map(hash, devices)), np.int64)
+    numbers = np.fromiter(map(hash, devices), np.int64, len(devices))
     numbers[numbers == NOBODY] = 1
     return numbers

@@ -124,11 +124,12 @@ def take(
     was: Track, sign: Sign, received_at: float, find: Find, policy: DetectionPolicy
 ) -> tuple[Track, list[Telling]] | None:
     """Take one signal. None when it is a duplicate, or later than the lateness bound allows."""
-    lag = min(was.lag_seconds, received_at - sign.at)
+    lag = received_at - sign.at
+    lag = min(lag, was.lag_seconds)
     signals = was.signals + 1 if was.lag_seconds - lag <= SKEW_STEADY_SECONDS else 1
     if sign.order > was.tip.order:
         tip, happened = step(was.tip, sign, find, policy)
-        said, tellings = _tell(was.said, happened, sign.at)
+        said, tellings = _tell(was.said, happened, sign.at) if happened else (was.said, [])
         now = Track(was.base, was.tail.longer(sign, tip), tip, said, lag, signals, was.base_packed)
         return _settle(now, find, policy), tellings
     if sign.order <= was.base.order:
@@ -211,14 +212,12 @@ def tick(was: Track, now: float, find: Find, policy: DetectionPolicy) -> tuple[T
     """Say the dwells that are due by the clock although the phone is silent. `now` is our clock's."""
     said: list[Said] = []
     tellings: list[Telling] = []
-    if not was.tip.presences:
-        return was, tellings
-    at = now - was.lateness_seconds
     for geofence_id, each in was.tip.presences.items():
         if not each.inside or each.dwelled or (geofence := find(geofence_id)) is None:
             continue
         if _by_clock(was.said, geofence_id):
             continue
+        at = now - was.lateness_seconds
         due = dwell_by_clock(each, at, geofence.dwell_seconds, policy.presence)
         if due is not None:
             silent = {"log_odds": round(each.log_odds, 2), "silent_seconds": round(at - each.seen_at, 1)}

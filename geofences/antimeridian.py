@@ -18,11 +18,16 @@ G = TypeVar("G", bound=BaseGeometry)
 Floats = NDArray[np.float64]
 TURN = 360.0
 ROUNDING_DEGREES = 1e-9
+MANY = 500
+"""Of so many angles it is worth asking whether any must be turned, and mostly none: a remainder takes long."""
 
 
 def wrapped(degrees: Floats) -> Floats:
     """The same angles in -180..180, 180 itself becoming -180."""
-    return (degrees + 180.0) % TURN - 180.0
+    turned = degrees + 180.0
+    if turned.size < MANY or not (np.fmin.reduce(turned) >= 0 and np.fmax.reduce(turned) < TURN):
+        turned %= TURN
+    return turned - 180.0
 
 
 def unwrapped(positions: Floats) -> Floats:

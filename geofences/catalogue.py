@@ -126,8 +126,9 @@ class Catalogue:
         """
         lon, lat, east, north, stretch = self._frames[slots].T
         up = _degrees(np.maximum(pads_m, 0.0))
-        beside = np.abs(wrapped(lons - lon)) <= east + up * stretch
-        return np.asarray(beside & (np.abs(lats - lat) <= north + up))
+        held = np.abs(wrapped(lons - lon)) <= east + up * stretch
+        held &= np.abs(lats - lat) <= north + up
+        return np.asarray(held)
 
     def tally(self) -> tuple[int, int]:
         """How many ids there are and were, and the sum of their revisions: what the store tells of itself."""

@@ -74,8 +74,8 @@ class Cells:
             return np.zeros(len(slots), np.int64), slots
         rows, columns, up, aside = places_of(lons, lats)
         numbers = self.tiles.numbers(rows, columns)
-        unknown = numbers == UNKNOWN
-        if unknown.any():
+        if not numbers.all():
+            unknown = numbers == UNKNOWN
             if len(self) > ENTRIES_LIMIT or self.tiles.is_worn(self._known):
                 self.clear()
                 unknown[:] = True
@@ -84,13 +84,13 @@ class Cells:
         sides = self._sides[numbers]
         cells = np.minimum((up * sides).astype(np.int64), sides - 1) * sides
         cells += np.minimum((aside * sides).astype(np.int64), sides - 1) + self._firsts[numbers]
-        starts = self._starts[cells]
-        counts = self._starts[cells + 1] - starts
+        ends = self._starts[cells + 1]
+        counts = ends - self._starts[cells]
         pings = np.repeat(np.arange(len(cells)), counts)
         if not len(pings):
             return pings, np.empty(0, np.int64)
-        firsts = np.repeat(starts - np.cumsum(counts) + counts, counts)
-        return pings, self._slots[firsts + np.arange(len(pings))].astype(np.int64)
+        held = (ends - np.cumsum(counts))[pings] + np.arange(len(pings))
+        return pings, self._slots[held].astype(np.int64)
 
     def _near_one(self, lon: float, lat: float) -> Slots | None:
         """The slots near one position, as signals that come singly ask for them; None where its tile is unknown."""

@@ -92,7 +92,9 @@ class Ways:
         at1: Floats,
         policy: CrossingPolicy = PASSING,
     ) -> "Ways":
-        """Those of N segments, from a fix of a phone to its next. Columns in degrees and unix seconds, finite."""
+        """Those of N segments, from a fix of a phone to its next. Columns in degrees and unix seconds; where the first is
+        not known, and nan, there is no way.
+        """
         east, north, seconds = wrapped(lon1 - lon0), lat1 - lat0, at1 - at0
         maybe = np.flatnonzero(_maybe_worth(east, lat0, lat1, seconds, policy))
         length_m = _lengths_m(lon0[maybe], lat0[maybe], lon1[maybe], lat1[maybe])
@@ -184,10 +186,10 @@ def _maybe_worth(
     """What is cheaply seen not to be worth it is left out: on a sphere, and generously."""
     middle = (lat0 + lat1) / 2
     rough_m = 111_000.0 * np.hypot(east * np.cos(np.radians(middle)), lat1 - lat0)
-    slow = rough_m < 0.9 * policy.least_mps * seconds
-    fast = rough_m > 1.1 * np.minimum(policy.most_mps * seconds, policy.most_m)
-    polar: Booleans = np.abs(middle) > POLAR_DEGREES
-    return ~slow & ~fast | polar
+    worth: Booleans = rough_m >= 0.9 * policy.least_mps * seconds
+    worth &= rough_m <= 1.1 * np.minimum(policy.most_mps * seconds, policy.most_m)
+    worth |= np.abs(middle) > POLAR_DEGREES
+    return worth
 
 
 def _lengths_m(lon0: Floats, lat0: Floats, lon1: Floats, lat1: Floats) -> Floats:

@@ -132,8 +132,7 @@ class Ruler:
         """For each point and the slot beside it, the signed distance to the border: metres, negative inside."""
         if not len(slots):
             return np.empty(0)
-        self._hold(slots)
-        maps = self._rows.map[slots]
+        maps = self._hold(slots)
         if (maps == maps[0]).all():
             return MEASURES[maps[0]](lons, lats, self._rows.at(slots))
         distances = np.empty(len(slots))
@@ -152,24 +151,26 @@ class Ruler:
         lon, lat = _innermost(shape.polygons)
         return float(-self.distances_m(np.array([lon]), np.array([lat]), np.array([slot]))[0])
 
-    def _hold(self, slots: Slots) -> None:
-        """See to it that these shapes can be measured."""
+    def _hold(self, slots: Slots) -> NDArray[np.int8]:
+        """See to it that these shapes can be measured, and tell how."""
         most = int(slots.max()) + 1
         if most > len(self._rows):
             grown = _Rows.empty(max(most, 2 * len(self._rows)))
             grown.put(slice(0, len(self._rows)), self._rows)
             self._turns = np.concatenate([self._turns, np.zeros(len(grown) - len(self._rows), np.int32)])
             self._rows = grown
-        missing = slots[self._rows.map[slots] == Map.NONE]
-        if len(missing):
-            missing = np.unique(missing)
+        maps = self._rows.map[slots]
+        if not maps.all():  # of all maps only `NONE` is false
+            missing = np.unique(slots[maps == Map.NONE])
             self._rows.put(missing, _made(self._shapes_of(missing.tolist())))
             self._made += len(missing)
+            maps = self._rows.map[slots]
         self._turns[slots] = self._turn
         if self._made > MADE_EACH_TURN:
             idle = np.flatnonzero((self._turns != self._turn) & (self._rows.map != Map.NONE))
             self._rows.put(idle, _Rows.empty(len(idle)))
             self._turn, self._made = self._turn + 1, 0
+        return maps
 
 
 def _circle(lons: Floats, lats: Floats, rows: _Rows) -> Floats:
@@ -179,7 +180,7 @@ def _circle(lons: Floats, lats: Floats, rows: _Rows) -> Floats:
 
 def _local(lons: Floats, lats: Floats, rows: _Rows) -> Floats:
     x, y = wrapped(lons - rows.lon) * rows.across, (lats - rows.lat) * rows.along
-    away = shapely.distance(rows.border, shapely.points(x, y))
+    away = shapely.distance(rows.border, shapely.points(np.column_stack([x, y])))
     return _signed(away, shapely.intersects_xy(rows.area, x, y), rows.reach_m)
 
 

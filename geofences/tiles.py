@@ -14,7 +14,7 @@ PER_DEGREE = 16
 """Tiles are so many to a degree: about 7 km from south to north."""
 ROWS, COLUMNS = 180 * PER_DEGREE, 360 * PER_DEGREE
 UNKNOWN = 0
-"""The number of a tile of which nothing has been worked out."""
+"""The number of a tile of which nothing has been worked out: of all numbers the only one that is false."""
 FORGOTTEN_LEAST = 4096
 """Fewer tiles that were forgotten are not worth beginning anew."""
 

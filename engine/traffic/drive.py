@@ -110,7 +110,7 @@ class Drive(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def met(fix: Point) -> Drive:
     """A phone seen for the first time."""
-    return Drive(last=fix, speed_mps=1, bases=(fix,), run=Run(fix.at, fix.lon, fix.lat, 0, 0))
+    return Drive(fix, 1, (fix,), Run(fix.at, fix.lon, fix.lat, 0, 0))
 
 
 def step(was: Drive, fix: Point, reported_mps: float | None, indoors: float) -> Drive:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 from zlib import crc32
@@ -88,20 +89,27 @@ class Live:
 
         return call
 
-    def batched(self, name: str, *, durable: bool = False) -> BatchedScript:
+    def batched(self, name: str, *, durable: bool = False, as_one: bool = False) -> BatchedScript:
         """The Lua script ``engine/lua/<name>.lua``, to be called many times in one round trip: each call its keys and
         arguments; each answer what the script answered, or the `RedisError` that stopped it.
+
+        A script that is called `as_one` takes the keys of several calls one after the other, and their arguments, and
+        answers a list with one for each. One server runs it once for all of them, so that who waits for streams that it
+        writes is answered once, with all that it wrote.
         """
         text = _text_of(name)
         digest = digest_of(text)
+        together = as_one and not isinstance(self.client, ClusterClient)
 
         def once(calls: Sequence[Call], command: str, script: str) -> list[Any]:
+            runs = [_as_one(calls)] if together else calls
             try:
-                return self.ask(
-                    [(command, script, len(keys), *keys, *args) for keys, args in calls], durable=durable
+                answers = self.ask(
+                    [(command, script, len(keys), *keys, *args) for keys, args in runs], durable=durable
                 )
             except RedisError as error:
                 return [error] * len(calls)
+            return _of_each(answers, len(calls)) if as_one else answers
 
         def call(calls: Sequence[Call]) -> list[Any]:
             answers = once(calls, "EVALSHA", digest)
@@ -209,6 +217,20 @@ def _client(url: str, timeout_seconds: float) -> Redis:
     return Redis.from_url(
         url, socket_timeout=timeout_seconds, health_check_interval=30, retry=Retry(NoBackoff(), 0)
     )
+
+
+def _as_one(calls: Sequence[Call]) -> Call:
+    keys, args = zip(*calls, strict=True) if calls else ((), ())
+    return [*chain.from_iterable(keys)], [*chain.from_iterable(args)]
+
+
+def _of_each(answers: Sequence[Any], calls: int) -> list[Any]:
+    """What was answered to each call, of scripts that answer several at once, each as many as the others."""
+    return [
+        each
+        for answer in answers
+        for each in (answer if isinstance(answer, list) else [answer] * (calls // len(answers)))
+    ]
 
 
 def _pairs(answers: Iterable[Any]) -> list[tuple[bytes, Any]]:

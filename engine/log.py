@@ -74,7 +74,7 @@ class SignalLog:
     def __init__(self, live: Live, limit_entries: int) -> None:
         self._live = live
         self._limit_entries = limit_entries
-        self._append = live.batched("append", durable=True)
+        self._append = live.batched("append", durable=True, as_one=True)
         self._trim = live.batched("trim")
 
     def append(self, arrivals: Sequence[tuple[float, Sequence[Report]]]) -> dict[str, Refusal]:

@@ -56,6 +56,7 @@ from engine.privacy.erasure import Erasures
 from engine.privacy.part import Privacy, declared_processors
 from engine.push_addresses import PushAddresses
 from engine.push_apps import PushApps
+from engine.quarantine import Quarantine
 from engine.reconciler import Reconciler
 from engine.records import Records, open_records
 from engine.releaser import Releaser
@@ -250,6 +251,7 @@ class Engine:
             Job("coupon pools", 60, self.coupon_watch.run_once),
             Job("rules to review", 3600, self.rounds.overdue_rules),
             Job("second yes", 2, self.asker.run_once),
+            Job("entries set aside", 60, self.quarantine.sweep),
             Job("idle push addresses", 3600, self.push_addresses.end_idle),
             Job("messages of unknown outcome", 15, self.reconciler.run_once),
             Job("texts in doubt", 60, self.rounds.settle_unread_texts),
@@ -267,6 +269,11 @@ class Engine:
     def report_policy(self) -> ReportPolicy:
         """How reports are made here."""
         return report_policy_of(self.settings)
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """Entries of the logs that could not be read."""
+        return Quarantine(self.live)
 
     @property
     def has_geofences(self) -> bool:

@@ -76,11 +76,15 @@ class Batch(Sequence[Signal]):
 
     @classmethod
     def decoded(cls, data: bytes) -> "Batch":
-        """What `encoded` packed."""
+        """What `encoded` packed. Raises `ValueError`, or `msgspec.DecodeError`, for what it did not."""
         packed = _decoder.decode(data)
         if not packed.devices:
             return cls.of(())
         held = np.frombuffer(packed.columns, "<f8").reshape(-1, len(packed.devices))
+        if not MOTION <= len(held) <= len(FIELDS):
+            raise ValueError(f"{len(held)} columns, and not {MOTION} to {len(FIELDS)}")
+        if packed.heard and not 0 <= min(packed.heard) <= max(packed.heard) < len(packed.devices):
+            raise ValueError("a sighting in a row that is not there")
         columns = np.empty((len(FIELDS), len(packed.devices)))
         columns[: len(held)] = held
         columns[len(held) :] = UNKNOWN

@@ -16,6 +16,7 @@ from engine.commands import (
     ledger,
     privacy,
     provider,
+    quarantine,
     recordings,
     rules,
     stories,
@@ -92,6 +93,15 @@ GROUPS: tuple[tuple[str, str, Commands], ...] = (
             "list": keys.list_keys,
             "secret": keys.key_secret,
             "revoke": keys.revoke_key,
+        },
+    ),
+    (
+        "quarantine",
+        "Entries of the logs of signals and events that could not be read.",
+        {
+            "list": quarantine.list_quarantine,
+            "retry": quarantine.retry_quarantine,
+            "drop": quarantine.drop_quarantine,
         },
     ),
     (

@@ -27,14 +27,15 @@ from consent import store as consent_store
 from consent.data_keys import keys_of
 from consent.entry import Channel, Purpose, standing
 from engine import metrics
+from engine.event_log import decode_event
 from engine.events import sealed_events
 from engine.facts import HOUSE, House, gather_known, hold_counters
 from engine.judgement import Keep, judge_all
 from engine.leases import Leases
 from engine.live import Live, events_key
+from engine.quarantine import Of, Quarantine
 from engine.records import Records, is_away
 from engine.round_trip import raised
-from engine.worker import decode_event
 from geofences import store as geofence_store
 from geofences import visit_store
 from geofences.event import PlaceEvent, Revision
@@ -71,12 +72,15 @@ class Decider:
         self._records = records
         self._leases = leases
         self._now = now
+        self._quarantine = Quarantine(live)
         self._of_each = BATCH_EVENTS
         self._has_more = False
         """Whether more may have waited than the last batch took."""
         self.unjudged = 0
         """Events that could not be judged."""
-        self._judge = Judge(house, breakers, dropped=metrics.EVENTS_DROPPED.inc)
+        self._dropped = 0
+        """Events of the batch under way that are not kept."""
+        self._judge = Judge(house, breakers, dropped=self._drop)
 
     def run(self, stop: threading.Event) -> None:
         """Decide until told to stop."""
@@ -111,27 +115,27 @@ class Decider:
         )
 
     def _take_alone(self, partition: int, entry: Entry) -> int:
-        """Decide on one event. One that cannot be judged is kept without a decision if it can be, and else left out."""
+        """Decide on one event. One that cannot be judged is kept without a decision if it can be, and else set aside."""
+        why = ""
         for only_keep in (False, True):
             try:
                 taken = self._take({partition: [entry]}, only_keep=only_keep)
             except Exception as error:
                 if is_away(error):
                     raise
+                why = type(error).__name__
                 logger.warning(
-                    "decider: an event could not be %s (%s)",
-                    "kept" if only_keep else "judged",
-                    type(error).__name__,
+                    "decider: an event could not be %s (%s)", "kept" if only_keep else "judged", why
                 )
                 continue
             if only_keep and taken:
                 self._count_unjudged("event_kept")
             return taken
-        ours = self._leases.ours([partition])
-        self._acknowledge({each: [entry] for each in ours})
-        for _ in ours:
-            self._count_unjudged("event_dropped")
-        return len(ours)
+        lease = self._leases.held.get(partition, "")
+        kept = self._quarantine.keep(Of.EVENTS, partition, lease, [(entry[0], why)], leave=True)
+        if kept:
+            self._count_unjudged("event_set_aside")
+        return kept or 0
 
     def _count_unjudged(self, became: str) -> None:
         self.unjudged += 1
@@ -141,13 +145,18 @@ class Decider:
         events = {
             partition: [decode_event(event) for _, event in entries] for partition, entries in waiting.items()
         }
+        self._dropped = 0
         with self._records.writes.begin() as connection:
             ours, decisions = self._decide_all(connection, events, only_keep=only_keep)
+        for decision in decisions:  # when they are taken again these are no news
+            metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
         # Acknowledged only now: a crash before this line decides again, and finds everything recorded.
         self._acknowledge({partition: waiting[partition] for partition in ours})
-        for decision in decisions:
-            metrics.DECISIONS.labels(decision.outcome, decision.reason).inc()
+        metrics.EVENTS_DROPPED.inc(self._dropped)
         return sum(len(waiting[partition]) for partition in ours)
+
+    def _drop(self, count: int) -> None:
+        self._dropped += count
 
     def _acknowledge(self, done: Mapping[int, Entries]) -> None:
         commands = [

@@ -109,13 +109,13 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a batch brought: the tracks that changed (None: no longer followed), the events, and how many signals came
-    too late or twice.
+    """What a batch brought: the tracks that changed (None: no longer followed), the events, and of each signal that came
+    too late or twice the device.
     """
 
     tracks: Mapping[str, Track | None]
     events: Sequence[PlaceEvent]
-    late: int
+    late: Sequence[str] = ()
 
 
 def detect(
@@ -136,7 +136,7 @@ def detect(
     rows, received_at = _in_turn(signals, followed)
     changed: dict[str, Track | None] = {}
     events: list[PlaceEvent] = []
-    late = 0
+    late: list[str] = []
     emitted = float(signals.columns[0, -1]) if len(signals) else 0.0
     find = world.index.catalogue.get
     for row, now_at, signal in zip(rows, received_at, signals.each(rows), strict=True):
@@ -152,7 +152,7 @@ def detect(
             continue
         taken = track.take(was, sign, signal.received_at, find, policy)
         if taken is None:
-            late += 1
+            late.append(device)
             now = was
         else:
             now, more = taken
@@ -193,7 +193,7 @@ def tick(
         if tellings:
             changed[device] = later
             events += [_event(device, later, each, now) for each in tellings]
-    return Detection(tracks=changed, events=events, late=0)
+    return Detection(tracks=changed, events=events)
 
 
 def _in_turn(signals: Batch, devices: Container[str]) -> tuple[list[int], list[float]]:

@@ -295,6 +295,11 @@ def events_key(partition: int) -> str:
     return f"{tag(partition)}:events"
 
 
+def quarantine_key(stream: str) -> str:
+    """Stream beside the one of this key: its entries that could not be read, each with why."""
+    return f"{stream}:quarantine"
+
+
 def lease_key(partition: int) -> str:
     """String with a time to live: who owns the partition, and its fencing token."""
     return f"{tag(partition)}:lease"

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import starmap
 from typing import cast
 
 import msgspec
@@ -48,6 +49,8 @@ class LogEntry:
     gate_edits: bytes
     """How often the partition's gate had closed by then."""
     signals: Batch
+    unreadable: str = ""
+    """The kind of error, where this version cannot read what it brought; then it has no signals."""
 
 
 @dataclass(slots=True)
@@ -144,22 +147,22 @@ class SignalLog:
         partitions = {log_key(partition).encode(): partition for partition in cursors}
         streams = dict(zip(partitions, cursors.values(), strict=True))
         return {
-            partitions[name]: [_entry(*each) for each in entries]
+            partitions[name]: [entry_of(*each) for each in entries]
             for name, entries in self._live.read(streams, count, block_ms)
         }
 
     def processed(self, partition: int, until: bytes) -> list[LogEntry]:
-        """What is still kept of entries that were processed before, up to and with the one of this id."""
+        """What is still kept of entries that were processed before, up to and with the one of this id, and can be read."""
         kept: list[LogEntry] = []
         after = b"-"
         while True:
             [entries] = raised(
                 self._live.ask([("XRANGE", log_key(partition), after, until, "COUNT", PAGE_ENTRIES)])
             )
-            kept += [_entry(*each) for each in entries]
+            kept += [each for each in starmap(entry_of, entries) if not each.unreadable]
             if len(entries) < PAGE_ENTRIES:
                 return kept
-            after = b"(" + kept[-1].id
+            after = b"(" + entries[-1][0]
 
     def trim(self, cursors: Mapping[int, bytes], kept_ms: int) -> None:
         """Drop processed entries that are older than so many milliseconds by the live store's clock."""
@@ -181,6 +184,11 @@ class SignalLog:
         return waiting
 
 
-def _entry(entry_id: bytes, parts: Sequence[bytes]) -> LogEntry:
-    _, gate_edits, _, signals = parts  # g and s, as append.lua wrote them
-    return LogEntry(id=entry_id, gate_edits=gate_edits, signals=Batch.decoded(signals))
+def entry_of(entry_id: bytes, parts: Sequence[bytes]) -> LogEntry:
+    """An entry of a log's stream: names and values in turn."""
+    try:
+        _, gate_edits, _, signals = parts  # g and s, as append.lua wrote them
+        int(gate_edits)
+        return LogEntry(id=entry_id, gate_edits=gate_edits, signals=Batch.decoded(signals))
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with its bytes, it may hold up no other
+        return LogEntry(id=entry_id, gate_edits=b"0", signals=Batch.of(()), unreadable=type(error).__name__)

@@ -16,6 +16,21 @@ ROUNDS_FAILED = Counter(
     "chaland_rounds_failed_total",
     "Rounds of the worker that failed for a reason of its own and are taken again; alarm on any.",
 )
+SET_ASIDE = Counter(
+    "chaland_set_aside_total",
+    "Entries of the logs of signals and events that could not be read and were set aside; alarm on any.",
+    ["stream"],
+)
+QUARANTINED = Gauge(
+    "chaland_quarantined_entries",
+    "Entries that are set aside now, over all partitions; `chaland quarantine list` has them.",
+    ["stream"],
+)
+QUARANTINE_LOST = Counter(
+    "chaland_quarantine_lost_total",
+    "Entries that were set aside and have gone without being read: expired, or erasure; alarm on any.",
+    ["why"],
+)
 EVENTS_EMITTED = Counter("chaland_events_emitted_total", "Place events committed to the event log.")
 EVENTS_DROPPED = Counter(
     "chaland_events_dropped_total",
@@ -30,7 +45,7 @@ DECISIONS = Counter(
 )
 UNJUDGED = Counter(
     "chaland_unjudged_total",
-    "What could not be judged, by what became of it: event_kept without a decision, event_dropped, moment_refused; alarm on any.",
+    "What could not be judged, by what became of it: event_kept without a decision, event_set_aside, moment_refused; alarm on any.",
     ["became"],
 )
 BUDGETS_AT = Gauge(

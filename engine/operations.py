@@ -1,6 +1,7 @@
 """What operators ask of a process: its figures, and whether it lives, can work, and wants to be looked at."""
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -9,6 +10,7 @@ from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
 
 from engine import metrics
+from engine.quarantine import KEPT_HOURS, Of
 from engine.sending_figures import tell_sending, troubles
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 def add_operations(app: FastAPI, engine: "Engine") -> None:
     """Add `/metrics`, `/healthz` and `/readyz`, which tell of `engine`."""
     metrics.LOG_DEPTH.set_function(lambda: _log_depth(engine))
+    for of in Of:
+        metrics.QUARANTINED.labels(of).set_function(partial(_quarantined, engine, of))
     tell_sending(engine.records, engine.lines, engine.now)
 
     @app.get("/metrics", operation_id="metrics", tags=["operations"], summary="Figures for Prometheus")
@@ -34,7 +38,7 @@ def add_operations(app: FastAPI, engine: "Engine") -> None:
         geofences_loaded = engine.has_geofences
         ready = all(stores.values()) and geofences_loaded
         attention = _attention(engine) if stores["records"] else []
-        attention += troubles(engine.lines) if stores["live"] else []
+        attention += troubles(engine.lines) + _set_aside(engine) if stores["live"] else []
         return JSONResponse(
             {
                 "status": "ready" if ready else "not ready",
@@ -70,6 +74,22 @@ def _attention(engine: "Engine") -> list[str]:
         for kind, app in engine.push.paused()
     ]
     return told
+
+
+def _set_aside(engine: "Engine") -> list[str]:
+    return [
+        f"{count} entries of {of} could not be read and are kept for {KEPT_HOURS} hours; see `chaland quarantine list`"
+        for of, count in engine.quarantine.counts().items()
+        if count
+    ]
+
+
+def _quarantined(engine: "Engine", of: Of) -> float:
+    """How many entries are set aside; not a number while the live store does not answer."""
+    try:
+        return engine.quarantine.counts()[of]
+    except RedisError:
+        return math.nan
 
 
 def _log_depth(engine: "Engine") -> float:

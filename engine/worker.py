@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from types import MappingProxyType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from redis.exceptions import RedisError
@@ -38,10 +38,13 @@ from engine.live import (
 from engine.log import LogEntry, SignalLog
 from engine.passers import KEPT_SECONDS, Passers
 from engine.places import Places
+from engine.quarantine import Of, Quarantine
 from engine.recent import Recent
 from engine.round_trip import raised
 from engine.track import Track, decode_track, encode_track
-from geofences.event import PlaceEvent
+
+if TYPE_CHECKING:
+    from geofences.event import PlaceEvent
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +167,7 @@ class Worker:
         kept_seconds = min(TRACKS_KEPT_SECONDS, state_expiry_seconds / 4)
         self._tracks: Recent[Remembered] = Recent(kept_seconds, TRACKS_LIMIT)
         self._fleet = FleetFigures(live)
+        self._quarantine = Quarantine(live)
         self._upset = False
         self._full: set[int] = set()
         self._full_looked = _Every(ROOM_SECONDS)
@@ -316,7 +320,31 @@ class Worker:
                     if kept < len(each):
                         found[partition] = found[partition][:kept]
                         waiting.add(partition)
+            waiting |= self._set_aside(found)
         return found, waiting
+
+    def _set_aside(self, found: dict[int, list[LogEntry]]) -> set[int]:
+        """Keep the entries that cannot be read in the quarantine, so that they may be acknowledged with the others, as
+        bringing nothing. Takes out of `found` those from the first on that there is no room for, and answers of which
+        partitions.
+        """
+        held_up = set()
+        for partition, entries in list(found.items()):
+            faults = [(each.id, each.unreadable) for each in entries if each.unreadable]
+            if not faults:
+                continue
+            lease = self._leases.held.get(partition, "")
+            kept = self._quarantine.keep(Of.SIGNALS, partition, lease, faults)
+            if kept is None:
+                self._leases.lost(partition)
+                raise _Overtaken
+            if kept < len(faults):
+                held_up.add(partition)
+                self._full.add(partition)  # till it is looked for room again
+                found[partition] = entries[: [each.id for each in entries].index(faults[kept][0])]
+                if not found[partition]:
+                    del found[partition]
+        return held_up
 
     def _take(self, taken: Mapping[int, Sequence[LogEntry]]) -> None:
         entries = list(chain.from_iterable(taken.values()))
@@ -333,7 +361,7 @@ class Worker:
             for stranger in set(signals.devices) - known.tracks.keys():
                 self._world.forget(stranger)
             signals = signals.only(known.rows(entries))
-        detection = detect(self._world, known.tracks, signals) if signals else Detection({}, (), 0)
+        detection = detect(self._world, known.tracks, signals) if signals else Detection({}, ())
         self._commit(
             _Batch(
                 until={partition: (entries[-1].id, len(entries)) for partition, entries in taken.items()},
@@ -364,7 +392,7 @@ class Worker:
                     until={partition: (self._cursors[partition], 0)},
                     devices={partition: devices},
                     gate_edits=known.gate_edits,
-                    detection=Detection({**tracks, **detection.tracks}, detection.events, 0),
+                    detection=Detection({**tracks, **detection.tracks}, detection.events),
                     after=now,
                 )
             )
@@ -574,7 +602,7 @@ class Worker:
                 )
         for device in skipped:
             self._forget(device)
-        signals, events = batch.signals, batch.detection.events
+        signals, events, late = batch.signals, batch.detection.events, batch.detection.late
         if refused or skipped:
 
             def written(device: str) -> bool:
@@ -582,9 +610,10 @@ class Worker:
 
             signals = signals.only([row for row, device in enumerate(signals.devices) if written(device)])
             events = [each for each in events if written(each.device)]
+            late = list(filter(written, late))
         metrics.EVENTS_EMITTED.inc(len(events))
         metrics.PINGS_PROCESSED.inc(len(signals))
-        metrics.PINGS_LATE.inc(batch.detection.late)
+        metrics.PINGS_LATE.inc(len(late))
         if signals.heard:
             self._fleet.take(self._world.index, self._world.beacons, signals, self._world.passers)
         if refused:
@@ -612,11 +641,6 @@ class Worker:
             after[device] = (each, edits, timer)
         self._due_at[partition] = first_due
         return states
-
-
-def decode_event(data: bytes) -> PlaceEvent:
-    """A place event as the event log holds it."""
-    return msgspec.msgpack.decode(data, type=PlaceEvent)
 
 
 class _Every:

@@ -27,8 +27,8 @@ from engine.bench.installation import Served
 from engine.bench.sending import send
 from engine.bench.work import Feed, Floats, Work, name_of
 from engine.clock import wall_clock
+from engine.event_log import decode_event
 from engine.records import open_records
-from engine.worker import decode_event
 from geofences.event import EventKind, PlaceEvent, Revision, event_id
 
 BODY = 100

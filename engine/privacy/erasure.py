@@ -11,17 +11,21 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any, cast
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from consent import erasure
+from engine import metrics
 from engine.batch import Batch
-from engine.live import Live, events_key, log_key, partition_of, tag
+from engine.event_log import decode_event
+from engine.live import Live, events_key, log_key, partition_of, quarantine_key, tag
+from engine.log import entry_of
+from engine.quarantine import Of, is_readable
 from engine.records import Records
 from engine.round_trip import raised
-from engine.worker import decode_event
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +60,8 @@ class Erasures:
         for device in devices:
             by_partition.setdefault(partition_of(device, self._live.partitions), set()).add(device)
         for partition, names in by_partition.items():
-            self._rewrite(partition, log_key(partition), partial(_heard, names))
-            self._rewrite(partition, events_key(partition), partial(_told, names))
+            self._forget(partition, log_key(partition), partial(_heard, names))
+            self._forget(partition, events_key(partition), partial(_told, names))
 
     def settle(self) -> int:
         """Have both stores write their files anew, if there are erasures that wait for it. Answers how many are settled
@@ -75,6 +79,17 @@ class Erasures:
             with self._records.writes.begin() as connection:
                 erasure.settle(connection, waiting, self._now())
             return len(waiting)
+
+    def _forget(self, partition: int, stream: str, kept: Callable[[Fields], Fields | None]) -> None:
+        """Rewrite a stream, and what was set aside of it: there, nothing stays that cannot be read."""
+        self._rewrite(partition, stream, kept)
+        aside = quarantine_key(stream)
+        if before := self._live.client.xlen(aside):
+            self._rewrite(partition, aside, partial(_aside, kept))
+            self._rewrite(partition, stream, kept)  # to which some may just have been put back
+            if lost := before - self._live.client.xlen(aside):
+                metrics.QUARANTINE_LOST.labels("erasure").inc(lost)
+                logger.warning("erasure: %d entries that were set aside went with it", lost)
 
     def _rewrite(self, partition: int, stream: str, kept: Callable[[Fields], Fields | None]) -> None:
         for _ in range(TRIES):
@@ -140,14 +155,37 @@ def _begun(server: Redis) -> bool:
 
 
 def _heard(names: Collection[str], fields: Fields) -> Fields | None:
-    """An entry of the signal log without these devices; an entry stays even when it is empty, for it is counted."""
-    if not any(name.encode() in fields[b"s"] for name in names):
+    """An entry of the signal log without these devices; an entry stays even when it is empty, for it is counted. One that
+    cannot be read is emptied: whose it is nobody knows.
+    """
+    entry = entry_of(b"", _parts(fields))
+    if entry.unreadable:
+        logger.warning(
+            "erasure: an entry of the signal log that cannot be read (%s) went with it", entry.unreadable
+        )
+        return {b"g": entry.gate_edits, b"s": _NOTHING}
+    if not any(name in entry.signals.devices for name in names):
         return fields
-    signals = Batch.decoded(fields[b"s"])
-    left = [row for row, device in enumerate(signals.devices) if device not in names]
-    return {**fields, b"s": signals.only(left).encoded()}
+    left = [row for row, device in enumerate(entry.signals.devices) if device not in names]
+    return {**fields, b"s": entry.signals.only(left).encoded()}
 
 
 def _told(names: Collection[str], fields: Fields) -> Fields | None:
-    """An entry of the event log, unless it is about one of these devices."""
+    """An entry of the event log, unless it is about one of these devices, or nobody knows about which."""
+    if not is_readable(Of.EVENTS, _parts(fields)):
+        logger.warning("erasure: an event that cannot be read went with it")
+        return None
     return None if decode_event(fields[b"e"]).device in names else fields
+
+
+def _aside(kept: Callable[[Fields], Fields | None], fields: Fields) -> Fields | None:
+    """An entry that was set aside, as its stream would keep it, unless that is as nothing."""
+    left = kept({name: value for name, value in fields.items() if name != b"why"})
+    return None if left is None or left.get(b"s") == _NOTHING else {b"why": fields[b"why"], **left}
+
+
+def _parts(fields: Fields) -> list[bytes]:
+    return list(chain.from_iterable(fields.items()))
+
+
+_NOTHING = Batch.of(()).encoded()

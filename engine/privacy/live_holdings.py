@@ -3,16 +3,18 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import chain
 from math import isnan
 from typing import Any, cast
 
 import msgspec
 
 from engine.batch import FIELDS
+from engine.event_log import decode_event
 from engine.live import Live, device_prefix, due_key, events_key, gate_key, partition_of
-from engine.log import SignalLog
+from engine.log import SignalLog, entry_of
+from engine.quarantine import Of, Quarantine, is_readable
 from engine.track import Track, decode_track
-from engine.worker import decode_event
 
 LAST_ID = b"+"
 
@@ -36,7 +38,7 @@ def _of_partition(live: Live, log: SignalLog, partition: int, devices: list[str]
             pipeline.get(device_prefix(partition) + device)
             pipeline.zscore(due_key(partition), device)
         answers = pipeline.execute()
-    signals, events = _signals(log, partition, devices), _events(live, partition, devices)
+    signals, events = _signals(live, log, partition, devices), _events(live, partition, devices)
     held = []
     for device, gate, state, due_ms in zip(devices, *(answers[part::3] for part in range(3)), strict=True):
         held.append(
@@ -58,7 +60,7 @@ def _beliefs(track: Track) -> dict[str, Any]:
         {
             "beliefs": track.tip,
             "beliefs_before": track.base,
-            "signals": [each.sign for each in track.tail],
+            "signals": track.tail.signs,
             "told": track.said,
             "lag_seconds": track.lag_seconds,
         },
@@ -67,10 +69,13 @@ def _beliefs(track: Track) -> dict[str, Any]:
     return cast("dict[str, Any]", _finite(told))
 
 
-def _signals(log: SignalLog, partition: int, devices: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """The signals of these devices that the log still has, processed or not."""
+def _signals(
+    live: Live, log: SignalLog, partition: int, devices: list[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """The signals of these devices that the log still has, processed or not, and those set aside that can be read."""
     found: dict[str, list[dict[str, Any]]] = {device: [] for device in devices}
-    for entry in log.processed(partition, LAST_ID):
+    aside = (entry_of(each.id, each.parts) for each in Quarantine(live).entries(Of.SIGNALS, partition))
+    for entry in (*log.processed(partition, LAST_ID), *aside):
         for row, device in enumerate(entry.signals.devices):
             if device not in found:
                 continue
@@ -85,9 +90,13 @@ def _signals(log: SignalLog, partition: int, devices: list[str]) -> dict[str, li
 
 def _events(live: Live, partition: int, devices: list[str]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {device: [] for device in devices}
-    for _, parts in cast("Any", live.client.xrange(events_key(partition))):
-        event = decode_event(parts[b"e"])
-        if event.device in found:
+    waiting = [
+        [*chain.from_iterable(fields.items())]
+        for _, fields in cast("Any", live.client.xrange(events_key(partition)))
+    ]
+    aside = (each.parts for each in Quarantine(live).entries(Of.EVENTS, partition))
+    for parts in (*waiting, *aside):
+        if is_readable(Of.EVENTS, parts) and (event := decode_event(parts[1])).device in found:
             found[event.device].append(msgspec.to_builtins(event, str_keys=True))
     return found
 

@@ -71,7 +71,7 @@ class Replay:
                 self.tracks.pop(device, None)
             else:
                 self.tracks[device] = each
-        self.late += detection.late
+        self.late += len(detection.late)
         for device, each in detection.tracks.items():
             due = track.due_at(each, self.world.index.get) if each else None
             if due is not None:

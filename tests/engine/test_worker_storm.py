@@ -11,10 +11,10 @@ from redis.exceptions import RedisError
 from engine.ahead import Ahead, Call, Part
 from engine.app import Engine
 from engine.clock import SetClock
+from engine.event_log import decode_event
 from engine.live import device_prefix, due_key, events_key, gate_edits_key, gate_key, lease_key, partition_of
 from engine.signals import Ping
 from engine.track import decode_track
-from engine.worker import decode_event
 from tests.engine.test_worker import LAT, LON, put_bakery
 
 STEADY, FICKLE = 4, 3
@@ -132,7 +132,7 @@ class Town:
         for phone, at in self.opened.items():
             state = self.live.client.get(device_prefix(partition_of(phone, self.live.partitions)) + phone)
             if state:
-                assert all(each.sign.at >= at for each in decode_track(state).tail)
+                assert all(each.at >= at for each in decode_track(state).tail.signs)
 
     def disturb(self) -> None:
         if not self.stormy or self.dice.random() > 0.25:

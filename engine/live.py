@@ -42,6 +42,10 @@ Script = Callable[..., Any]
 BatchedScript = Callable[[Sequence[Call]], list[Any]]
 
 
+Stream = tuple[bytes, Any]
+"""Its key, and entries: an id each, and names and values in turn."""
+
+
 class LiveStoreMismatch(RuntimeError):
     """The live store was made with another number of partitions."""
 
@@ -142,15 +146,16 @@ class Live:
         *answers, held = ask(self.client, [*commands, durability.command()])
         return durability.judged(answers, held)
 
-    def read(self, streams: Mapping[bytes, bytes], count: int, block_ms: int) -> Iterable[tuple[bytes, Any]]:
+    def reader(self) -> "Reader":
+        """To read streams ahead of time, in one thread."""
+        return Reader(self)
+
+    def read(self, streams: Mapping[bytes, bytes], count: int, block_ms: int) -> list[Stream]:
         """Up to `count` entries after each stream's id, by stream; waits up to `block_ms` for some, 0 not at all."""
-        words = ("XREAD", "COUNT", count)
         if not isinstance(self.client, ClusterClient):
-            wait = ("BLOCK", block_ms) if block_ms else ()  # to the server, 0 is for ever
-            command = (*words, *wait, "STREAMS", *streams, *streams.values())
-            return _pairs(raised(self.ask([command])))
+            return _pairs(raised(self.ask([_reading(streams, count, block_ms)])))
         until = time.monotonic() + block_ms / 1000
-        commands = [(*words, "STREAMS", stream, after) for stream, after in streams.items()]
+        commands = [_reading({stream: after}, count, 0) for stream, after in streams.items()]
         while not (pairs := _pairs(raised(self.ask(commands)))) and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
         return pairs
@@ -172,6 +177,30 @@ class Live:
         kind = "Valkey" if "valkey_version" in info else "Redis"
         cluster = " cluster" if isinstance(self.client, ClusterClient) else ""
         return f"{kind} {info[f'{kind.lower()}_version']}{cluster}"
+
+
+class Reader:
+    """Streams that are read while something else is done. One thread uses it."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._line = None if isinstance(live.client, ClusterClient) else AheadOfServer(live.client, {})
+        self._asked: tuple[Mapping[bytes, bytes], int, int] = {}, 0, 0
+
+    def ask(self, streams: Mapping[bytes, bytes], count: int, block_ms: int) -> None:
+        """Begin what `Live.read` does; `hear` ends it. A cluster, of which streams are polled, is not asked before."""
+        self._asked = streams, count, block_ms
+        if self._line:
+            self._line.order([_reading(streams, count, block_ms)])
+
+    def hear(self) -> list[Stream]:
+        """What `Live.read` answers to what was asked."""
+        return _pairs(raised(self._line.hear())) if self._line else self._live.read(*self._asked)
+
+    def drop(self) -> None:
+        """Hear nothing of what was asked."""
+        if self._line:
+            self._line.drop()
 
 
 def open_live(
@@ -233,7 +262,12 @@ def _of_each(answers: Sequence[Any], calls: int) -> list[Any]:
     ]
 
 
-def _pairs(answers: Iterable[Any]) -> list[tuple[bytes, Any]]:
+def _reading(streams: Mapping[bytes, bytes], count: int, block_ms: int) -> Command:
+    wait = ("BLOCK", block_ms) if block_ms else ()  # to the server, 0 is for ever
+    return ("XREAD", "COUNT", count, *wait, "STREAMS", *streams, *streams.values())
+
+
+def _pairs(answers: Iterable[Any]) -> list[Stream]:
     """Streams with their entries: a map in protocol 3, pairs in protocol 2, nothing where there are none."""
     return [pair for each in answers if each for pair in (each.items() if isinstance(each, dict) else each)]
 

@@ -82,6 +82,11 @@ class ValkeyChild:
         self._watch = threading.Thread(target=self._look_after, name="valkey", daemon=True)
         self._watch.start()
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the server is this process's, and not another's."""
+        return self.process is not None
+
     def stop(self) -> None:
         """Stop the server if it is ours; its append-only file is complete afterwards."""
         self._stopping.set()

@@ -25,6 +25,7 @@ from engine.link_key import link_keys
 from engine.live import Live
 from engine.log import SignalLog
 from engine.privacy.dpia import counts_of, sheet
+from engine.privacy.erasure import rewrite_own_file
 from engine.privacy.export import everything_about
 from engine.privacy.holdings import holdings, live_holdings
 from engine.privacy.live_holdings import held_of
@@ -124,10 +125,13 @@ class Privacy:
         )
 
     def purge(self) -> None:
-        """Remove what has been kept long enough, and whoever has been silent too long."""
+        """Remove what has been kept long enough, and whoever has been silent too long; from our own live store's file too,
+        in which signals stay after they are processed until it is written anew.
+        """
         now = self.desk.now()
         metrics.RETENTION_REMOVED.inc(self.retention.purge(now))
         metrics.INACTIVE_ERASED.inc(self.retention.erase_inactive(self.desk, now))
+        rewrite_own_file(self._live)
 
     def watch(self) -> None:
         """Tell the metrics what waits to be answered, and for how long."""

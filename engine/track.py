@@ -13,13 +13,12 @@ from typing import NamedTuple
 import msgspec
 
 from engine.beliefs import NOTHING, Beliefs, DetectionPolicy, Find, Happening, Sign, step
+from engine.tail import Tail
 from geofences.event import EventKind, Revision
 from geofences.presence import dwell_by_clock
 
 TAIL_LIMIT = 400
 """Signals kept for going through again; more within the lateness bound and the oldest are settled early."""
-KEPT_EVERY = 8
-"""Beliefs are kept after so many signals each, and after the newest; those between are found again when needed."""
 AMENDED_SECONDS = 1.0
 """An estimate that moves by less is not worth telling."""
 SKEW_BEHIND_SECONDS = 20.0
@@ -56,14 +55,7 @@ class Telling(NamedTuple):
     happening: Happening
 
 
-class Taken(msgspec.Struct, frozen=True, gc=False):
-    """A signal, and as the live store keeps it, and what was believed after it; None where that was not kept, and can
-    be found again.
-    """
-
-    sign: Sign
-    packed: bytes
-    after: Beliefs | None
+_packer = msgspec.msgpack.Encoder()
 
 
 class Track(msgspec.Struct, frozen=True, gc=False):
@@ -72,12 +64,14 @@ class Track(msgspec.Struct, frozen=True, gc=False):
     """
 
     base: Beliefs = NOTHING
-    tail: tuple[Taken, ...] = ()
+    tail: Tail = Tail()
     tip: Beliefs = NOTHING
     said: tuple[Said, ...] = ()
     lag_seconds: float = float("inf")
     signals: int = 0
     """So many since one was clearly quicker than all before it."""
+    base_packed: bytes = _packer.encode(NOTHING)
+    """`base` as the live store keeps it: it stays for many signals."""
 
     @property
     def lateness_seconds(self) -> float:
@@ -99,41 +93,31 @@ class Track(msgspec.Struct, frozen=True, gc=False):
 class _Stored(msgspec.Struct, array_like=True, gc=False):
     """A track as the live store keeps it."""
 
-    base: Beliefs
-    tail: list[bytes]
+    base: msgspec.Raw
+    tail: msgspec.Raw
     tip: Beliefs
     said: tuple[Said, ...]
     lag_seconds: float
     signals: int
 
 
-_packer = msgspec.msgpack.Encoder()
-_sign_reader = msgspec.msgpack.Decoder(Sign)
+_beliefs_reader = msgspec.msgpack.Decoder(Beliefs)
 _stored_reader = msgspec.msgpack.Decoder(_Stored)
-
-
-def _packed(sign: Sign) -> bytes:
-    """A signal as the live store keeps it. Away from roads and beacons what comes after the speed says nothing, is left
-    out, and is read back as such.
-    """
-    if sign.by_road or sign.ahead or sign.crossed or sign.radio or sign.region:
-        return _packer.encode(sign)
-    return _packer.encode(
-        (sign.at, sign.beacon, sign.near, sign.lon, sign.lat, sign.accuracy_m, sign.speed_mps)
-    )
 
 
 def encode_track(each: Track) -> bytes:
     """A phone's track as the live store keeps it."""
-    tail = [one.packed for one in each.tail]
-    return _packer.encode(_Stored(each.base, tail, each.tip, each.said, each.lag_seconds, each.signals))
+    base, tail = msgspec.Raw(each.base_packed), each.tail.encoded()
+    return _packer.encode(_Stored(base, tail, each.tip, each.said, each.lag_seconds, each.signals))
 
 
 def decode_track(data: bytes) -> Track:
     """The track that `encode_track` wrote."""
     stored = _stored_reader.decode(data)
-    tail = tuple(Taken(_sign_reader.decode(packed), packed, None) for packed in stored.tail)
-    return Track(stored.base, tail, stored.tip, stored.said, stored.lag_seconds, stored.signals)
+    base, tail = _beliefs_reader.decode(stored.base), Tail.decoded(stored.tail)
+    return Track(
+        base, tail, stored.tip, stored.said, stored.lag_seconds, stored.signals, _packer.encode(base)
+    )
 
 
 def take(
@@ -145,66 +129,52 @@ def take(
     if sign.order > was.tip.order:
         tip, happened = step(was.tip, sign, find, policy)
         said, tellings = _tell(was.said, happened, sign.at)
-        tail = _longer(was.tail, Taken(sign, _packed(sign), tip))
-        now = Track(was.base, tail, tip, said, lag, signals)
+        now = Track(was.base, was.tail.longer(sign, tip), tip, said, lag, signals, was.base_packed)
         return _settle(now, find, policy), tellings
     if sign.order <= was.base.order:
         return None
-    place = bisect(was.tail, sign.order, key=lambda each: each.sign.order)
-    if place and was.tail[place - 1].sign.order == sign.order:
+    signs = was.tail.signs
+    place = bisect(signs, sign.order, key=lambda each: each.order)
+    if place and signs[place - 1].order == sign.order:
         return None
-    known, beliefs = _kept(was, place)
-    again = [*(each.sign for each in was.tail[known:place]), sign, *(each.sign for each in was.tail[place:])]
+    known, beliefs = was.tail.last_kept(place) or (0, was.base)
+    again = [*signs[known:place], sign, *signs[place:]]
     redone, happenings = _go_through(beliefs, again, find, policy)
-    tip = redone[-1].after or was.tip
+    tip = redone[-1][1]
     open_ = tuple(each for each in was.said if each.by_clock or each.settled_at >= again[0].at)
     closed = tuple(each for each in was.said if each not in open_)
     said, tellings = _reconcile(open_, happenings, tip)
-    return Track(was.base, (*was.tail[:known], *redone), tip, (*closed, *said), lag, signals), tellings
+    tail = was.tail.redone(known, redone)
+    return Track(was.base, tail, tip, (*closed, *said), lag, signals, was.base_packed), tellings
 
 
 def _go_through(
     beliefs: Beliefs, signs: Sequence[Sign], find: Find, policy: DetectionPolicy
-) -> tuple[list[Taken], list[tuple[float, Happening]]]:
-    taken: list[Taken] = []
+) -> tuple[list[tuple[Sign, Beliefs]], list[tuple[float, Happening]]]:
+    taken: list[tuple[Sign, Beliefs]] = []
     happenings: list[tuple[float, Happening]] = []
     for sign in signs:
         beliefs, happened = step(beliefs, sign, find, policy)
-        taken.append(Taken(sign, _packed(sign), beliefs))
+        taken.append((sign, beliefs))
         happenings += [(sign.at, each) for each in happened]
     return taken, happenings
 
 
 def _settle(now: Track, find: Find, policy: DetectionPolicy) -> Track:
     """Let go of signals older than the bound, some at a time."""
-    newest, oldest = now.tip.at, now.tail[0].sign.at
-    if newest - oldest < 2 * policy.lateness_seconds and len(now.tail) < TAIL_LIMIT:
+    newest, oldest = now.tip.at, now.tail.blocks[0].signs[0].at
+    if newest - oldest < 2 * policy.lateness_seconds and now.tail.count < TAIL_LIMIT:
         return now
-    settled = newest - policy.lateness_seconds
-    cut = bisect(now.tail, settled, key=lambda each: each.sign.at)
-    cut = max(cut, len(now.tail) - TAIL_LIMIT // 2)
-    kept, base = _kept(now, cut)
+    settled, too_many = newest - policy.lateness_seconds, now.tail.count - TAIL_LIMIT // 2
+    kept, base = now.tail.last_kept(too_many, settled) or (0, now.base)
     if not kept:
-        redone, _ = _go_through(now.base, [each.sign for each in now.tail[:cut]], find, policy)
-        kept, base = cut, redone[-1].after or now.base
+        signs = now.tail.signs
+        kept = max(bisect(signs, settled, key=lambda each: each.at), too_many)
+        redone, _ = _go_through(base, signs[:kept], find, policy)
+        base = redone[-1][1]
     said = tuple(each for each in now.said if each.by_clock or each.settled_at > base.at)
-    return Track(base, now.tail[kept:], now.tip, said, now.lag_seconds, now.signals)
-
-
-def _kept(track: Track, place: int) -> tuple[int, Beliefs]:
-    """The last place in the tail, `place` at most, after which the beliefs were kept, and these; 0 is the base."""
-    for number in range(place, 0, -1):
-        if (beliefs := track.tail[number - 1].after) is not None:
-            return number, beliefs
-    return 0, track.base
-
-
-def _longer(tail: tuple[Taken, ...], newest: Taken) -> tuple[Taken, ...]:
-    """The tail with one more signal, and without the beliefs after the one before it, but for every eighth."""
-    if not tail or len(tail) % KEPT_EVERY == 0:
-        return (*tail, newest)
-    before = tail[-1]
-    return (*tail[:-1], Taken(before.sign, before.packed, None), newest)
+    tail = now.tail.without(kept)
+    return Track(base, tail, now.tip, said, now.lag_seconds, now.signals, _packer.encode(base))
 
 
 def is_over(track: Track, policy: DetectionPolicy) -> bool:
@@ -214,11 +184,14 @@ def is_over(track: Track, policy: DetectionPolicy) -> bool:
     tip = track.tip
     if tip.presences or tip.jam.claimed or any(tip.nearby.values()):
         return False
-    if track.tail and tip.at - track.tail[0].sign.at < policy.lateness_seconds:
+    blocks = track.tail.blocks
+    if blocks and tip.at - blocks[0].signs[0].at < policy.lateness_seconds:
         return False
-    return not any(
-        each.sign.near or each.sign.beacon or each.sign.crossed or each.sign.ahead for each in track.tail
-    )
+    for block in blocks:
+        for sign in block.signs:
+            if sign.near or sign.beacon or sign.crossed or sign.ahead:
+                return False
+    return True
 
 
 def due_at(track: Track, find: Find) -> float | None:

@@ -60,7 +60,7 @@ def _beliefs(track: Track) -> dict[str, Any]:
         {
             "beliefs": track.tip,
             "beliefs_before": track.base,
-            "signals": [each.sign for each in track.tail],
+            "signals": track.tail.signs,
             "told": track.said,
             "lag_seconds": track.lag_seconds,
         },

@@ -216,7 +216,7 @@ def examples(recording: Recording, truth: Truth, share: float = 1.0) -> list[Exa
             if each is None or drive is None or seen.get(device) == drive.last.at:
                 continue
             seen[device] = at = drive.last.at
-            sign = next((one.sign for one in reversed(each.tail) if one.sign.order == (at, "")), None)
+            sign = next((one for one in reversed(each.tail.signs) if one.order == (at, "")), None)
             if sign is None or not drive.slow or at - drive.run.since < LEAST_SLOW_SECONDS:
                 continue
             real = at + each.skew_seconds

@@ -162,8 +162,8 @@ def test_what_is_kept_of_a_signal_is_all_of_it():
     for sign in (street, road, passed, ahead, told, loud):
         track, _ = take(track, sign, sign.at, INDEX.get, STANDARD) or (track, [])
     kept = decode_track(encode_track(track))
-    assert [each.sign for each in kept.tail] == [street, road, passed, ahead, told, loud]
-    assert [each.sign for each in decode_track(encode_track(kept)).tail] == [each.sign for each in kept.tail]
+    assert kept.tail.signs == [street, road, passed, ahead, told, loud]
+    assert decode_track(encode_track(kept)).tail.signs == kept.tail.signs
 
 
 def test_a_phone_silent_for_long_is_met_as_a_new_one():

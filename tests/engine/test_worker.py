@@ -559,7 +559,7 @@ def test_what_was_withdrawn_is_not_written_back_by_a_worker_that_remembers_it(
     send(town, clock, [0])
     engine.settle()
     track = decode_track(engine.live.client.get(key_of_track(engine)))
-    assert len(track.tail) == 1
+    assert len(track.tail.signs) == 1
 
 
 def test_what_follows_a_batch_that_was_refused_is_refused_too(
@@ -671,7 +671,7 @@ def test_where_a_phone_was_before_a_withdrawal_is_forgotten_with_its_track(
     send(town, clock, [0])
     engine.settle()
     track = decode_track(engine.live.client.get(key_of_track(engine)))
-    assert [each.sign.at for each in track.tail] == [clock().timestamp()]
+    assert [each.at for each in track.tail.signs] == [clock().timestamp()]
 
 
 def come_back(client: TestClient, clock: SetClock) -> None:
@@ -696,7 +696,7 @@ def test_what_waits_from_before_a_withdrawal_is_not_heard_though_the_phone_has_c
     sent_at = clock().timestamp()
     engine.settle()
     track = decode_track(engine.live.client.get(key_of_track(engine)))
-    assert [each.sign.at for each in track.tail] == [sent_at]
+    assert [each.at for each in track.tail.signs] == [sent_at]
     assert engine.worker._world.passers.last("ana-phone")[0] == sent_at
     assert engine.log.depth() == 0
 

@@ -132,7 +132,7 @@ class Town:
         for phone, at in self.opened.items():
             state = self.live.client.get(device_prefix(partition_of(phone, self.live.partitions)) + phone)
             if state:
-                assert all(each.sign.at >= at for each in decode_track(state).tail)
+                assert all(each.at >= at for each in decode_track(state).tail.signs)
 
     def disturb(self) -> None:
         if not self.stormy or self.dice.random() > 0.25:

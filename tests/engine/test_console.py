@@ -1,7 +1,9 @@
 """The console opens to whoever has shown a key that may look at shoppers, for as long as both hold."""
 
+import shutil
 from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, WebSocket
@@ -23,6 +25,13 @@ from tests.engine.test_worker import WALK_IN, send, town
 __all__ = ["town"]
 
 SOCKET = "/_nicegui_ws/socket.io/"
+
+
+@pytest.fixture
+def database_url(tmp_path: Path, sqlite_pattern: Path) -> str:
+    """One is enough: sessions are in the live store."""
+    shutil.copyfile(sqlite_pattern, tmp_path / "records.sqlite")
+    return f"sqlite:///{tmp_path / 'records.sqlite'}"
 
 
 @pytest.fixture

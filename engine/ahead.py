@@ -26,7 +26,7 @@ answers nobody else while a script runs.
 """
 
 
-def packed(words: Iterable[str | bytes | int]) -> bytes:
+def packed_texts(words: Iterable[str | bytes | int]) -> bytes:
     """A MessagePack list of texts, which Lua may read whatever their bytes are: it does not know the binary type."""
     texts = [each if isinstance(each, bytes) else str(each).encode() for each in words]
     heads = map(_TEXT.pack, repeat(0xDB), map(len, texts))

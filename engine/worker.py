@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine import metrics, track
-from engine.ahead import packed
+from engine.ahead import packed_texts
 from engine.batch import Batch
 from engine.clock import Now
 from engine.detection import Detection, World, detect, recall, tick
@@ -563,7 +563,7 @@ class Worker:
             [
                 (
                     commit_keys(each),
-                    packed(
+                    packed_texts(
                         [
                             leases.get(each, ""),
                             self._cursors[each],

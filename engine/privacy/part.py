@@ -1,6 +1,6 @@
 """Everything about shoppers' rights, wired: pages and calls, the export, retention, processors, and their timed jobs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,14 @@ class Privacy:
     def note_shown(self, request: Request, subjects: Iterable[str]) -> None:
         """Write down whose data a list shows that did not ask for somebody: each of them, once an hour."""
         asked = request.query_params.get("subject")
-        looks = [self._look(request, each) for each in dict.fromkeys(subjects) if each != asked]
+        self._note_once([self._look(request, each) for each in dict.fromkeys(subjects) if each != asked])
+
+    def note_seen(self, actor: str, what: str, subjects: Iterable[str]) -> None:
+        """The same of what is shown otherwise than in answer to a call: a page, by its name."""
+        now = self.desk.now()
+        self._note_once([Access(now, actor, each, what, None) for each in dict.fromkeys(subjects)])
+
+    def _note_once(self, looks: Sequence[Access]) -> None:
         if looks:
             with self.desk.writes.begin() as conn:
                 access_log.note_unless_noted(conn, looks, self.desk.now() - LISTS_NOTED)

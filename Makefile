@@ -27,7 +27,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 
 install: $(VENV)/.installed ## set up .venv; the command is then .venv/bin/chaland
 
-run: $(VENV)/.installed ## the engine with a sample town, at http://127.0.0.1:8000
+run: $(VENV)/.installed ## the engine with a sample town; open the link that it prints
 	$(BIN)/chaland demo
 
 demo: $(VENV)/.installed ## thirty seconds of the sample town in the terminal

@@ -1,5 +1,6 @@
-"""Scripts that are called ahead of their answers. All go out on one connection, so that the server takes them in the
-order in which they were called; what they answer is heard later, in that order too.
+"""Scripts that are called, and streams that are read, ahead of their answers. All calls go out on one connection, so that
+the server takes them in the order in which they were called; what they answer is heard later, in that order too. What
+waits for streams has a connection of its own.
 """
 
 import struct
@@ -25,7 +26,7 @@ answers nobody else while a script runs.
 """
 
 
-def packed(words: Iterable[str | bytes | int]) -> bytes:
+def packed_texts(words: Iterable[str | bytes | int]) -> bytes:
     """A MessagePack list of texts, which Lua may read whatever their bytes are: it does not know the binary type."""
     texts = [each if isinstance(each, bytes) else str(each).encode() for each in words]
     heads = map(_TEXT.pack, repeat(0xDB), map(len, texts))
@@ -70,11 +71,14 @@ class AheadOfServer:
 
     def call(self, name: str, calls: Sequence[Call]) -> None:
         """See `Ahead`."""
-        self._open()
         digest = self._digests[name]
-        commands = [pack_command(("EVALSHA", digest, len(keys), *keys, *args)) for keys, args in calls]
-        self._send(b"".join(commands))
-        self._under_way.append((len(calls), False))
+        self.order([("EVALSHA", digest, len(keys), *keys, *args) for keys, args in calls])
+
+    def order(self, commands: Sequence[Command]) -> None:
+        """The same with any commands."""
+        self._open()
+        self._send(b"".join(map(pack_command, commands)))
+        self._under_way.append((len(commands), False))
 
     def call_as_one(self, name: str, parts: Sequence[Part]) -> None:
         """See `Ahead`."""

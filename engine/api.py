@@ -32,6 +32,8 @@ from consent.twilio_inbound import TwilioInbound
 from engine import events, metrics
 from engine.console.feed import Feed
 from engine.console.page import People, add_console
+from engine.console.session import Sessions
+from engine.console.sign_in import TRIES_PER_SECOND, Invitation, SignIn
 from engine.doors.door import SignalDoor
 from engine.doors.idempotency import Idempotency
 from engine.doors.keys import Scope
@@ -51,8 +53,12 @@ if TYPE_CHECKING:
     from engine.app import Engine
 
 
-def application(engine: "Engine", *, with_console: bool, people: People) -> SignalDoor:
-    """The HTTP application; with the console's page at ``/`` if asked for, where `people` are drawn."""
+def application(
+    engine: "Engine", *, with_console: bool, people: People, invitation: Invitation | None
+) -> SignalDoor:
+    """The HTTP application; with the console's page at ``/`` if asked for, where `people` are drawn, and to which an
+    `invitation` leads without a key.
+    """
     app = FastAPI(title="Chaland", summary="Proximity marketing, lawful and explained.", version="0.1.0")
     reads, writes, now = engine.records.reads, engine.records.writes, engine.now
     app.include_router(intake_document())
@@ -134,7 +140,10 @@ def application(engine: "Engine", *, with_console: bool, people: People) -> Sign
     speak_problem_json(app)
     app.include_router(_backtest_routes(engine), dependencies=_permits(engine, Scope.MARKETING))
     if with_console:
-        add_console(app, Feed(engine.records, now), people)
+        sessions = Sessions(engine.live, engine.keys)
+        tries = RateLimit(engine.live, TRIES_PER_SECOND)
+        app.include_router(SignIn(sessions, engine.keys, tries, invitation).routes())
+        add_console(app, Feed(engine.records, now), people, sessions, engine.privacy.note_seen)
     app.add_middleware(Idempotency, records=engine.records, now=now)
     app.add_middleware(BodyGuard, limit_of=partial(_body_limit_bytes, engine.settings))
     limit = RateLimit(engine.live, engine.settings.requests_per_second_limit)

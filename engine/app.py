@@ -26,6 +26,7 @@ from engine.budgets import Budgets
 from engine.channels import channels_of
 from engine.clock import wall_clock
 from engine.console.page import People
+from engine.console.sign_in import Invitation
 from engine.coupon_watch import CouponWatch
 from engine.decider import Decider
 from engine.desk import desk_of
@@ -261,9 +262,13 @@ class Engine:
             *self.events_out.jobs(),
         )
 
-    def web(self, *, with_console: bool = False, people: People = tuple) -> SignalDoor:
-        """The HTTP application; with the console's page at ``/`` if asked for, where `people` are drawn."""
-        return application(self, with_console=with_console, people=people)
+    def web(
+        self, *, with_console: bool = False, people: People = tuple, invitation: Invitation | None = None
+    ) -> SignalDoor:
+        """The HTTP application; with the console's page at ``/`` if asked for, where `people` are drawn, and to which an
+        `invitation` leads without a key.
+        """
+        return application(self, with_console=with_console, people=people, invitation=invitation)
 
     @property
     def report_policy(self) -> ReportPolicy:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 from zlib import crc32
@@ -39,6 +40,10 @@ POLL_SECONDS = 0.005
 
 Script = Callable[..., Any]
 BatchedScript = Callable[[Sequence[Call]], list[Any]]
+
+
+Stream = tuple[bytes, Any]
+"""Its key, and entries: an id each, and names and values in turn."""
 
 
 class LiveStoreMismatch(RuntimeError):
@@ -88,20 +93,27 @@ class Live:
 
         return call
 
-    def batched(self, name: str, *, durable: bool = False) -> BatchedScript:
+    def batched(self, name: str, *, durable: bool = False, as_one: bool = False) -> BatchedScript:
         """The Lua script ``engine/lua/<name>.lua``, to be called many times in one round trip: each call its keys and
         arguments; each answer what the script answered, or the `RedisError` that stopped it.
+
+        A script that is called `as_one` takes the keys of several calls one after the other, and their arguments, and
+        answers a list with one for each. One server runs it once for all of them, so that who waits for streams that it
+        writes is answered once, with all that it wrote.
         """
         text = _text_of(name)
         digest = digest_of(text)
+        together = as_one and not isinstance(self.client, ClusterClient)
 
         def once(calls: Sequence[Call], command: str, script: str) -> list[Any]:
+            runs = [_as_one(calls)] if together else calls
             try:
-                return self.ask(
-                    [(command, script, len(keys), *keys, *args) for keys, args in calls], durable=durable
+                answers = self.ask(
+                    [(command, script, len(keys), *keys, *args) for keys, args in runs], durable=durable
                 )
             except RedisError as error:
                 return [error] * len(calls)
+            return _of_each(answers, len(calls)) if as_one else answers
 
         def call(calls: Sequence[Call]) -> list[Any]:
             answers = once(calls, "EVALSHA", digest)
@@ -134,15 +146,16 @@ class Live:
         *answers, held = ask(self.client, [*commands, durability.command()])
         return durability.judged(answers, held)
 
-    def read(self, streams: Mapping[bytes, bytes], count: int, block_ms: int) -> Iterable[tuple[bytes, Any]]:
+    def reader(self) -> "Reader":
+        """To read streams ahead of time, in one thread."""
+        return Reader(self)
+
+    def read(self, streams: Mapping[bytes, bytes], count: int, block_ms: int) -> list[Stream]:
         """Up to `count` entries after each stream's id, by stream; waits up to `block_ms` for some, 0 not at all."""
-        words = ("XREAD", "COUNT", count)
         if not isinstance(self.client, ClusterClient):
-            wait = ("BLOCK", block_ms) if block_ms else ()  # to the server, 0 is for ever
-            command = (*words, *wait, "STREAMS", *streams, *streams.values())
-            return _pairs(raised(self.ask([command])))
+            return _pairs(raised(self.ask([_reading(streams, count, block_ms)])))
         until = time.monotonic() + block_ms / 1000
-        commands = [(*words, "STREAMS", stream, after) for stream, after in streams.items()]
+        commands = [_reading({stream: after}, count, 0) for stream, after in streams.items()]
         while not (pairs := _pairs(raised(self.ask(commands)))) and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
         return pairs
@@ -164,6 +177,30 @@ class Live:
         kind = "Valkey" if "valkey_version" in info else "Redis"
         cluster = " cluster" if isinstance(self.client, ClusterClient) else ""
         return f"{kind} {info[f'{kind.lower()}_version']}{cluster}"
+
+
+class Reader:
+    """Streams that are read while something else is done. One thread uses it."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._line = None if isinstance(live.client, ClusterClient) else AheadOfServer(live.client, {})
+        self._asked: tuple[Mapping[bytes, bytes], int, int] = {}, 0, 0
+
+    def ask(self, streams: Mapping[bytes, bytes], count: int, block_ms: int) -> None:
+        """Begin what `Live.read` does; `hear` ends it. A cluster, of which streams are polled, is not asked before."""
+        self._asked = streams, count, block_ms
+        if self._line:
+            self._line.order([_reading(streams, count, block_ms)])
+
+    def hear(self) -> list[Stream]:
+        """What `Live.read` answers to what was asked."""
+        return _pairs(raised(self._line.hear())) if self._line else self._live.read(*self._asked)
+
+    def drop(self) -> None:
+        """Hear nothing of what was asked."""
+        if self._line:
+            self._line.drop()
 
 
 def open_live(
@@ -211,7 +248,26 @@ def _client(url: str, timeout_seconds: float) -> Redis:
     )
 
 
-def _pairs(answers: Iterable[Any]) -> list[tuple[bytes, Any]]:
+def _as_one(calls: Sequence[Call]) -> Call:
+    keys, args = zip(*calls, strict=True) if calls else ((), ())
+    return [*chain.from_iterable(keys)], [*chain.from_iterable(args)]
+
+
+def _of_each(answers: Sequence[Any], calls: int) -> list[Any]:
+    """What was answered to each call, of scripts that answer several at once, each as many as the others."""
+    return [
+        each
+        for answer in answers
+        for each in (answer if isinstance(answer, list) else [answer] * (calls // len(answers)))
+    ]
+
+
+def _reading(streams: Mapping[bytes, bytes], count: int, block_ms: int) -> Command:
+    wait = ("BLOCK", block_ms) if block_ms else ()  # to the server, 0 is for ever
+    return ("XREAD", "COUNT", count, *wait, "STREAMS", *streams, *streams.values())
+
+
+def _pairs(answers: Iterable[Any]) -> list[Stream]:
     """Streams with their entries: a map in protocol 3, pairs in protocol 2, nothing where there are none."""
     return [pair for each in answers if each for pair in (each.items() if isinstance(each, dict) else each)]
 

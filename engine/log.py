@@ -15,7 +15,17 @@ import msgspec
 from redis.exceptions import RedisError
 
 from engine.batch import Batch, packed
-from engine.live import Live, cursor_key, done_key, gate_edits_key, gate_key, log_key, partition_of
+from engine.live import (
+    Live,
+    Reader,
+    Stream,
+    cursor_key,
+    done_key,
+    gate_edits_key,
+    gate_key,
+    log_key,
+    partition_of,
+)
 from engine.round_trip import raised
 from engine.signals import Report
 
@@ -77,7 +87,7 @@ class SignalLog:
     def __init__(self, live: Live, limit_entries: int) -> None:
         self._live = live
         self._limit_entries = limit_entries
-        self._append = live.batched("append", durable=True)
+        self._append = live.batched("append", durable=True, as_one=True)
         self._trim = live.batched("trim")
 
     def append(self, arrivals: Sequence[tuple[float, Sequence[Report]]]) -> dict[str, Refusal]:
@@ -144,12 +154,11 @@ class SignalLog:
 
     def read(self, cursors: Mapping[int, bytes], count: int, block_ms: int) -> dict[int, list[LogEntry]]:
         """Up to `count` entries after each partition's cursor; waits up to `block_ms` when there are none, 0 not at all."""
-        partitions = {log_key(partition).encode(): partition for partition in cursors}
-        streams = dict(zip(partitions, cursors.values(), strict=True))
-        return {
-            partitions[name]: [entry_of(*each) for each in entries]
-            for name, entries in self._live.read(streams, count, block_ms)
-        }
+        return _by_partition(cursors, self._live.read(_streams(cursors), count, block_ms))
+
+    def reader(self) -> "LogReader":
+        """A reader for one thread."""
+        return LogReader(self, self._live.reader())
 
     def processed(self, partition: int, until: bytes) -> list[LogEntry]:
         """What is still kept of entries that were processed before, up to and with the one of this id, and can be read."""
@@ -182,6 +191,45 @@ class SignalLog:
             if not isinstance(stream, RedisError):  # a log without an entry yet is an error
                 waiting += int(stream["entries-added"]) - int(done or 0)
         return waiting
+
+
+class LogReader:
+    """Reads the log, and may ask for what comes next before it wants to have it. One thread uses it."""
+
+    def __init__(self, log: SignalLog, reader: Reader) -> None:
+        self._log = log
+        self._reader = reader
+        self._asked: Mapping[int, bytes] = {}
+
+    def ask(self, cursors: Mapping[int, bytes], count: int, block_ms: int) -> None:
+        """Ask for what `read` answers the next time, so that it comes while something else is done."""
+        self._asked = dict(cursors)
+        self._reader.ask(_streams(cursors), count, block_ms)
+
+    def read(self, cursors: Mapping[int, bytes], count: int, block_ms: int) -> dict[int, list[LogEntry]]:
+        """See `SignalLog.read`. What was asked for is answered where the cursor is still the same."""
+        if not self._asked:
+            return self._log.read(cursors, count, block_ms)
+        asked, self._asked = self._asked, {}
+        return {
+            partition: entries
+            for partition, entries in _by_partition(asked, self._reader.hear()).items()
+            if cursors.get(partition) == asked[partition]
+        }
+
+    def drop(self) -> None:
+        """What was asked for is not wanted."""
+        self._asked = {}
+        self._reader.drop()
+
+
+def _streams(cursors: Mapping[int, bytes]) -> dict[bytes, bytes]:
+    return {log_key(partition).encode(): cursor for partition, cursor in cursors.items()}
+
+
+def _by_partition(partitions: Iterable[int], streams: Iterable[Stream]) -> dict[int, list[LogEntry]]:
+    keys = {log_key(partition).encode(): partition for partition in partitions}
+    return {keys[name]: [entry_of(*each) for each in entries] for name, entries in streams}
 
 
 def entry_of(entry_id: bytes, parts: Sequence[bytes]) -> LogEntry:

@@ -82,6 +82,11 @@ class ValkeyChild:
         self._watch = threading.Thread(target=self._look_after, name="valkey", daemon=True)
         self._watch.start()
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the server is this process's, and not another's."""
+        return self.process is not None
+
     def stop(self) -> None:
         """Stop the server if it is ours; its append-only file is complete afterwards."""
         self._stopping.set()
@@ -184,6 +189,7 @@ def _arguments(home: Path, path: Path) -> list[str]:
         "dir": str(home),
         "appendonly": "yes",
         "appendfsync": "always",  # a signal that was answered 202 is on disk; one fsync serves all waiting clients
+        "auto-aof-rewrite-min-size": "512mb",  # a rewrite stalls everybody; half a gigabyte is replayed in 0.6 s
         "save": "",
         "maxmemory-policy": "noeviction",
         "logfile": str(home / "valkey.log"),

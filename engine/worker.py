@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine import metrics, track
-from engine.ahead import packed
+from engine.ahead import packed_texts
 from engine.batch import Batch
 from engine.clock import Now
 from engine.detection import Detection, World, detect, recall, tick
@@ -152,6 +152,7 @@ class Worker:
     ) -> None:
         self._live = live
         self._log = log
+        self._reader = log.reader()
         self._leases = leases
         self._places = places
         self._now = now
@@ -211,6 +212,7 @@ class Worker:
             self._fleet.flush(self._now().timestamp(), at_once=True)
             self._leases.release_all()
             self._ahead.drop()
+            self._reader.drop()
         except RedisError:
             logger.warning("worker: leases could not be given back; they run out by themselves")
 
@@ -255,6 +257,7 @@ class Worker:
         so, or is not, when cursors are read again.
         """
         self._ahead.drop()
+        self._reader.drop()
         self._sent = None
         self._cursors.clear()
         self._tracks.clear()
@@ -287,11 +290,9 @@ class Worker:
         batches, waiting = self._read(ready, block_ms)
         if batches:
             began = time.monotonic()
-            self._take(batches)
-            if (
-                block_ms
-                and sum(len(each.signals) for each in chain.from_iterable(batches.values())) < FEW_SIGNALS
-            ):
+            few = sum(len(each.signals) for each in chain.from_iterable(batches.values())) < FEW_SIGNALS
+            self._take(batches, ready if block_ms and not few else {}, block_ms)
+            if block_ms and few:
                 took = time.monotonic() - began
                 time.sleep(max(min(REST * took, ROUND_SECONDS - took), 0))
         if not block_ms or not batches:
@@ -306,8 +307,8 @@ class Worker:
         """What comes next of each partition, and the partitions of which more may be there. By how many signals the
         entries had it is told how many to read the next time, so that little is read twice.
         """
-        found = self._log.read(cursors, self._entries_at_once, block_ms)
-        waiting = {each for each, entries in found.items() if len(entries) == self._entries_at_once}
+        found = self._reader.read(cursors, self._entries_at_once, block_ms)
+        waiting = {each for each, entries in found.items() if len(entries) >= self._entries_at_once}
         sizes = {each: [len(entry.signals) for entry in entries] for each, entries in found.items()}
         if found:
             share = SIGNALS_AT_ONCE // len(found)
@@ -346,7 +347,12 @@ class Worker:
                     del found[partition]
         return held_up
 
-    def _take(self, taken: Mapping[int, Sequence[LogEntry]]) -> None:
+    def _take(
+        self, taken: Mapping[int, Sequence[LogEntry]], following: Mapping[int, bytes], block_ms: int
+    ) -> None:
+        """Detect what happened and commit it. Before that, ask for what comes next in the partitions of `following`, of
+        which it tells where they were, so that it is here when it is wanted.
+        """
         entries = list(chain.from_iterable(taken.values()))
         devices = {
             partition: list(dict.fromkeys(chain.from_iterable(each.signals.devices for each in entries)))
@@ -362,6 +368,9 @@ class Worker:
                 self._world.forget(stranger)
             signals = signals.only(known.rows(entries))
         detection = detect(self._world, known.tracks, signals) if signals else Detection({}, ())
+        if following:
+            reached = {partition: entries[-1].id for partition, entries in taken.items()}
+            self._reader.ask({**following, **reached}, self._entries_at_once, block_ms)
         self._commit(
             _Batch(
                 until={partition: (entries[-1].id, len(entries)) for partition, entries in taken.items()},
@@ -554,7 +563,7 @@ class Worker:
             [
                 (
                     commit_keys(each),
-                    packed(
+                    packed_texts(
                         [
                             leases.get(each, ""),
                             self._cursors[each],

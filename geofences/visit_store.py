@@ -16,7 +16,7 @@ from geofences.event import EventKind, PlaceEvent
 from geofences.paging import chunks
 from geofences.tables import place_events
 from geofences.tables import visits as table
-from geofences.visit import MINUTE, STAY_LIMIT, Crossing, Stay, Visit, latest, stays, visit_json, visits
+from geofences.visit import MINUTE, STAY_LIMIT, Crossing, Stay, Visit, stays, visit_json, visits
 
 CROSSINGS = (EventKind.ENTER, EventKind.EXIT)
 LONGEST = timedelta(days=2)
@@ -77,11 +77,6 @@ def follow(conn: Connection, events: Collection[str], known: Iterable[tuple[Plac
         conn,
         [_row(where, stay) for where, several in made.items() for stay in _from(several, changed.get(where))],
     )
-
-
-def visit_of(conn: Connection, subject: str, geofence: str, at: datetime) -> Visit | None:
-    """The visit during which an instant falls, if there is one."""
-    return latest(visits_of(conn, subject, [geofence], at - LONGEST, at), at)
 
 
 def visits_of(

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from campaigns.coupons.coupon import (
     ALPHABET,
@@ -32,6 +31,7 @@ from campaigns.message import MessageState
 from campaigns.paging import Page, read_cursor, write_cursor
 from campaigns.tables import coupon_pools, coupons, messages
 from consent.data_keys import key_for
+from consent.store import insert_if_new
 from consent.vault import DataKey
 
 KEY_OWNER = "coupon codes"
@@ -82,11 +82,9 @@ class Imported:
 
 def put_pool(conn: Connection, pool: Pool, now: datetime) -> bool:
     """Save a pool; tells whether it is new. Its codes stay."""
-    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
     said = {"name": pool.name, "alert_below": pool.alert_below, "expires_at": pool.expires_at}
     row = {"id": pool.id, "longest_chars": pool.longest_chars, "made_at": now, **said}
-    new = insert(coupon_pools).values(row).on_conflict_do_nothing().returning(coupon_pools.c.id)
-    if conn.execute(new).first() is not None:
+    if insert_if_new(conn, coupon_pools, row):
         return True
     conn.execute(update(coupon_pools).where(coupon_pools.c.id == pool.id).values(said))
     return False

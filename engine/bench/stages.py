@@ -83,8 +83,8 @@ class Meter:
 class _MeteredLive(Live):
     meter: Meter
 
-    def batched(self, name: str, *, durable: bool = False) -> BatchedScript:
-        script, meter = super().batched(name, durable=durable), self.meter
+    def batched(self, name: str, *, durable: bool = False, as_one: bool = False) -> BatchedScript:
+        script, meter = super().batched(name, durable=durable, as_one=as_one), self.meter
         if name not in meter.spent:
             return script
 

@@ -55,7 +55,7 @@ def demo(
         int | None, typer.Option(help="Port of the pretend phone; 8010, or a free one if --port is 0.")
     ] = None,
 ) -> None:
-    """Run everything in one process with a sample town, and open the door at http://127.0.0.1:8000 .
+    """Run everything in one process with a sample town, at http://127.0.0.1:8000 ; a link is printed that opens its page.
 
     Simulated shoppers, all of them consenting to location, walk and drive about. Nobody real is messaged: their texts
     arrive on a pretend phone at http://127.0.0.1:8010, from which one can text STOP, unless CHALAND_SMS_CHANNEL is set.

@@ -48,6 +48,14 @@ class View:
     offers: Sequence[Mapping[str, Any]]
     refusals: Sequence[Mapping[str, Any]]
     totals: Mapping[str, int]
+    at: datetime
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """Whom it tells of."""
+        return frozenset(
+            row["who"] for rows in (self.events, self.offers, self.refusals) for row in rows if row["who"]
+        )
 
 
 class Feed:
@@ -89,6 +97,7 @@ class Feed:
             offers=[_offer(message, zones) for message in messages],
             refusals=[_refusal(decision, zones) for decision in decisions],
             totals=totals,
+            at=now,
         )
 
 

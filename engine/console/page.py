@@ -1,14 +1,21 @@
 """The first page of the console: places on a map, events, offers and refusals as they happen."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from math import cos, radians
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
 from nicegui import ui
 
 from engine.console.feed import Feed, Place, View
+from engine.console.gate import PAGE, SIGN_IN, SIGN_OUT, ConsoleGate, token_in
+from engine.console.session import Sessions
+from engine.privacy.part import LISTS_NOTED
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 REFRESH_SECONDS = 1.0
 ROWS = 12
@@ -16,22 +23,34 @@ MAP_WIDTH, MAP_HEIGHT = 900, 560
 MARGIN = 40
 PULSE_COLOURS = {"enter": "#16a34a", "exit": "#64748b", "dwell": "#d97706"}
 
+SIGN_OUT_BUTTON = (
+    f'<form method="post" action="{SIGN_OUT}"><button class="text-white">Sign out</button></form>'
+)
+
+Note = Callable[[str, str, Iterable[str]], None]
+"""Told of the actor, the page, and the subjects that it shows."""
 Projection = Callable[[float, float], tuple[float, float]]
 People = Callable[[], Sequence[tuple[float, float, bool]]]
 """Simulated people to draw, as (lat, lon, drives); a real engine keeps no positions and draws none."""
 
 
-def add_console(app: FastAPI, feed: Feed, people: People) -> None:
-    """Serve the page at ``/``."""
+def add_console(app: FastAPI, feed: Feed, people: People, sessions: Sessions, note: Note) -> None:
+    """Serve the page at ``/`` to those who have signed in; `note` writes down whose data they are shown."""
+    app.add_middleware(ConsoleGate, sessions=sessions)
 
-    @ui.page("/", title="Chaland")
-    def page() -> None:
+    @ui.page(PAGE, title="Chaland")
+    def page(request: Request) -> Response | None:
+        token = token_in(request.scope)
+        if sessions.find(token) is None:  # the gate lets nobody through; but this is what it guards
+            return RedirectResponse(SIGN_IN, 303)
+        noted: dict[str, datetime] = {}
         ui.add_css(".q-table tbody td { font-variant-numeric: tabular-nums }")
         with ui.header().classes("items-center bg-slate-800"):
             ui.label("Chaland").classes("text-xl font-semibold")
             ui.label("the moment that matters, one lawful offer, or none and why").classes("opacity-70")
             ui.space()
             ui.link("API", "/docs", new_tab=True).classes("text-white")
+            ui.html(SIGN_OUT_BUTTON, sanitize=False)
         counts = ui.row().classes("w-full gap-4 px-2")
         with ui.row().classes("w-full no-wrap gap-4 px-2 items-start"):
             with ui.card().classes("w-1/2"):
@@ -42,7 +61,18 @@ def add_console(app: FastAPI, feed: Feed, people: People) -> None:
                 events = _table("Events", {"at": "time", "who": "shopper", "kind": "event", "place": "place"})
 
         def refresh() -> None:
+            reader = sessions.find(token)
+            if reader is None:
+                timer.deactivate()
+                ui.navigate.to(SIGN_IN)
+                return
             view = feed.look(ROWS)
+            since = view.at - LISTS_NOTED
+            for subject in [each for each, at in noted.items() if at <= since]:
+                del noted[subject]
+            if new := view.subjects - noted.keys():
+                note(f"key:{reader.id}", "console", sorted(new))
+                noted.update(dict.fromkeys(new, view.at))
             plan.set_content(drawing(view, people()))
             for table, rows in (
                 (offers, view.offers),
@@ -58,8 +88,9 @@ def add_console(app: FastAPI, feed: Feed, people: People) -> None:
                         ui.label(str(value)).classes("text-2xl font-semibold")
                         ui.label(name).classes("text-sm text-slate-500")
 
+        timer = ui.timer(REFRESH_SECONDS, refresh)
         refresh()
-        ui.timer(REFRESH_SECONDS, refresh)
+        return None
 
     ui.run_with(app, title="Chaland", mount_path="/")
 

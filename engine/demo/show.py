@@ -1,11 +1,13 @@
 """The sample town as a running show: the web server, the simulated shoppers, and a count of what came of it."""
 
+import secrets
 import threading
 from typing import TYPE_CHECKING
 
 import httpx2
 
 from engine.console.feed import Feed
+from engine.console.sign_in import Invitation
 from engine.demo.town import Town, to_degrees
 from engine.doors.serving import Server
 
@@ -25,8 +27,11 @@ def run_town(
     feed = Feed(engine.records, engine.now)
     stop = threading.Event()
     town = Town(httpx2.Client(headers={"Authorization": f"Bearer {key}"}, timeout=30), engine.now)
+    invitation = Invitation(secrets.token_urlsafe(16), key)
     app = engine.web(
-        with_console=True, people=lambda: [_on_map(town, number) for number in range(len(town.shoppers))]
+        with_console=True,
+        people=lambda: [_on_map(town, number) for number in range(len(town.shoppers))],
+        invitation=invitation,
     )
     server = Server(app, host, port)
     if phone:
@@ -38,6 +43,8 @@ def run_town(
         print(f"the town is up: {server.url}  (Ctrl-C stops it)", flush=True)  # noqa: T201  # the command's output
         if phone:
             print(f"the shoppers' phones: {phone.url}", flush=True)  # noqa: T201  # the command's output
+        if key:
+            print(f"open this in a browser: {server.url}{invitation.path}", flush=True)  # noqa: T201  # the command's output
         town.run(stop)
 
     people = threading.Thread(target=live, name="town")

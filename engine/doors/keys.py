@@ -179,6 +179,14 @@ class Keys:
             row = _live_row(connection, key_id)
         return None if row is None else _key(row)
 
+    def standing(self, key_id: str) -> tuple[ApiKey, str] | None:
+        """The live key of that id, the configuration's included, with the hash of its secret."""
+        if key_id == ADMIN:
+            return (_ADMIN_KEY, self._admin_hash) if self._admin_hash else None
+        with self._records.reads.connect() as connection:
+            row = _live_row(connection, key_id)
+        return None if row is None else (_key(row), row.hash)
+
     def of_app(self, app: str) -> list[ApiKey]:
         """The app's live keys, the newest first. For callers that have proved themselves otherwise."""
         theirs = select(api_keys).where(_of_app(app), api_keys.c.revoked_at.is_(None))
@@ -188,15 +196,15 @@ class Keys:
 
     def _find(self, secret: str, hashed: str) -> ApiKey | None:
         if self._admin_hash and hmac.compare_digest(hashed, self._admin_hash):
-            return ApiKey(id=ADMIN, name=ADMIN, scopes=EVERY_SCOPE, app=ADMIN)
+            return _ADMIN_KEY
         parts = secret.split("_", 2)
         if len(parts) != 3 or parts[0] != "ck":
             return None
-        with self._records.reads.connect() as connection:
-            row = _live_row(connection, parts[1])
-        if row is None or not hmac.compare_digest(hashed, row.hash):
-            return None
-        return _key(row)
+        key, its_hash = self.standing(parts[1]) or (None, "")
+        return key if hmac.compare_digest(hashed, its_hash) else None
+
+
+_ADMIN_KEY = ApiKey(id=ADMIN, name=ADMIN, scopes=EVERY_SCOPE, app=ADMIN)
 
 
 def _make_room(connection: Connection, app: str, devices: str) -> str:

@@ -126,6 +126,14 @@ class Erasures:
                 return last, copied
 
 
+def rewrite_own_file(live: Live) -> None:
+    """Have the server that is this process's own, if there is one, write its append-only file anew: signals stay in it
+    after they are processed. Whoever brings a server of theirs sees to its files.
+    """
+    if live.child and live.child.is_ours:
+        _rewrite_file(live.client)
+
+
 def _rewrite_file(server: Redis) -> bool:
     """Have a server write its append-only file anew, and wait for it; False if it takes too long."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -142,7 +150,7 @@ def _rewrite_file(server: Redis) -> bool:
                 return bool(state["aof_last_bgrewrite_status"] == "ok")
             time.sleep(POLL_SECONDS)
     except RedisError as error:
-        logger.warning("erasure: the live store did not rewrite its file (%s)", type(error).__name__)
+        logger.warning("privacy: the live store did not rewrite its file (%s)", type(error).__name__)
     return False
 
 

@@ -1,6 +1,6 @@
 """Everything about shoppers' rights, wired: pages and calls, the export, retention, processors, and their timed jobs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from engine.link_key import link_keys
 from engine.live import Live
 from engine.log import SignalLog
 from engine.privacy.dpia import counts_of, sheet
+from engine.privacy.erasure import rewrite_own_file
 from engine.privacy.export import everything_about
 from engine.privacy.holdings import holdings, live_holdings
 from engine.privacy.live_holdings import held_of
@@ -88,7 +89,14 @@ class Privacy:
     def note_shown(self, request: Request, subjects: Iterable[str]) -> None:
         """Write down whose data a list shows that did not ask for somebody: each of them, once an hour."""
         asked = request.query_params.get("subject")
-        looks = [self._look(request, each) for each in dict.fromkeys(subjects) if each != asked]
+        self._note_once([self._look(request, each) for each in dict.fromkeys(subjects) if each != asked])
+
+    def note_seen(self, actor: str, what: str, subjects: Iterable[str]) -> None:
+        """The same of what is shown otherwise than in answer to a call: a page, by its name."""
+        now = self.desk.now()
+        self._note_once([Access(now, actor, each, what, None) for each in dict.fromkeys(subjects)])
+
+    def _note_once(self, looks: Sequence[Access]) -> None:
         if looks:
             with self.desk.writes.begin() as conn:
                 access_log.note_unless_noted(conn, looks, self.desk.now() - LISTS_NOTED)
@@ -124,10 +132,13 @@ class Privacy:
         )
 
     def purge(self) -> None:
-        """Remove what has been kept long enough, and whoever has been silent too long."""
+        """Remove what has been kept long enough, and whoever has been silent too long; from our own live store's file too,
+        in which signals stay after they are processed until it is written anew.
+        """
         now = self.desk.now()
         metrics.RETENTION_REMOVED.inc(self.retention.purge(now))
         metrics.INACTIVE_ERASED.inc(self.retention.erase_inactive(self.desk, now))
+        rewrite_own_file(self._live)
 
     def watch(self) -> None:
         """Tell the metrics what waits to be answered, and for how long."""

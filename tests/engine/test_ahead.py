@@ -3,7 +3,7 @@ import pytest
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from engine import ahead as calling
-from engine.ahead import Ahead, Part, packed
+from engine.ahead import Ahead, Part, packed_texts
 from engine.live import (
     Live,
     commit_keys,
@@ -35,7 +35,7 @@ def fetch(ahead: Ahead, partition: int) -> None:
 
 def commit_of(partition: int, state: bytes) -> Part:
     """One state, and no entry."""
-    return commit_keys(partition), packed(
+    return commit_keys(partition), packed_texts(
         ["mine", "0-0", "0-0", 0, "0", 100, 60_000, 60_000, 1, DEVICE, state, ""]
     )
 
@@ -94,7 +94,7 @@ def test_a_lost_connection_and_a_server_that_forgot_the_scripts_are_errors_once(
 def test_lua_reads_texts_of_any_bytes(live: Live):
     words: list[str | bytes | int] = ["a", "é", 12, b"", bytes(range(256)), b"x" * 70_000]
     script = "local list = cmsgpack.unpack(ARGV[1]); list[#list + 1] = #list; return list"
-    assert live.client.eval(script, 0, packed(words)) == [
+    assert live.client.eval(script, 0, packed_texts(words)) == [
         b"a",
         "é".encode(),
         b"12",

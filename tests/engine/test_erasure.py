@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from consent import erasure
-from engine.live import events_key, gate_key, log_key, partition_of
+from engine.live import events_key, gate_key, log_key, open_live, partition_of
 from engine.log import SignalLog
-from engine.privacy.erasure import Erasures
+from engine.privacy.erasure import Erasures, rewrite_own_file
 from engine.signals import Ping
 from tests.consent.cast import minute
 from tests.support.traces import files_in, traces
@@ -131,3 +131,19 @@ def test_what_is_appended_meanwhile_is_not_lost(live, erasures, neighbours):
     assert [at for _, _, times in entries for at in times] == sent
     assert info(live, log_key(partition))["entries-added"] == len(sent) + 1
     assert not live.client.keys("*:cop*")
+
+
+def test_our_own_server_forgets_in_its_file_what_is_no_longer_kept_and_a_guest_leaves_it_alone(tmp_path):
+    ours = open_live("", tmp_path, 4)
+    guest = open_live("", tmp_path, 4)
+    traced = lambda: traces(files_in(tmp_path), {"it": "zoes-phone"})  # noqa: E731
+    try:
+        ours.client.set("it", "zoes-phone")
+        ours.client.delete("it")
+        rewrite_own_file(guest)
+        assert traced()
+        rewrite_own_file(ours)
+        assert not traced()
+    finally:
+        guest.close()
+        ours.close()

@@ -81,3 +81,51 @@ def test_the_cursor_starts_before_everything(live: Live):
     live.client.set(cursor_key(0), "5-1")
     assert log.cursors([0, 1]) == {0: b"5-1", 1: START}
     assert log_key(0) == "{p00}:log"
+
+
+def in_partition(live: Live, wanted: int) -> str:
+    return next(
+        name for name in map("phone-{}".format, range(99)) if partition_of(name, live.partitions) == wanted
+    )
+
+
+def test_each_partition_of_an_append_is_judged_by_itself(live: Live):
+    names = [in_partition(live, partition) for partition in range(4)]
+    allow(live, names[0], names[2], names[3])
+    allow(live, names[1], verdict="0")
+    log = SignalLog(live, limit_entries=1)
+    log.append(sent(names[2]))
+    live.client.set(log_key(3), "no stream")
+    assert log.append(sent(*names)) == {
+        names[1]: Refusal.NO_CONSENT,
+        names[2]: Refusal.LOG_FULL,
+        names[3]: Refusal.UNAVAILABLE,
+    }
+    assert live.client.xlen(log_key(0)) == 1
+
+
+def test_who_waits_for_several_partitions_is_answered_once_with_all_of_an_append(live: Live):
+    names = [in_partition(live, partition) for partition in range(4)]
+    allow(live, *names)
+    log = SignalLog(live, limit_entries=9)
+    reader = log.reader()
+    cursors = dict.fromkeys(range(4), START)
+    reader.ask(cursors, 9, 5000)
+    log.append(sent(*names))
+    assert sorted(reader.read(cursors, 9, 5000)) == [0, 1, 2, 3]
+    reader.drop()
+
+
+def test_what_was_asked_for_ahead_counts_only_where_the_cursor_has_not_moved(live: Live):
+    names = [in_partition(live, partition) for partition in range(3)]
+    allow(live, *names)
+    log = SignalLog(live, limit_entries=9)
+    log.append(sent(*names))
+    reader = log.reader()
+    reader.ask({0: START, 1: START}, 9, 1)
+    assert list(reader.read({0: START, 1: b"9999999999999-0", 2: START}, 9, 1)) == [0]  # 2 was not asked for
+    assert sorted(reader.read({0: START, 2: START}, 9, 1)) == [0, 2]
+    reader.ask({0: START}, 9, 1)
+    reader.drop()
+    assert list(reader.read({1: START}, 9, 1)) == [1]
+    reader.drop()

@@ -1,6 +1,8 @@
 """An entry that cannot be read holds up nothing, is lost by nobody's silence, and is not kept for ever."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -32,6 +34,13 @@ PHONE = "ana-phone"
 PARTITION = partition_of(PHONE, 4)
 LOG, EVENTS = log_key(PARTITION), events_key(PARTITION)
 NEWER = msgspec.msgpack.encode(["a column more", [PHONE], b"", {}, {}])
+
+
+@pytest.fixture
+def database_url(tmp_path: Path, sqlite_pattern: Path) -> str:
+    """One is enough: it is about the live store."""
+    shutil.copyfile(sqlite_pattern, tmp_path / "records.sqlite")
+    return f"sqlite:///{tmp_path / 'records.sqlite'}"
 
 
 @pytest.fixture

@@ -31,6 +31,11 @@ def test_the_session_works_when_pasted(tmp_path: Path):
             check=True,
         )
         shown = httpx2.get(phone).text
+        link = served.process.stdout.readline().split()[-1]
+        with httpx2.Client(follow_redirects=True) as browser:
+            assert "has printed a link" in browser.get(served.url).text
+            browser.get(link).raise_for_status()
+            assert "Refused, and why" in browser.get(served.url).text
     answers = [line for line in run.stdout.splitlines() if line.strip()]
     objects = [json.loads(line) for line in answers if line.startswith("{")]
     problems = [each for each in objects if each.get("status", 200) != 200 and "detail" in each]

@@ -52,6 +52,7 @@ def _latencies(figures: Figures) -> Iterator[str]:
     found = figures["end_to_end"]
     yield ""
     yield "Latency in ms, p50 / p99, from when a ping was due to be sent, or answered (bodies of 100)"
+    yield "Load: pings a second, as a share of those that took a CPU second above"
     yield f"{'load':>6} {'pings/s':>9} {' '.join(f'{name:>15}' for name in LATENCIES)}  events"
     yield from map(_latency, found["latency_by_load"].items())
     yield "While everyone who enters is messaged"

@@ -116,18 +116,18 @@ def _end_to_end(plan: Plan, place: _Place, budget: Budget, say: Say) -> tuple[di
             found[size] = rate(served, feed, size, pings, budget.share(0.08, plan.rate_seconds))
         if geofences != plan.main:
             return found, Latencies({}, {})
-        return found, _latencies(plan, served, work, feed, found[HEADLINE_BODY].per_second, budget, say)
+        return found, _latencies(plan, served, work, feed, found[HEADLINE_BODY].per_cpu_second, budget, say)
 
 
 def _latencies(
-    plan: Plan, served: Served, work: Work, feed: Feed, most_per_second: float, budget: Budget, say: Say
+    plan: Plan, served: Served, work: Work, feed: Feed, full: float, budget: Budget, say: Say
 ) -> Latencies:
     def at(load: float) -> Latency:
-        return latency(served, work, feed, load * most_per_second, budget.share(0.2, plan.latency_seconds))
+        return latency(served, work, feed, load * full, budget.share(0.2, plan.latency_seconds))
 
     silent, talking = {}, {}
     for load in plan.loads:
-        say(f"latency at {load:.0%} of what this machine takes")
+        say(f"latency at {load:.0%} of what a CPU second is enough for")
         silent[load] = at(load)
     with campaign(served):
         for load in plan.loads:

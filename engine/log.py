@@ -207,15 +207,19 @@ class LogReader:
         self._reader.ask(_streams(cursors), count, block_ms)
 
     def read(self, cursors: Mapping[int, bytes], count: int, block_ms: int) -> dict[int, list[LogEntry]]:
-        """See `SignalLog.read`. What was asked for is answered where the cursor is still the same."""
+        """See `SignalLog.read`. What was asked for is answered where the cursor is still the same; the others are read now,
+        for who gets nothing of a partition takes it to have nothing.
+        """
         if not self._asked:
             return self._log.read(cursors, count, block_ms)
         asked, self._asked = self._asked, {}
-        return {
+        found = {
             partition: entries
             for partition, entries in _by_partition(asked, self._reader.hear()).items()
             if cursors.get(partition) == asked[partition]
         }
+        others = {each: cursor for each, cursor in cursors.items() if asked.get(each) != cursor}
+        return found | self._log.read(others, count, 0) if others else found
 
     def drop(self) -> None:
         """What was asked for is not wanted."""

@@ -429,7 +429,7 @@ class Worker:
             if depth >= self._event_limit_entries
         }
         if self._full - full:  # the log has grown meanwhile, by entries of whatever size
-            self._entries_at_once = min(FEW_ENTRIES, self._batch_entries)
+            self._entries_at_once = min(FEW_ENTRIES, self._entries_at_once)
         self._full = full
 
     def _known(

@@ -431,6 +431,37 @@ def test_what_turns_out_not_to_have_happened_is_taken_back_with_its_message(
     assert items(town, "/v1/messages")[0]["sent_at"] is None
 
 
+def test_a_partition_that_was_not_asked_for_ahead_is_not_taken_to_be_caught_up_with(
+    town: TestClient, engine: Engine, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+):
+    """Where there is room again since, what waits may tell that the phone has left before its dwell was due."""
+    monkeypatch.setattr(working, "FEW_SIGNALS", 0)
+    ours = partition_of("ana-phone", engine.live.partitions)
+    other = next(
+        each for each in map("bob-{}".format, range(99)) if partition_of(each, engine.live.partitions) != ours
+    )
+    town.put("/v1/subjects/bob", json={"phone": "+33639980002", "devices": [{"device": other}]})
+    grant = {"purpose": "location", "action": "grant", "source": "app", "text_version": "v1"}
+    town.post("/v1/subjects/bob/consents", json=grant).raise_for_status()
+    for seconds in (54, 54, 54, 54, 20):
+        send(town, clock, WALK_IN)
+        engine.settle()
+        clock.advance(seconds=seconds)
+    send(town, clock, [8, 4, 0], LON + 0.01)
+    clock.advance(seconds=40)
+    ping = {"device": other, "at": clock().timestamp(), "lat": LAT, "lon": LON + 0.01, "accuracy": 8}
+    town.post("/v1/pings", json={"pings": [ping]}).raise_for_status()
+    worker = engine.worker
+    worker._full_looked._next = float("inf")
+    worker._full.add(ours)
+    assert worker.run_once(block_ms=1) == 1
+    worker._full.clear()
+    worker.run_once(block_ms=1)
+    worker.run_once()
+    told = [decode_event(fields[b"e"]) for _, fields in engine.live.client.xrange(events_key(ours))]
+    assert [event.kind for event in told] == ["exit"]
+
+
 def test_a_commit_that_is_refused_for_its_cursor_alone_keeps_the_lease(
     town: TestClient, engine: Engine, clock: SetClock
 ):

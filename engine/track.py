@@ -146,7 +146,8 @@ def take(
     closed = tuple(each for each in was.said if each not in open_)
     said, tellings = _reconcile(open_, happenings, tip)
     tail = was.tail.redone(known, redone)
-    return Track(was.base, tail, tip, (*closed, *said), lag, signals, was.base_packed), tellings
+    now = Track(was.base, tail, tip, (*closed, *said), lag, signals, was.base_packed)
+    return now if tail.count < TAIL_LIMIT else _settle(now, find, policy), tellings
 
 
 def _go_through(

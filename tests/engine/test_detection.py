@@ -5,7 +5,7 @@ import pytest
 from engine.beliefs import FORGET_AFTER_SECONDS, STANDARD, DetectionPolicy, Sign
 from engine.detection import World, detect, tick
 from engine.signals import Fix, Heard, Signal
-from engine.track import AMENDED_SECONDS, Track, decode_track, encode_track, take
+from engine.track import AMENDED_SECONDS, TAIL_LIMIT, Track, decode_track, encode_track, take
 from geofences.beacon import Beacon, IBeacon, RegionChange
 from geofences.beacons import Beacons
 from geofences.event import PlaceEvent, Revision
@@ -124,6 +124,19 @@ def test_a_fix_told_twice_or_too_late_counts_once():
     assert len(again.late) == 11
     assert again.events == []
     assert again.tracks["ana"].tip == told.tracks["ana"].tip
+
+
+@pytest.mark.parametrize("step_seconds", [0.1, -0.1])
+def test_a_track_does_not_grow_by_late_fixes_either(step_seconds: float):
+    def sign(at: float) -> Sign:
+        return Sign(at, "", (("bakery", -1.0),), LON, LAT, 8.0)
+
+    was = Track()
+    for at in [1100.0, *(1050 + step_seconds * number for number in range(TAIL_LIMIT + 50))]:
+        taken = take(was, sign(at), 1101.0, INDEX.catalogue.get, STANDARD)
+        was = taken[0] if taken else was
+        assert was.tail.count < TAIL_LIMIT
+    assert decode_track(encode_track(was)).tail.signs == was.tail.signs
 
 
 def test_a_late_fix_that_shows_a_visit_to_be_none_takes_it_back():

@@ -1,8 +1,7 @@
 """Stands before the console: nobody sees its page, loads its parts or opens its socket without a session."""
 
-from http.cookies import CookieError, SimpleCookie
-
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -45,15 +44,12 @@ class ConsoleGate:
 
 
 def token_in(scope: Scope) -> str:
-    """The token that a request's cookie carries; "" when it carries none."""
+    """The token that a request's cookie carries; "" when it carries none. Other cookies of the host may be written as they
+    like, as browsers let them.
+    """
     for name, value in scope["headers"]:
-        if name == b"cookie":
-            try:
-                cookies = SimpleCookie(value.decode("latin-1"))
-            except CookieError:
-                continue
-            if COOKIE in cookies:
-                return cookies[COOKIE].value
+        if name == b"cookie" and (token := cookie_parser(value.decode("latin-1")).get(COOKIE)):
+            return token
     return ""
 
 

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from engine.app import Engine
 from engine.console import session
 from engine.console.feed import Feed
-from engine.console.gate import ConsoleGate
+from engine.console.gate import ConsoleGate, token_in
 from engine.console.session import COOKIE, SESSION_SECONDS, Sessions
 from engine.console.sign_in import TRIES_PER_SECOND, Invitation, SignIn
 from engine.doors.keys import Scope, hash_of
@@ -112,6 +112,13 @@ def test_a_key_that_may_look_at_shoppers_opens_it(browser: TestClient, engine: E
     assert reaches(browser) == set()
     sealed = browser.post("/sign-in", data={"key": secret}, headers={"X-Forwarded-Proto": "https"})
     assert "Secure" in sealed.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("other", ['seen={"a": 1}', "a b=c d", "name=é", "[x]=1"])
+def test_other_cookies_of_the_host_shut_nobody_out(other: str):
+    """Browsers bring those of all ports of a host, as whoever set them wrote them."""
+    cookies = f"{other}; {COOKIE}=ours; last=1".encode("latin-1")
+    assert token_in({"headers": [(b"cookie", cookies)]}) == "ours"
 
 
 @pytest.mark.parametrize(

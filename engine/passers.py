@@ -39,10 +39,10 @@ class Passers:
         rows = young.seat(_numbers_of(devices), self._old)
         before = young.fixes[rows].T
         newer = ~(fixes[0] <= before[0])
-        if len(several := young.of_several(rows)):
-            ends = _in_turn(several, rows, fixes, before)
-            newer[several] = False
-            newer[ends] = ~(fixes[0, ends] <= young.fixes[rows[ends], 0])
+        earlier, later = _in_turn(rows, fixes[0])
+        if len(earlier):
+            before[:, later] = fixes[:, earlier]
+            newer[earlier] = False
         if newer.all():
             young.fixes[rows] = fixes.T
         else:
@@ -75,7 +75,6 @@ class _Generation:
     def __init__(self, room: int = 1024) -> None:
         self.fixes = np.full((room, len(COLUMNS)), np.nan)
         self._numbers = np.zeros(room, np.int64)
-        self._places = np.zeros(room, np.int32)
         self._used = 0
 
     def __len__(self) -> int:
@@ -106,16 +105,6 @@ class _Generation:
             left = left[self._numbers[rows[left]] != numbers[left]]
         return rows
 
-    def of_several(self, rows: Rows) -> Rows:
-        """The places in `rows` of those that are there more than once."""
-        places = np.arange(len(rows), dtype=np.int32)
-        self._places[rows] = places
-        lasts = self._places[rows]
-        several = lasts != places
-        if several.any():
-            several[lasts[several]] = True
-        return np.flatnonzero(several)
-
     def drop(self, number: Rows) -> None:
         """Forget the fix of a phone, if it has one."""
         rows = self.find(number)
@@ -143,14 +132,20 @@ class _Generation:
         self.fixes[self._add(numbers)] = fixes
 
 
-def _in_turn(several: Rows, rows: Rows, fixes: Floats, before: Floats) -> Rows:
-    """Put into `before` what is before each of several fixes of one phone, in these places. Answers the places of the
-    newest of each phone.
+def _in_turn(rows: Rows, at: Floats) -> tuple[Rows, Rows]:
+    """The places of fixes that are followed by another of their phone, and beside each the place of that, by the phone's
+    clock. Most arrive in that order, and numbers alone are sorted twenty times as quickly.
     """
-    order = several[np.lexsort((fixes[0, several], rows[several]))]
-    same = np.flatnonzero(rows[order[1:]] == rows[order[:-1]])
-    before[:, order[same + 1]] = fixes[:, order[same]]
-    return np.delete(order, same)
+    count = len(rows)
+    ordered = np.sort(rows * count + np.arange(count))
+    phones = ordered // count
+    same = np.flatnonzero(phones[1:] == phones[:-1])
+    if not len(same):
+        return same, same
+    order = ordered % count
+    if (at[order[same + 1]] < at[order[same]]).any():
+        order = np.lexsort((at, rows))
+    return order[same], order[same + 1]
 
 
 def _numbers_of(devices: Sequence[str]) -> Rows:

@@ -69,6 +69,8 @@ class Tail(msgspec.Struct, frozen=True, gc=False):
             number += len(block.signs)
             if number > count:
                 gone = len(block.signs) - (number - count)
+                if not gone:
+                    return Tail(self.blocks[place:], left)
                 first = Block(block.signs[gone:], block.packed[_end(block.packed, gone) :], block.after)
                 return Tail((first, *self.blocks[place + 1 :]), left)
         return Tail()

@@ -173,7 +173,7 @@ def _settle(now: Track, find: Find, policy: DetectionPolicy) -> Track:
         kept = max(bisect(signs, settled, key=lambda each: each.at), too_many)
         redone, _ = _go_through(base, signs[:kept], find, policy)
         base = redone[-1][1]
-    said = tuple(each for each in now.said if each.by_clock or each.settled_at > base.at)
+    said = tuple([each for each in now.said if each.by_clock or each.settled_at > base.at])
     tail = now.tail.without(kept)
     return Track(base, tail, now.tip, said, now.lag_seconds, now.signals, _packer.encode(base))
 
@@ -229,7 +229,10 @@ def tick(was: Track, now: float, find: Find, policy: DetectionPolicy) -> tuple[T
 
 
 def _by_clock(said: Sequence[Said], geofence: str) -> Said | None:
-    return next((each for each in said if each.by_clock and each.geofence == geofence), None)
+    for each in said:
+        if each.by_clock and each.geofence == geofence:
+            return each
+    return None
 
 
 def _tell(

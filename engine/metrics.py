@@ -16,6 +16,10 @@ ROUNDS_FAILED = Counter(
     "chaland_rounds_failed_total",
     "Rounds of the worker that failed for a reason of its own and are taken again; alarm on any.",
 )
+TRACKS_UNREADABLE = Counter(
+    "chaland_tracks_unreadable_total",
+    "Tracks in the live store that could not be read; their phones were met anew, and may enter twice; alarm on any.",
+)
 SET_ASIDE = Counter(
     "chaland_set_aside_total",
     "Entries of the logs of signals and events that could not be read and were set aside; alarm on any.",

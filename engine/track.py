@@ -31,6 +31,10 @@ SKEW_STEADY_SECONDS = 1.0
 """One that is quicker by more begins the count anew: a phone that was offline sends news that is ever fresher."""
 
 
+class UnreadableTrack(ValueError):
+    """Bytes that are no track, or one of a newer version; tells the kind of error alone."""
+
+
 class Said(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event that was told, and by which signal's time it may still change."""
 
@@ -112,7 +116,14 @@ def encode_track(each: Track) -> bytes:
 
 
 def decode_track(data: bytes) -> Track:
-    """The track that `encode_track` wrote."""
+    """The track that `encode_track` wrote. Raises `UnreadableTrack` for what it did not."""
+    try:
+        return _decoded(data)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with its bytes; the error itself may quote a place
+        raise UnreadableTrack(type(error).__name__) from None
+
+
+def _decoded(data: bytes) -> Track:
     stored = _stored_reader.decode(data)
     base, tail = _beliefs_reader.decode(stored.base), Tail.decoded(stored.tail)
     return Track(

@@ -41,7 +41,7 @@ from engine.places import Places
 from engine.quarantine import Of, Quarantine
 from engine.recent import Recent
 from engine.round_trip import raised
-from engine.track import Track, decode_track, encode_track
+from engine.track import Track, UnreadableTrack, decode_track, encode_track
 
 if TYPE_CHECKING:
     from geofences.event import PlaceEvent
@@ -534,7 +534,7 @@ class Worker:
                     found[name] = there[partition][name][0]
             for name, state in zip(wanted[partition], states, strict=True):
                 if state and name in found:
-                    found[name] = decode_track(state)
+                    found[name] = _track_of(state)
             known.tracks.update(found)
         return known
 
@@ -650,6 +650,16 @@ class Worker:
             after[device] = (each, edits, timer)
         self._due_at[partition] = first_due
         return states
+
+
+def _track_of(state: bytes) -> Track | None:
+    """What the live store holds of a phone; None where it cannot be read, and then the phone is met anew."""
+    try:
+        return decode_track(state)
+    except UnreadableTrack as error:
+        logger.warning("worker: a track cannot be read (%s); its phone is met anew", error)
+        metrics.TRACKS_UNREADABLE.inc()
+        return None
 
 
 class _Every:

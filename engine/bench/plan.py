@@ -49,7 +49,7 @@ class Plan:
 FULL = Plan(
     geofences=(1_000, 10_000, 100_000),
     main=10_000,
-    crowd=Crowd(10_000, rounds=420),
+    crowd=Crowd(10_000, rounds=700),
     pings={1: 20_000, 10: 100_000, 100: 300_000, 1000: 300_000},
     rate_seconds=60.0,
     loads=(0.1, 0.25, 0.5, 0.75),

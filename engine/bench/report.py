@@ -63,6 +63,8 @@ def _latency(measured: tuple[str, Figures]) -> str:
     load, each = measured
     columns = " ".join(f"{_pair(each[name]):>15}" for name in LATENCIES.values())
     behind = "" if each["kept_pace"] else "  (did not keep pace)"
+    if not each["pings_per_second"]:
+        behind = "  (no pings were left)"
     return f"{float(load):>6.0%} {each['pings_per_second']:>9,} {columns}  {each['events']}{behind}"
 
 

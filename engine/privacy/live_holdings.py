@@ -14,7 +14,7 @@ from engine.event_log import decode_event
 from engine.live import Live, device_prefix, due_key, events_key, gate_key, partition_of
 from engine.log import SignalLog, entry_of
 from engine.quarantine import Of, Quarantine, is_readable
-from engine.track import Track, decode_track
+from engine.track import Track, UnreadableTrack, decode_track
 
 LAST_ID = b"+"
 
@@ -45,13 +45,20 @@ def _of_partition(live: Live, log: SignalLog, partition: int, devices: list[str]
             {
                 "device": device,
                 "gate": "unknown" if gate is None else "open" if gate.startswith(b"1") else "closed",
-                "state": None if state is None else _beliefs(decode_track(state)),
+                "state": None if state is None else _state(state),
                 "timer_due_at": None if due_ms is None else _instant(due_ms / 1000),
                 "signals": signals[device],
                 "events": events[device],
             }
         )
     return held
+
+
+def _state(state: bytes) -> dict[str, Any]:
+    try:
+        return _beliefs(decode_track(state))
+    except UnreadableTrack:
+        return {"unreadable": state.hex()}
 
 
 def _beliefs(track: Track) -> dict[str, Any]:

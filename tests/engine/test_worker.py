@@ -11,6 +11,7 @@ from campaigns.store import put_campaign as put_campaign_as_it_is
 from campaigns.triggers.trigger import Trigger
 from engine import worker as working
 from engine.app import Engine
+from engine.batch import Batch
 from engine.clock import SetClock
 from engine.decider import BATCH_EVENTS
 from engine.event_log import decode_event
@@ -25,9 +26,12 @@ from engine.live import (
     gate_edits_key,
     gate_key,
     lease_key,
+    log_key,
     partition_of,
 )
 from engine.places import Places
+from engine.privacy.live_holdings import held_of
+from engine.signals import Fix, Signal
 from engine.track import decode_track
 from engine.worker import Worker
 from geofences.event import EventKind, PlaceEvent
@@ -496,11 +500,15 @@ def test_a_round_that_fails_is_told_and_taken_again(
 ):
     partition = partition_of("ana-phone", engine.live.partitions)
     client = engine.live.client
-    client.set(key_of_track(engine), b"no track")
     send(town, clock, WALK_IN)
+    now = clock().timestamp()
+    nonsense = Signal("ana-phone", 1e300, Fix(now, LAT, LON, 8.0, None, None))  # there is no such year
+    entry = client.xadd(
+        log_key(partition), {"g": client.get(gate_edits_key(partition)), "s": Batch.of([nonsense]).encoded()}
+    )
 
     class Mending(threading.Event):
-        """Takes away, at the second failure, what cannot be read; set once there is an event."""
+        """Takes away, at the second failure, what cannot be; set once there is an event."""
 
         waits = 0
 
@@ -509,7 +517,7 @@ def test_a_round_that_fails_is_told_and_taken_again(
             assert not client.exists(cursor_key(partition)), "nothing is skipped"
             assert partition in engine.leases.held
             if self.waits == 2:
-                client.delete(key_of_track(engine))
+                client.xdel(log_key(partition), entry)
             return False
 
         def is_set(self) -> bool:
@@ -518,7 +526,7 @@ def test_a_round_that_fails_is_told_and_taken_again(
     stop = Mending()
     engine.worker.run(stop, refresh_seconds=3600)
     assert (stop.waits, engine.worker.failures) == (2, 2)
-    assert caplog.text.count("worker: a round failed (ValidationError); beginning anew") == 2
+    assert caplog.text.count("worker: a round failed (OverflowError); beginning anew") == 2
     [told] = [each for each in town.get("/readyz").json()["attention"] if "worker" in each]
     assert told.startswith("2 rounds of the worker failed since the start")
 
@@ -824,3 +832,21 @@ def test_a_sighting_of_a_phone_that_was_skipped_is_not_counted(
         engine.settle()
         counted.append(engine.live.client.hget(f"{FLEET_PREFIX}b:till", "hearings"))
     assert counted == [b"1", b"1"]
+
+
+def test_a_track_that_cannot_be_read_costs_its_phone_what_was_known_of_it_and_holds_up_nobody(
+    town: TestClient, engine: Engine, clock: SetClock, caplog: pytest.LogCaptureFixture
+):
+    send(town, clock, WALK_IN)
+    engine.settle()
+    engine.live.client.set(key_of_track(engine), b"\x97nonsense")
+    [held] = held_of(engine.live, engine.log, ["ana-phone"])
+    assert held["state"] == {"unreadable": b"\x97nonsense".hex()}
+    engine.live.client.delete(lease_key(partition_of("ana-phone", engine.live.partitions)))
+    engine.worker.refresh()  # under another lease it remembers nothing
+    clock.advance(seconds=20)
+    send(town, clock, [0])
+    engine.settle()
+    assert "a track cannot be read" in caplog.text
+    assert decode_track(engine.live.client.get(key_of_track(engine))).signals < len(WALK_IN)
+    assert engine.worker.failures == 0

@@ -82,9 +82,10 @@ class Erasures:
 
     def _forget(self, partition: int, stream: str, kept: Callable[[Fields], Fields | None]) -> None:
         """Rewrite a stream, and what was set aside of it: there, nothing stays that cannot be read."""
-        self._rewrite(partition, stream, kept)
         aside = quarantine_key(stream)
-        if before := self._live.client.xlen(aside):
+        had = self._live.client.xlen(aside)  # which may be put back behind what is being looked at
+        self._rewrite(partition, stream, kept)
+        if (before := self._live.client.xlen(aside)) or had:
             self._rewrite(partition, aside, partial(_aside, kept))
             self._rewrite(partition, stream, kept)  # to which some may just have been put back
             if lost := before - self._live.client.xlen(aside):

@@ -287,6 +287,28 @@ def test_an_erasure_takes_what_nobody_can_search(town: TestClient, engine: Engin
     assert (entry.id, entry.unreadable, len(entry.signals)) == (waiting, "", 0)
 
 
+def test_an_erasure_takes_what_is_put_back_while_it_runs(
+    town: TestClient, engine: Engine, server: Redis, clock, monkeypatch: pytest.MonkeyPatch
+):
+    send(town, clock, WALK_IN)
+    engine.worker.refresh()
+    [(entry, _)] = server.xrange(LOG)
+    lease = engine.leases.held[PARTITION]
+    assert engine.quarantine.keep(Of.SIGNALS, PARTITION, lease, [(entry, "Kind")], leave=True) == 1
+    swap = engine.erasures._swap
+
+    def swap_and_put_back(calls):
+        answers = swap(calls)
+        for each in engine.quarantine.all():
+            engine.quarantine.put_back(each, 10)
+        return answers
+
+    monkeypatch.setattr(engine.erasures, "_swap", swap_and_put_back)
+    engine.erasures.forget_devices([PHONE])
+    assert list(engine.quarantine.all()) == []
+    assert not any(PHONE.encode() in fields[b"s"] for _, fields in server.xrange(LOG))
+
+
 def test_a_day_later_it_is_gone(live):
     aside, key = Quarantine(live), quarantine_key(LOG)
     now_ms = live.client.time()[0] * 1000

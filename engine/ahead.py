@@ -10,6 +10,7 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hiredis import pack_command
+from redis.exceptions import RedisError
 
 from engine.round_trip import Command, digest_of, next_answer, raised
 
@@ -99,6 +100,18 @@ class AheadOfServer:
             connection, self._connection = self._connection, None
             connection.disconnect()
             self._client.connection_pool.release(connection)
+
+    def drop_if_over(self) -> None:
+        """Drop a connection that was closed while nothing was asked, as servers and balancers do with those that are idle,
+        so that the next call takes another. For calls that rest on nothing that was heard before.
+        """
+        if self._connection and not self._under_way:
+            try:
+                over = self._connection.can_read(0)
+            except RedisError:
+                over = True
+            if over:
+                self.drop()
 
     def _open(self) -> None:
         """Take a connection for ourselves; a server that it leads to is told of the scripts."""

@@ -191,6 +191,7 @@ class Reader:
         """Begin what `Live.read` does; `hear` ends it. A cluster, of which streams are polled, is not asked before."""
         self._asked = streams, count, block_ms
         if self._line:
+            self._line.drop_if_over()
             self._line.order([_reading(streams, count, block_ms)])
 
     def hear(self) -> list[Stream]:

